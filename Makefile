@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Lodge's build: one make for the whole tree; every folder adds its rows by a build.mk.
+#
+# A build.mk may add:
+#   progs += NAME           NAME_srcs, NAME_pkgs (pkg-config), NAME_ldflags, NAME_libs (of libs)
+#   libs += NAME            NAME_srcs: a static library for programs and tests
+#   guest_progs += NAME     like progs, linked statically: runs in any guest
+#   unit_tests += NAME      NAME_srcs, NAME_libs, NAME_pkgs: built with ASan and UBSan, run by `make check`
+#   fuzz_targets += NAME    NAME_srcs, NAME_libs, NAME_pkgs: built with clang's libFuzzer
+#   man_pages += FILE.scd   man page sources (scdoc)
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+V ?= 0
+CC ?= gcc
+FUZZ_CC ?= clang
+VERSION := 0.1.0
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-7s %s\n'
+endif
+
+warnings := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
+	-Wimplicit-fallthrough -Wvla -Wpointer-arith -Wwrite-strings
+CFLAGS ?= -O2 -g
+common_cflags := -std=gnu17 $(warnings) -D_GNU_SOURCE -DLODGE_VERSION='"$(VERSION)"' \
+	-DLODGE_PREFIX='"$(PREFIX)"' -Iprotocol/include -I. -fno-strict-aliasing -pthread
+release_cflags := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+san_cflags := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+fuzz_cflags := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+release_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+
+progs :=
+libs :=
+guest_progs :=
+unit_tests :=
+fuzz_targets :=
+man_pages :=
+
+all: build
+
+include $(sort $(wildcard */build.mk */*/build.mk))
+
+all_pkgs := $(sort $(foreach t,$(progs) $(libs) $(unit_tests) $(fuzz_targets),$($(t)_pkgs)))
+ifneq ($(all_pkgs),)
+pkg_cflags := $(shell pkg-config --cflags $(all_pkgs) 2>/dev/null)
+endif
+pkg_libs = $(if $($(1)_pkgs),$(shell pkg-config --libs $($(1)_pkgs)))
+
+# $(1) variant, $(2) name: the objects of a thing and of the libraries it uses, in that variant
+objs_of = $(patsubst %.c,$(BUILD)/$(1)/%.o,$($(2)_srcs) $(foreach l,$($(2)_libs),$($(l)_srcs)))
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(common_cflags) $(release_cflags) $(pkg_cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/san/%.o: %.c
+	@mkdir -p $(@D)
+	$(say) CC-SAN $<
+	$(Q)$(CC) $(common_cflags) $(pkg_cflags) $(CFLAGS) $(san_cflags) -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzzobj/%.o: %.c
+	@mkdir -p $(@D)
+	$(say) CC-FUZZ $<
+	$(Q)$(FUZZ_CC) $(common_cflags) $(pkg_cflags) $(fuzz_cflags) -MMD -MP -c -o $@ $<
+
+define prog_rule
+$(BUILD)/bin/$(1): $(call objs_of,obj,$(1))
+	@mkdir -p $$(@D)
+	$$(say) LD $$@
+	$$(Q)$$(CC) $(release_ldflags) $$(CFLAGS) -pthread -o $$@ $$^ $($(1)_ldflags) $$(call pkg_libs,$(1))
+endef
+
+define guest_rule
+$(BUILD)/guest/$(1): $(call objs_of,obj,$(1))
+	@mkdir -p $$(@D)
+	$$(say) LD-GST $$@
+	$$(Q)$$(CC) -static -no-pie $$(CFLAGS) -o $$@ $$^ $($(1)_ldflags)
+endef
+
+define san_prog_rule
+$(BUILD)/san-bin/$(1): $(call objs_of,san,$(1))
+	@mkdir -p $$(@D)
+	$$(say) LD-SAN $$@
+	$$(Q)$$(CC) $(san_cflags) $$(CFLAGS) -pthread -o $$@ $$^ $($(1)_ldflags) $$(call pkg_libs,$(1))
+endef
+
+define test_rule
+$(BUILD)/unit/$(1): $(call objs_of,san,$(1))
+	@mkdir -p $$(@D)
+	$$(say) LD-TEST $$@
+	$$(Q)$$(CC) $(san_cflags) $$(CFLAGS) -pthread -o $$@ $$^ $($(1)_ldflags) $$(call pkg_libs,$(1))
+endef
+
+define fuzz_rule
+$(BUILD)/fuzz/$(1): $(call objs_of,fuzzobj,$(1))
+	@mkdir -p $$(@D)
+	$$(say) LD-FUZZ $$@
+	$$(Q)$$(FUZZ_CC) -g -fsanitize=fuzzer,address,undefined -pthread -o $$@ $$^ $($(1)_ldflags) $$(call pkg_libs,$(1))
+endef
+
+$(foreach p,$(progs),$(eval $(call prog_rule,$(p)))$(eval $(call san_prog_rule,$(p))))
+$(foreach p,$(guest_progs),$(eval $(call guest_rule,$(p))))
+$(foreach p,$(unit_tests),$(eval $(call test_rule,$(p))))
+$(foreach p,$(fuzz_targets),$(eval $(call fuzz_rule,$(p))))
+
+build: $(progs:%=$(BUILD)/bin/%) $(guest_progs:%=$(BUILD)/guest/%)
+san: $(progs:%=$(BUILD)/san-bin/%)
+units: $(unit_tests:%=$(BUILD)/unit/%)
+fuzzers: $(fuzz_targets:%=$(BUILD)/fuzz/%)
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all build san units fuzzers clean
+.SECONDARY:
+-include $(shell find $(BUILD)/obj $(BUILD)/san $(BUILD)/fuzzobj -name '*.d' 2>/dev/null)

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What every user-space side needs to talk: log lines, descriptors, framing.
+libs += proto
+proto_srcs := \
+	protocol/lib/fd.c \
+	protocol/lib/log.c

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Descriptors: cleanup by scope, whole reads and writes, Unix sockets and passing of descriptors.
+ *
+ * All functions return 0 (or a count) or a negative errno. Every descriptor that they make is
+ * close-on-exec.
+ */
+#ifndef LODGE_LIB_FD_H
+#define LODGE_LIB_FD_H
+
+#include <stddef.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+/* The most descriptors that one message may carry: vhost-user's limit (VHOST_MEMORY_BASELINE_NREGIONS). */
+#define FD_PASS_MAX 8
+
+static inline void fd_cleanup(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+/* int fd __attribute__ that closes what it holds at the end of its scope; set it to -1 first. */
+#define autofd __attribute__((cleanup(fd_cleanup))) int
+
+static inline int fd_steal(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
+/* Closes *fd if it is open, and sets it to -1. */
+static inline void fd_close(int *fd)
+{
+	fd_cleanup(fd);
+	*fd = -1;
+}
+
+/* Reads until @len bytes, the end of the file or an error: the count that was read. */
+ssize_t fd_read_all(int fd, void *buffer, size_t len);
+/* Writes all or fails. */
+int fd_write_all(int fd, const void *buffer, size_t len);
+
+/* A listening (or connected) stream socket at @path. -ENAMETOOLONG where the path does not fit in
+ * sun_path. listen replaces a socket that nobody listens on any more; -EADDRINUSE where one does. */
+int unix_listen(const char *path, int backlog);
+int unix_connect(const char *path);
+
+/* Sends all @len bytes (at least one), the descriptors with the first of them. */
+int fd_send(int socket, const void *data, size_t len, const int *fds, size_t n_fds);
+/*
+ * Receives at most @len bytes in one recvmsg(2), 0 meaning that the peer is gone. Descriptors that
+ * came with them go to @fds (room for FD_PASS_MAX), their number to *@ret_n_fds; the caller owns
+ * them. -EPROTO, with all closed, where there were more.
+ */
+ssize_t fd_recv(int socket, void *data, size_t len, int fds[FD_PASS_MAX], size_t *ret_n_fds);
+
+#endif
