@@ -50,7 +50,8 @@ all_pkgs := $(sort $(foreach t,$(progs) $(libs) $(unit_tests) $(fuzz_targets),$(
 ifneq ($(all_pkgs),)
 pkg_cflags := $(shell pkg-config --cflags $(all_pkgs) 2>/dev/null)
 endif
-pkg_libs = $(if $($(1)_pkgs),$(shell pkg-config --libs $($(1)_pkgs)))
+pkgs_of = $(sort $($(1)_pkgs) $(foreach l,$($(1)_libs),$($(l)_pkgs)))
+pkg_libs = $(if $(call pkgs_of,$(1)),$(shell pkg-config --libs $(call pkgs_of,$(1))))
 
 # $(1) variant, $(2) name: the objects of a thing and of the libraries it uses, in that variant
 objs_of = $(patsubst %.c,$(BUILD)/$(1)/%.o,$($(2)_srcs) $(foreach l,$($(2)_libs),$($(l)_srcs)))

@@ -12,7 +12,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* The most descriptors that one message may carry: vhost-user's limit (VHOST_MEMORY_BASELINE_NREGIONS). */
+/* The most descriptors that one message may carry: vhost-user's limit
+ * (VHOST_MEMORY_BASELINE_NREGIONS). */
 #define FD_PASS_MAX 8
 
 static inline void fd_cleanup(int *fd)
@@ -45,7 +46,8 @@ ssize_t fd_read_all(int fd, void *buffer, size_t len);
 int fd_write_all(int fd, const void *buffer, size_t len);
 
 /* A listening (or connected) stream socket at @path. -ENAMETOOLONG where the path does not fit in
- * sun_path. listen replaces a socket that nobody listens on any more; -EADDRINUSE where one does. */
+ * sun_path. listen replaces a socket that nobody listens on any more; -EADDRINUSE where one does.
+ */
 int unix_listen(const char *path, int backlog);
 int unix_connect(const char *path);
 

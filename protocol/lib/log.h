@@ -44,16 +44,16 @@ bool log_ratelimit_ok(struct log_ratelimit *limit);
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...)  log_line(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...)                                                                             \
-	do {                                                                                       \
-		if (log_enabled(LOG_LEVEL_DEBUG))                                                  \
-			log_line(LOG_LEVEL_DEBUG, __VA_ARGS__);                                    \
+#define log_debug(...)                                          \
+	do {                                                    \
+		if (log_enabled(LOG_LEVEL_DEBUG))               \
+			log_line(LOG_LEVEL_DEBUG, __VA_ARGS__); \
 	} while (0)
 
-#define log_ratelimited(limit, level, ...)                                                         \
-	do {                                                                                       \
-		if (log_ratelimit_ok(limit))                                                       \
-			log_line(level, __VA_ARGS__);                                              \
+#define log_ratelimited(limit, level, ...)            \
+	do {                                          \
+		if (log_ratelimit_ok(limit))          \
+			log_line(level, __VA_ARGS__); \
 	} while (0)
 
 #endif

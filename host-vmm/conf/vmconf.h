@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vm.conf: what a VM is made of, as key=value groups that people read and edit by hand.
+ *
+ *	[cpu]		count=2  hypervisor=lodge|kvm
+ *	[memory]	size=1G
+ *	[boot]		kernel=FILE  initrd=FILE[,FILE...]  append=TEXT  on-reset=restart|stop
+ *	[disk NAME]	file=PATH  read-only=no  direct=no  serial=TEXT
+ *	[share NAME]	path=PATH  read-only=no  owner=user|exact
+ *	[root]		path=PATH            the guest's root, read-only, for `lodge run`
+ *	[fs TAG]	socket=PATH          a vhost-user-fs back end that somebody else runs
+ *	[serial]	backend=BACKEND
+ *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
+ *	[device]	balloon=yes  rng=yes  i8042=yes
+ *
+ * BACKEND is none, stdio, fd:IN[,OUT], pty, file:PATH, socket:PATH (we listen) or run-status (the
+ * port on which the guest's init reports an exit status).
+ *
+ * Relative paths are relative to the VM's folder. Sizes take K, M, G, T (powers of 1024).
+ */
+#ifndef LODGE_VMM_VMCONF_H
+#define LODGE_VMM_VMCONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VM_CPUS_MAX	  64
+#define VM_NAME_MAX	  64 /* bytes: it is part of socket paths */
+#define VM_MEMORY_MIN	  (32ull << 20)
+#define VM_SHARE_NAME_MAX 255 /* bytes: NAME_MAX of <linux/limits.h> */
+
+enum vm_hypervisor {
+	VM_HYPERVISOR_LODGE = 1,
+	VM_HYPERVISOR_KVM = 2,
+};
+
+struct vm_disk {
+	char *name;
+	char *file;
+	char *serial; /* at most 20 bytes (VIRTIO_BLK_ID_BYTES), or NULL */
+	bool read_only;
+	bool direct; /* O_DIRECT */
+};
+
+struct vm_share {
+	char *name;
+	char *path;
+	bool read_only;
+	bool owner_exact;
+};
+
+struct vm_fs {
+	char *tag;
+	char *socket;
+};
+
+struct vm_port {
+	char *name;
+	char *backend;
+};
+
+struct vm_config {
+	char *dir; /* absolute path of the VM's folder */
+	char *name; /* its last component unless given */
+
+	unsigned int cpus;
+	enum vm_hypervisor hypervisor;
+	uint64_t memory; /* bytes */
+
+	char *kernel;
+	char **initrds; /* NULL-terminated; loaded one behind the other */
+	char *append;
+	bool stop_on_reset;
+
+	struct vm_disk *disks;
+	size_t n_disks;
+	struct vm_share *shares;
+	size_t n_shares;
+	char *root; /* or NULL */
+	struct vm_fs *fs;
+	size_t n_fs;
+	char *serial; /* backend */
+	struct vm_port *ports;
+	size_t n_ports;
+	bool balloon, rng, i8042;
+};
+
+/*
+ * Reads and checks @dir/vm.conf. On an error *ret_message is one line that names file, line, key
+ * and remedy, for the caller to print and g_free(). The config is the caller's: vm_config_free().
+ */
+int vm_config_load(const char *dir, struct vm_config **ret_config, char **ret_message);
+/* The same from memory, for tests and the fuzzer; @path is what messages call it. */
+int vm_config_parse(const char *dir, const char *path, const char *text, size_t len,
+		    struct vm_config **ret_config, char **ret_message);
+void vm_config_free(struct vm_config *config);
+
+/* "512M", "1.5G", "4096K", plain bytes: -EINVAL for anything else, -ERANGE beyond 2^63. */
+int vm_parse_size(const char *text, uint64_t *ret_bytes);
+/* 0 if @name may name a VM (letters, digits, -, _, .; no leading dot or dash); else -EINVAL. */
+int vm_check_name(const char *name);
+/* 0 if @name may name a share: UTF-8, 1 to 255 bytes, no '/', not "." or "..". */
+int vm_check_share_name(const char *name);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One virtual machine: everything that a device or a vCPU may reach.
+ *
+ * Life: machine_create() checks the configuration against this host, makes memory, chips, devices
+ * and vCPUs; machine_run() loads the boot image, lets the vCPUs run and returns when the guest is
+ * down for good; machine_destroy() undoes all, in reverse. Main thread only, but for
+ * machine_request(), which any thread (vCPU, loop, control) may call.
+ */
+#ifndef LODGE_VMM_MACHINE_H
+#define LODGE_VMM_MACHINE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bus;
+struct device;
+struct irq;
+struct loop;
+struct memory;
+struct pci_bus;
+struct vcpu;
+struct vm_config;
+
+/* Why a machine stops or changes; later ones override earlier ones of less weight. */
+enum machine_event {
+	MACHINE_NONE = 0,
+	MACHINE_RESET = 1, /* guest asked for a reboot (0xCF9, i8042, triple fault) */
+	MACHINE_POWEROFF = 2, /* guest entered S5 */
+	MACHINE_KILL = 3, /* host's word: stop at once */
+	MACHINE_CRASH = 4, /* KVM gave up; a crash report has been logged */
+};
+
+struct machine {
+	const struct vm_config *config; /* borrowed */
+	int kvm_fd;
+	int vm_fd;
+	struct memory *memory;
+	struct bus *ports;
+	struct bus *mmio;
+	struct irq *irq;
+	struct pci_bus *pci;
+	struct loop *loop; /* serves the devices' queues and descriptors */
+
+	struct device **devices; /* in creation order */
+	size_t n_devices;
+	struct vcpu **vcpus;
+	size_t n_vcpus;
+
+	/* Under event_lock; event_fd becomes readable (for the main loop) when it is set. */
+	pthread_mutex_t event_lock;
+	enum machine_event event;
+	int event_fd;
+
+	/* Exit status that the guest's init reported (`lodge run`), or -1. Under event_lock. */
+	int guest_status;
+};
+
+int machine_create(const struct vm_config *config, struct machine **ret_machine);
+/* Runs until the guest is down: the event that ended it, or a negative errno. */
+int machine_run(struct machine *machine);
+void machine_destroy(struct machine *machine);
+
+/* Any thread. Returns at once; the main thread acts on it. */
+void machine_request(struct machine *machine, enum machine_event event);
+/* Presses the ACPI power button. Any thread. -ENODEV where the machine has none. */
+int machine_press_power_button(struct machine *machine);
+/* The guest's init tells the command's exit status. Any thread. */
+void machine_set_guest_status(struct machine *machine, int status);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest memory: one memfd, its KVM slots, and the only door to its bytes.
+ *
+ * The memfd is mapped shared, so that vhost-user back ends see the same pages. RAM lies at
+ * guest-physical 0 up to LAYOUT_LOW_RAM_END and, what is more, from 4 GiB on; in the memfd it is
+ * contiguous, low part first.
+ *
+ * The guest (and every back end) writes to this memory while we read it. Nothing outside memory.c
+ * and virtio/queue.c may dereference a pointer into it: bytes are copied out once by the helpers
+ * below, then checked, then used. An iovec from memory_iov() is for the kernel (preadv, pwritev,
+ * io_uring) and for memory_iov_copy_*(). tests/static/guest-memory holds this rule.
+ *
+ * Locking: immutable between create and destroy, so every function may be called by any thread.
+ */
+#ifndef LODGE_VMM_MEMORY_H
+#define LODGE_VMM_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct memory;
+
+/* One stretch of RAM: what KVM and vhost-user memory tables list. */
+struct memory_region {
+	uint64_t gpa;
+	uint64_t size; /* bytes, a multiple of 4 KiB */
+	uint64_t file_offset; /* in the memfd */
+	void *host; /* our mapping; for KVM slots and vhost-user tables only */
+};
+
+/*
+ * Makes @size bytes of RAM (a multiple of 4 KiB) and maps them. The caller destroys it after every
+ * user has stopped. -ENOMEM, or the errno of memfd_create(2), ftruncate(2) or mmap(2).
+ */
+int memory_create(uint64_t size, struct memory **ret_memory);
+void memory_destroy(struct memory *memory);
+
+/* The regions, lowest first, owned by @memory; the memfd, owned by @memory. */
+const struct memory_region *memory_regions(const struct memory *memory, size_t *ret_count);
+int memory_fd(const struct memory *memory);
+uint64_t memory_size(const struct memory *memory);
+
+/* Copies @len bytes from or to [gpa, gpa + len). -EFAULT if any byte of it is not RAM; nothing is
+ * copied then. A length of 0 succeeds for every address. */
+int memory_read(const struct memory *memory, uint64_t gpa, void *buffer, size_t len);
+int memory_write(const struct memory *memory, uint64_t gpa, const void *buffer, size_t len);
+
+/*
+ * Appends [gpa, gpa + len) to @iov as one entry or, across the hole below 4 GiB, never: a range
+ * must lie in one region. -EFAULT as above. len of 0 gives -EINVAL.
+ */
+int memory_iov(const struct memory *memory, uint64_t gpa, size_t len, struct iovec *ret_iov);
+
+/* Copies between private memory and guest memory described by @iov, starting @offset bytes into
+ * it: the number of bytes copied, less than @len where @iov ends. */
+size_t memory_iov_read(const struct iovec *iov, size_t count, size_t offset, void *buffer,
+		       size_t len);
+size_t memory_iov_write(const struct iovec *iov, size_t count, size_t offset, const void *buffer,
+			size_t len);
+size_t memory_iov_size(const struct iovec *iov, size_t count);
+
+/*
+ * Gives [gpa, gpa + len) back to the host: zeroes are read there afterwards. Rounded inwards to
+ * whole pages. -EFAULT if not RAM.
+ */
+int memory_discard(const struct memory *memory, uint64_t gpa, uint64_t len);
+
+#endif

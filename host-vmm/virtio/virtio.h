@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a virtio device model gives, and what the PCI transport (virtio/pci.c) does for it.
+ *
+ * The transport runs the registers of virtio 1.2 section 4.1 (modern only), negotiation, queues,
+ * doorbells (an I/O BAR, where a kick costs the least; ioeventfd each), MSI-X, reset at any time.
+ * A device model embeds struct virtio_device, fills its const part and calls
+ * virtio_device_register().
+ *
+ * Threads: start, stop, kick and config_written run on the device's loop; features and config_read
+ * on a vCPU's thread, so config_read must only copy what the device keeps under its own lock, or
+ * constants.
+ */
+#ifndef LODGE_VMM_VIRTIO_H
+#define LODGE_VMM_VIRTIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host-vmm/device.h"
+#include "host-vmm/devices/pci.h"
+#include "host-vmm/virtio/queue.h"
+
+struct loop;
+struct virtio_device;
+
+#define VIRTIO_QUEUES_MAX 64
+
+struct virtio_ops {
+	uint16_t id; /* VIRTIO_ID_* of <linux/virtio_ids.h> */
+	uint32_t class_code; /* PCI class, 24 bits */
+
+	/* Device features offered, beside VERSION_1, INDIRECT_DESC and EVENT_IDX, which the
+	 * transport offers for all (unless no_ring_features is set). */
+	uint64_t (*features)(struct virtio_device *vdev);
+
+	/* [offset, offset + len) of device configuration space. Beyond its end: zeroes, dropped. */
+	void (*config_read)(struct virtio_device *vdev, size_t offset, void *data, size_t len);
+	void (*config_written)(struct virtio_device *vdev, size_t offset, const void *data,
+			       size_t len);
+
+	/* DRIVER_OK: queues are enabled, features are final. An error sets DEVICE_NEEDS_RESET. */
+	int (*start)(struct virtio_device *vdev);
+	/* Reset, or destroy. No request is in flight and no guest memory is touched once it
+	 * returned. Only called after a start() that succeeded. */
+	void (*stop)(struct virtio_device *vdev);
+	/* The doorbell of @queue rang. NULL for a device whose queues are served by another process
+	 * (vhost-user): it takes kick_fd and the vector's eventfd in start() instead. */
+	void (*kick)(struct virtio_device *vdev, struct virtqueue *vq);
+	/* A vector was masked, unmasked or re-routed while running. May be NULL. */
+	void (*vectors_changed)(struct virtio_device *vdev);
+
+	/* Of the device's own, beside what the transport saves. NULL: none. */
+	int (*save)(struct virtio_device *vdev, struct state *state);
+	int (*load)(struct virtio_device *vdev, struct state *state);
+};
+
+struct virtio_device {
+	/* Filled by the device model before virtio_device_register(): */
+	struct device *device;
+	const struct virtio_ops *ops;
+	struct loop *loop; /* the machine's, or one of its own */
+	unsigned int n_queues;
+	uint16_t queue_size; /* max_size of all queues, or, where not 0, of queue i: */
+	const uint16_t *queue_sizes;
+
+	/* The transport's; the model reads them from start() on: */
+	uint64_t driver_features; /* what was negotiated */
+	struct virtqueue queues[VIRTIO_QUEUES_MAX];
+	bool running; /* between start and stop */
+	struct virtio_pci *transport;
+};
+
+int virtio_device_register(struct virtio_device *vdev);
+void virtio_device_unregister(struct virtio_device *vdev);
+/* For device_type.reset. */
+void virtio_device_reset(struct virtio_device *vdev);
+int virtio_device_save(struct virtio_device *vdev, struct state *state);
+int virtio_device_load(struct virtio_device *vdev, struct state *state);
+
+/* Configuration space changed: bumps its generation and raises the configuration interrupt. */
+void virtio_config_changed(struct virtio_device *vdev);
+/* A queue is broken or the device cannot go on: sets DEVICE_NEEDS_RESET, logs a rate-limited line
+ * with @why, stops this device and nothing else. Loop thread. */
+void virtio_device_fail(struct virtio_device *vdev, const char *why);
+
+static inline bool virtio_has_feature(const struct virtio_device *vdev, unsigned int bit)
+{
+	return vdev->driver_features >> bit & 1;
+}
+
+#endif
