@@ -5,10 +5,10 @@
  * A device answers at an offset and never knows its address; claiming a range that overlaps a
  * claimed one fails. Reads of what nobody claims give all ones, writes are dropped.
  *
- * Locking: dispatch takes the bus's lock shared, claim and release take it exclusively, so a BAR
- * may move while other vCPUs run. A handler is called with the lock held shared and must not claim
- * or release on the same bus, except through bus_move(), which is deferred safely (see bus.c); it
- * may be called by several vCPU threads at once and does its own locking.
+ * Locking: all functions may be called by any thread. Handlers run with no lock of the bus held,
+ * may run on several vCPU threads at once and do their own locking. A handler may claim and release
+ * other regions, on this bus too (a BAR that the guest moves), but never its own. bus_release()
+ * waits for handlers of that region that still run, so its caller must hold no lock that they take.
  */
 #ifndef LODGE_VMM_BUS_H
 #define LODGE_VMM_BUS_H
@@ -34,6 +34,7 @@ struct io_region {
 	/* The bus's own: */
 	uint64_t base;
 	bool claimed;
+	unsigned int users; /* handlers running now; atomic */
 };
 
 int bus_create(const char *name, uint64_t limit, struct bus **ret_bus);

@@ -3,9 +3,9 @@
  * One virtual machine: everything that a device or a vCPU may reach.
  *
  * Life: machine_create() checks the configuration against this host, makes memory, chips, devices
- * and vCPUs; machine_run() loads the boot image, lets the vCPUs run and returns when the guest is
- * down for good; machine_destroy() undoes all, in reverse. Main thread only, but for
- * machine_request(), which any thread (vCPU, loop, control) may call.
+ * and vCPUs; machine_start() loads the boot image and lets the vCPUs run; whenever event_fd becomes
+ * readable, machine_dispatch() acts on what happened, until it returns why the guest is down for
+ * good; machine_destroy() undoes all, in reverse. Main thread only, but for what says "any thread".
  */
 #ifndef LODGE_VMM_MACHINE_H
 #define LODGE_VMM_MACHINE_H
@@ -42,6 +42,7 @@ struct machine {
 	struct bus *mmio;
 	struct irq *irq;
 	struct pci_bus *pci;
+	uint64_t pci_mmio64, pci_mmio64_size; /* window for 64-bit BARs, layout_pci_mmio64() */
 	struct loop *loop; /* serves the devices' queues and descriptors */
 
 	struct device **devices; /* in creation order */
@@ -59,7 +60,14 @@ struct machine {
 };
 
 int machine_create(const struct vm_config *config, struct machine **ret_machine);
-/* Runs until the guest is down: the event that ended it, or a negative errno. */
+/* Loads the boot image and lets the vCPUs run. On an error, one line has been logged. */
+int machine_start(struct machine *machine);
+/*
+ * Acts on the event that made event_fd readable: restarts the guest for MACHINE_RESET (unless
+ * stop_on_reset), else stops all vCPUs. MACHINE_NONE while the guest goes on, else why it ended.
+ */
+enum machine_event machine_dispatch(struct machine *machine);
+/* For callers with no main loop: start, and dispatch until the end. Negative errno from start. */
 int machine_run(struct machine *machine);
 void machine_destroy(struct machine *machine);
 
