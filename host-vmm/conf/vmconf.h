@@ -16,7 +16,9 @@
  * BACKEND is none, stdio, fd:IN[,OUT], pty, file:PATH, socket:PATH (we listen) or run-status (the
  * port on which the guest's init reports an exit status).
  *
- * Relative paths are relative to the VM's folder. Sizes take K, M, G, T (powers of 1024).
+ * Relative paths are relative to the VM's folder; the config holds absolute ones, also within
+ * BACKEND. Sizes take K, M, G, T (powers of 1024) and a decimal point. What is not said: 1 CPU, 1G,
+ * serial none, all of [device], on-reset=restart. [boot] kernel must be there.
  */
 #ifndef LODGE_VMM_VMCONF_H
 #define LODGE_VMM_VMCONF_H
@@ -25,10 +27,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VM_CPUS_MAX	  64
-#define VM_NAME_MAX	  64 /* bytes: it is part of socket paths */
-#define VM_MEMORY_MIN	  (32ull << 20)
-#define VM_SHARE_NAME_MAX 255 /* bytes: NAME_MAX of <linux/limits.h> */
+#define VM_CPUS_MAX	   64
+#define VM_NAME_MAX	   64 /* bytes: it is part of socket paths */
+#define VM_MEMORY_MIN	   (32ull << 20)
+#define VM_SHARE_NAME_MAX  255 /* bytes: NAME_MAX of <linux/limits.h> */
+#define VM_DISK_SERIAL_MAX 20 /* VIRTIO_BLK_ID_BYTES of <linux/virtio_blk.h> */
+#define VM_FS_TAG_MAX	   36 /* bytes: virtio 1.2 section 5.11.4 */
+#define VM_CONF_BYTES_MAX  (256 << 10)
+/* All devices together must fit the root bus's 31 slots. */
+#define VM_DISKS_MAX  16
+#define VM_FS_MAX     4
+#define VM_PORTS_MAX  30 /* of one virtio-console device, beside its console */
+#define VM_SHARES_MAX 256 /* what one file server exports */
 
 enum vm_hypervisor {
 	VM_HYPERVISOR_LODGE = 1,
@@ -68,9 +78,9 @@ struct vm_config {
 	enum vm_hypervisor hypervisor;
 	uint64_t memory; /* bytes */
 
-	char *kernel;
+	char *kernel; /* never NULL */
 	char **initrds; /* NULL-terminated; loaded one behind the other */
-	char *append;
+	char *append; /* never NULL */
 	bool stop_on_reset;
 
 	struct vm_disk *disks;
@@ -80,7 +90,7 @@ struct vm_config {
 	char *root; /* or NULL */
 	struct vm_fs *fs;
 	size_t n_fs;
-	char *serial; /* backend */
+	char *serial; /* backend, never NULL */
 	struct vm_port *ports;
 	size_t n_ports;
 	bool balloon, rng, i8042;
@@ -96,11 +106,28 @@ int vm_config_parse(const char *dir, const char *path, const char *text, size_t 
 		    struct vm_config **ret_config, char **ret_message);
 void vm_config_free(struct vm_config *config);
 
+/*
+ * Sets "GROUP.KEY" or "GROUP.NAME.KEY" ("memory.size", "disk.data.file") to @value, or removes it
+ * where @value is NULL; comments stay. The outcome is checked as vm_config_load() does, and the
+ * file replaced in one step or not at all.
+ */
+int vm_config_set(const char *dir, const char *word, const char *value, char **ret_message);
+/* The same from text to text (*ret_text, g_free()). */
+int vm_config_change(const char *dir, const char *path, const char *text, size_t len,
+		     const char *word, const char *value, char **ret_text, size_t *ret_len,
+		     char **ret_message);
+
 /* "512M", "1.5G", "4096K", plain bytes: -EINVAL for anything else, -ERANGE beyond 2^63. */
 int vm_parse_size(const char *text, uint64_t *ret_bytes);
+/*
+ * Reads the size of a guest's memory: at least VM_MEMORY_MIN and whole MiB. Else -EINVAL, and
+ * *ret_problem (g_free()) says what is wrong and what would do.
+ */
+int vm_check_memory(const char *text, uint64_t *ret_bytes, char **ret_problem);
 /* 0 if @name may name a VM (letters, digits, -, _, .; no leading dot or dash); else -EINVAL. */
 int vm_check_name(const char *name);
-/* 0 if @name may name a share: UTF-8, 1 to 255 bytes, no '/', not "." or "..". */
+/* 0 if @name may name a share: UTF-8, 1 to 255 bytes, no '/', '[', ']' or control character, not
+ * "." or "..". */
 int vm_check_share_name(const char *name);
 
 #endif

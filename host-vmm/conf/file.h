@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A VM's vm.conf as a file: read whole within its limit, and replaced at once or not at all. */
+#ifndef LODGE_VMM_CONF_FILE_H
+#define LODGE_VMM_CONF_FILE_H
+
+#include <stddef.h>
+
+/* Both set *ret_message to one line (g_free()) on an error. *ret_text ends in NUL. */
+int conf_file_read(const char *path, char **ret_text, size_t *ret_len, char **ret_message);
+int conf_file_write(const char *path, const char *text, size_t len, char **ret_message);
+
+#endif

@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads vm.conf: const tables say which groups and keys there are, and how a value becomes a field.
+#include "host-vmm/conf/vmconf.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include "host-vmm/conf/locate.h"
+#include "host-vmm/conf/words.h"
+
+struct reader {
+	struct vm_config *config;
+	GKeyFile *file;
+	const char *path, *text;
+	size_t len;
+	char *message;
+};
+
+/* Sets *field from @value, or sets *ret_problem: what is wrong, and the remedy. */
+typedef int (*set_fn)(const struct vm_config *config, const char *value, void *field,
+		      char **ret_problem);
+
+struct key_row {
+	const char *name;
+	set_fn set;
+	size_t offset; /* of the field in the group's struct */
+};
+
+struct group_row {
+	const char *kind;
+	const struct key_row *keys; /* ends with a NULL name */
+	/* For groups with a name: checks it and appends an element, which is returned. */
+	void *(*add)(struct vm_config *config, const char *name, char **ret_problem);
+	const char *required; /* a key that must be there, or NULL */
+};
+
+static int fault(struct reader *reader, const char *group, const char *key, const char *problem)
+{
+	unsigned int line = conf_locate(reader->text, reader->len, group, key);
+	g_autofree char *shown = conf_quote(group);
+
+	if (!line)
+		line = conf_locate(reader->text, reader->len, group, NULL);
+	if (line)
+		reader->message = g_strdup_printf("%s:%u: [%s]%s%s: %s", reader->path, line, shown,
+						  key ? " " : "", key ? key : "", problem);
+	else
+		reader->message = g_strdup_printf("%s: [%s]%s%s: %s", reader->path, shown,
+						  key ? " " : "", key ? key : "", problem);
+	return -EINVAL;
+}
+
+static int bad_value(const char *value, const char *remedy, char **ret_problem)
+{
+	g_autofree char *shown = conf_quote(value);
+
+	*ret_problem = g_strdup_printf("'%s' will not do; %s", shown, remedy);
+	return -EINVAL;
+}
+
+static int set_text(const struct vm_config *config, const char *value, void *field,
+		    char **ret_problem)
+{
+	char **text = field;
+
+	(void)config;
+	(void)ret_problem;
+	g_free(*text);
+	*text = g_strdup(value);
+	return 0;
+}
+
+static int set_serial_number(const struct vm_config *config, const char *value, void *field,
+			     char **ret_problem)
+{
+	if (!*value || strlen(value) > VM_DISK_SERIAL_MAX)
+		return bad_value(value, "give 1 to 20 bytes", ret_problem);
+	return set_text(config, value, field, ret_problem);
+}
+
+static int set_path(const struct vm_config *config, const char *value, void *field,
+		    char **ret_problem)
+{
+	char **path = field;
+
+	if (!*value)
+		return bad_value(value, "give a path, or take the line out", ret_problem);
+	g_free(*path);
+	*path = g_canonicalize_filename(value, config->dir);
+	return 0;
+}
+
+static int set_paths(const struct vm_config *config, const char *value, void *field,
+		     char **ret_problem)
+{
+	g_auto(GStrv) parts = g_strsplit(value, ",", -1);
+	char ***paths = field;
+	size_t n = g_strv_length(parts);
+	char **made;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!*parts[i])
+			return bad_value(value, "give paths with one comma between two",
+					 ret_problem);
+	}
+	made = g_new0(char *, n + 1);
+	for (size_t i = 0; i < n; i++)
+		made[i] = g_canonicalize_filename(parts[i], config->dir);
+	g_strfreev(*paths);
+	*paths = made;
+	return 0;
+}
+
+static int set_flag(const struct vm_config *config, const char *value, void *field,
+		    char **ret_problem)
+{
+	static const char *const words[][2] = {
+		{ "no", "yes" }, { "false", "true" }, { "off", "on" }, { "0", "1" }
+	};
+	bool *flag = field;
+
+	(void)config;
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+		for (size_t yes = 0; yes < 2; yes++) {
+			if (!strcmp(value, words[i][yes])) {
+				*flag = yes;
+				return 0;
+			}
+		}
+	}
+	return bad_value(value, "say yes or no", ret_problem);
+}
+
+/* One of two words: the flag is whether it is the second. */
+static int set_choice(const char *value, const char *off, const char *on, bool *flag,
+		      char **ret_problem)
+{
+	g_autofree char *remedy = NULL;
+
+	if (!strcmp(value, off) || !strcmp(value, on)) {
+		*flag = !strcmp(value, on);
+		return 0;
+	}
+	remedy = g_strdup_printf("say %s or %s", off, on);
+	return bad_value(value, remedy, ret_problem);
+}
+
+static int set_on_reset(const struct vm_config *config, const char *value, void *field,
+			char **ret_problem)
+{
+	(void)config;
+	return set_choice(value, "restart", "stop", field, ret_problem);
+}
+
+static int set_owner(const struct vm_config *config, const char *value, void *field,
+		     char **ret_problem)
+{
+	(void)config;
+	return set_choice(value, "user", "exact", field, ret_problem);
+}
+
+static int set_hypervisor(const struct vm_config *config, const char *value, void *field,
+			  char **ret_problem)
+{
+	enum vm_hypervisor *hypervisor = field;
+	bool kvm;
+	int ret;
+
+	(void)config;
+	ret = set_choice(value, "lodge", "kvm", &kvm, ret_problem);
+	if (!ret)
+		*hypervisor = kvm ? VM_HYPERVISOR_KVM : VM_HYPERVISOR_LODGE;
+	return ret;
+}
+
+static int set_cpus(const struct vm_config *config, const char *value, void *field,
+		    char **ret_problem)
+{
+	unsigned int *cpus = field;
+	guint64 number;
+
+	(void)config;
+	if (!g_ascii_string_to_unsigned(value, 10, 1, VM_CPUS_MAX, &number, NULL))
+		return bad_value(value, "give a number of CPUs from 1 to 64", ret_problem);
+	*cpus = (unsigned int)number;
+	return 0;
+}
+
+static int set_memory(const struct vm_config *config, const char *value, void *field,
+		      char **ret_problem)
+{
+	uint64_t *memory = field;
+
+	(void)config;
+	return vm_check_memory(value, memory, ret_problem);
+}
+
+static int set_backend(const struct vm_config *config, const char *value, void *field,
+		       char **ret_problem)
+{
+	char **backend = field;
+	char *made;
+
+	if (vm_normalise_backend(config->dir, value, &made))
+		return bad_value(value,
+				 "say none, stdio, pty, run-status, fd:IN[,OUT], file:PATH "
+				 "or socket:PATH",
+				 ret_problem);
+	g_free(*backend);
+	*backend = made;
+	return 0;
+}
+
+static void *append(void *array, size_t *n, size_t size)
+{
+	void *grown = g_realloc_n(array, *n + 1, size);
+
+	memset((char *)grown + *n * size, 0, size);
+	(*n)++;
+	return grown;
+}
+
+static void *add_disk(struct vm_config *config, const char *name, char **ret_problem)
+{
+	struct vm_disk *disk;
+
+	if (vm_check_name(name)) {
+		*ret_problem = g_strdup("a disk's name is of letters, digits, -, _ and ., "
+					"64 bytes at most; rename it");
+		return NULL;
+	}
+	if (config->n_disks == VM_DISKS_MAX) {
+		*ret_problem = g_strdup_printf("more than %d disks; take some out", VM_DISKS_MAX);
+		return NULL;
+	}
+	config->disks = append(config->disks, &config->n_disks, sizeof(*config->disks));
+	disk = &config->disks[config->n_disks - 1];
+	disk->name = g_strdup(name);
+	return disk;
+}
+
+static void *add_share(struct vm_config *config, const char *name, char **ret_problem)
+{
+	struct vm_share *share;
+
+	if (vm_check_share_name(name)) {
+		*ret_problem = g_strdup("a share's name is 1 to 255 bytes of UTF-8 without "
+					"/, [ and ], and not . or ..; rename it");
+		return NULL;
+	}
+	if (config->n_shares == VM_SHARES_MAX) {
+		*ret_problem = g_strdup_printf("more than %d shares; share a folder above them",
+					       VM_SHARES_MAX);
+		return NULL;
+	}
+	config->shares = append(config->shares, &config->n_shares, sizeof(*config->shares));
+	share = &config->shares[config->n_shares - 1];
+	share->name = g_strdup(name);
+	return share;
+}
+
+static void *add_fs(struct vm_config *config, const char *tag, char **ret_problem)
+{
+	struct vm_fs *fs;
+
+	if (!*tag || strlen(tag) > VM_FS_TAG_MAX) {
+		*ret_problem = g_strdup("a tag is 1 to 36 bytes; rename it");
+		return NULL;
+	}
+	if (config->n_fs == VM_FS_MAX) {
+		*ret_problem = g_strdup_printf("more than %d of them; take some out", VM_FS_MAX);
+		return NULL;
+	}
+	config->fs = append(config->fs, &config->n_fs, sizeof(*config->fs));
+	fs = &config->fs[config->n_fs - 1];
+	fs->tag = g_strdup(tag);
+	return fs;
+}
+
+static void *add_port(struct vm_config *config, const char *name, char **ret_problem)
+{
+	struct vm_port *port;
+
+	if (vm_check_name(name)) {
+		*ret_problem = g_strdup("a port's name is of letters, digits, -, _ and ., "
+					"64 bytes at most; rename it");
+		return NULL;
+	}
+	if (config->n_ports == VM_PORTS_MAX) {
+		*ret_problem = g_strdup_printf("more than %d ports; take some out", VM_PORTS_MAX);
+		return NULL;
+	}
+	config->ports = append(config->ports, &config->n_ports, sizeof(*config->ports));
+	port = &config->ports[config->n_ports - 1];
+	port->name = g_strdup(name);
+	return port;
+}
+
+/* clang-format off */
+#define AT(type, field) offsetof(struct type, field)
+static const struct key_row cpu_keys[] = {
+	{ "count", set_cpus, AT(vm_config, cpus) },
+	{ "hypervisor", set_hypervisor, AT(vm_config, hypervisor) },
+	{ NULL, NULL, 0 },
+};
+static const struct key_row memory_keys[] = {
+	{ "size", set_memory, AT(vm_config, memory) },
+	{ NULL, NULL, 0 },
+};
+static const struct key_row boot_keys[] = {
+	{ "kernel", set_path, AT(vm_config, kernel) },
+	{ "initrd", set_paths, AT(vm_config, initrds) },
+	{ "append", set_text, AT(vm_config, append) },
+	{ "on-reset", set_on_reset, AT(vm_config, stop_on_reset) },
+	{ NULL, NULL, 0 },
+};
+static const struct key_row disk_keys[] = {
+	{ "file", set_path, AT(vm_disk, file) },
+	{ "read-only", set_flag, AT(vm_disk, read_only) },
+	{ "direct", set_flag, AT(vm_disk, direct) },
+	{ "serial", set_serial_number, AT(vm_disk, serial) },
+	{ NULL, NULL, 0 },
+};
+static const struct key_row share_keys[] = {
+	{ "path", set_path, AT(vm_share, path) },
+	{ "read-only", set_flag, AT(vm_share, read_only) },
+	{ "owner", set_owner, AT(vm_share, owner_exact) },
+	{ NULL, NULL, 0 },
+};
+static const struct key_row root_keys[] = {
+	{ "path", set_path, AT(vm_config, root) },
+	{ NULL, NULL, 0 },
+};
+static const struct key_row fs_keys[] = {
+	{ "socket", set_path, AT(vm_fs, socket) },
+	{ NULL, NULL, 0 },
+};
+static const struct key_row serial_keys[] = {
+	{ "backend", set_backend, AT(vm_config, serial) },
+	{ NULL, NULL, 0 },
+};
+static const struct key_row port_keys[] = {
+	{ "backend", set_backend, AT(vm_port, backend) },
+	{ NULL, NULL, 0 },
+};
+static const struct key_row device_keys[] = {
+	{ "balloon", set_flag, AT(vm_config, balloon) },
+	{ "rng", set_flag, AT(vm_config, rng) },
+	{ "i8042", set_flag, AT(vm_config, i8042) },
+	{ NULL, NULL, 0 },
+};
+
+static const struct group_row groups[] = {
+	{ "cpu", cpu_keys, NULL, NULL },
+	{ "memory", memory_keys, NULL, NULL },
+	{ "boot", boot_keys, NULL, "kernel" },
+	{ "disk", disk_keys, add_disk, "file" },
+	{ "share", share_keys, add_share, "path" },
+	{ "root", root_keys, NULL, "path" },
+	{ "fs", fs_keys, add_fs, "socket" },
+	{ "serial", serial_keys, NULL, NULL },
+	{ "port", port_keys, add_port, "backend" },
+	{ "device", device_keys, NULL, NULL },
+};
+/* clang-format on */
+
+static const struct key_row *find_key(const struct group_row *row, const char *name)
+{
+	for (const struct key_row *key = row->keys; key->name; key++) {
+		if (!strcmp(key->name, name))
+			return key;
+	}
+	return NULL;
+}
+
+static char *key_names(const struct group_row *row)
+{
+	GString *names = g_string_new(NULL);
+
+	for (const struct key_row *key = row->keys; key->name; key++)
+		g_string_append_printf(names, "%s%s", names->len ? ", " : "", key->name);
+	return g_string_free(names, FALSE);
+}
+
+static int read_key(struct reader *reader, const char *group, const struct group_row *row,
+		    const char *name, void *target)
+{
+	const struct key_row *key = find_key(row, name);
+	g_autofree char *value = NULL;
+	g_autofree char *problem = NULL;
+
+	if (!key) {
+		g_autofree char *known = key_names(row);
+
+		problem = g_strdup_printf("there is no such key; [%s] knows %s", row->kind, known);
+		return fault(reader, group, name, problem);
+	}
+	value = g_key_file_get_string(reader->file, group, name, NULL);
+	if (!value)
+		return fault(reader, group, name,
+			     "a \\ stands before what is none of s, n, t, r, \\; write \\\\");
+	g_strchomp(value);
+	if (key->set(reader->config, value, (char *)target + key->offset, &problem))
+		return fault(reader, group, name, problem);
+	return 0;
+}
+
+static const struct group_row *find_group(const char *group, const char **ret_name)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(groups); i++) {
+		size_t len = strlen(groups[i].kind);
+
+		if (strncmp(group, groups[i].kind, len))
+			continue;
+		*ret_name = group + len + 1;
+		if (groups[i].add ? group[len] == ' ' : !group[len])
+			return &groups[i];
+	}
+	return NULL;
+}
+
+static int read_group(struct reader *reader, const char *group)
+{
+	g_autofree char *problem = NULL;
+	g_auto(GStrv) keys = NULL;
+	const struct group_row *row;
+	const char *name = NULL;
+	void *target = reader->config;
+	int ret;
+
+	row = find_group(group, &name);
+	if (!row)
+		return fault(reader, group, NULL,
+			     "there is no such group; known are [cpu], [memory], [boot], "
+			     "[disk NAME], [share NAME], [root], [fs TAG], [serial], [port NAME] "
+			     "and [device]");
+	if (row->add) {
+		target = row->add(reader->config, name, &problem);
+		if (!target)
+			return fault(reader, group, NULL, problem);
+	}
+	if (row->required && !g_key_file_has_key(reader->file, group, row->required, NULL)) {
+		problem = g_strdup_printf("the key '%s' is missing; add %s=...", row->required,
+					  row->required);
+		return fault(reader, group, NULL, problem);
+	}
+	keys = g_key_file_get_keys(reader->file, group, NULL, NULL);
+	for (char **key = keys; key && *key; key++) {
+		ret = read_key(reader, group, row, *key, target);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static struct vm_config *make_default(const char *dir)
+{
+	struct vm_config *config = g_new0(struct vm_config, 1);
+
+	config->dir = g_canonicalize_filename(dir, NULL);
+	config->name = g_path_get_basename(config->dir);
+	config->cpus = 1;
+	config->hypervisor = VM_HYPERVISOR_LODGE;
+	config->memory = 1ull << 30;
+	config->append = g_strdup("");
+	config->initrds = g_new0(char *, 1);
+	config->serial = g_strdup("none");
+	config->balloon = config->rng = config->i8042 = true;
+	return config;
+}
+
+static int read_all(struct reader *reader)
+{
+	g_auto(GStrv) names = NULL;
+	g_autofree char *what = NULL;
+	unsigned int line;
+	int ret;
+
+	line = conf_find_fault(reader->text, reader->len, &what);
+	if (line) {
+		reader->message = g_strdup_printf("%s:%u: %s", reader->path, line, what);
+		return -EINVAL;
+	}
+	if (!g_key_file_load_from_data(reader->file, reader->text, reader->len, G_KEY_FILE_NONE,
+				       NULL)) {
+		reader->message = g_strdup_printf("%s: not a file of [group] and key=value lines; "
+						  "see vm.conf(5)",
+						  reader->path);
+		return -EINVAL;
+	}
+	names = g_key_file_get_groups(reader->file, NULL);
+	for (char **name = names; *name; name++) {
+		ret = read_group(reader, *name);
+		if (ret)
+			return ret;
+	}
+	if (!reader->config->kernel) {
+		reader->message =
+			g_strdup_printf("%s: [boot] kernel is missing; "
+					"add the lines [boot] and kernel=/boot/vmlinuz-...",
+					reader->path);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int vm_config_parse(const char *dir, const char *path, const char *text, size_t len,
+		    struct vm_config **ret_config, char **ret_message)
+{
+	struct reader reader = { .path = path, .text = text, .len = len };
+	int ret;
+
+	*ret_config = NULL;
+	*ret_message = NULL;
+	if (len > VM_CONF_BYTES_MAX) {
+		*ret_message = g_strdup_printf("%s: larger than %d KiB; is it a vm.conf?", path,
+					       VM_CONF_BYTES_MAX >> 10);
+		return -EFBIG;
+	}
+	reader.config = make_default(dir);
+	reader.file = g_key_file_new();
+	ret = read_all(&reader);
+	g_key_file_free(reader.file);
+	if (ret) {
+		vm_config_free(reader.config);
+		*ret_message = reader.message;
+		return ret;
+	}
+	*ret_config = reader.config;
+	return 0;
+}
+
+void vm_config_free(struct vm_config *config)
+{
+	if (!config)
+		return;
+	for (size_t i = 0; i < config->n_disks; i++) {
+		g_free(config->disks[i].name);
+		g_free(config->disks[i].file);
+		g_free(config->disks[i].serial);
+	}
+	for (size_t i = 0; i < config->n_shares; i++) {
+		g_free(config->shares[i].name);
+		g_free(config->shares[i].path);
+	}
+	for (size_t i = 0; i < config->n_fs; i++) {
+		g_free(config->fs[i].tag);
+		g_free(config->fs[i].socket);
+	}
+	for (size_t i = 0; i < config->n_ports; i++) {
+		g_free(config->ports[i].name);
+		g_free(config->ports[i].backend);
+	}
+	g_free(config->disks);
+	g_free(config->shares);
+	g_free(config->fs);
+	g_free(config->ports);
+	g_strfreev(config->initrds);
+	g_free(config->dir);
+	g_free(config->name);
+	g_free(config->kernel);
+	g_free(config->append);
+	g_free(config->root);
+	g_free(config->serial);
+	g_free(config);
+}

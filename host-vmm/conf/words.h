@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Words of vm.conf that its reader and the command share; see vmconf.h for the grammar. */
+#ifndef LODGE_VMM_CONF_WORDS_H
+#define LODGE_VMM_CONF_WORDS_H
+
+#include <stdint.h>
+
+/* The shortest text that vm_parse_size() reads back as @bytes: "1536M". g_free(). */
+char *vm_format_size(uint64_t bytes);
+
+/* Checks a BACKEND and makes its path absolute, from @dir. -EINVAL if it is none. g_free(). */
+int vm_normalise_backend(const char *dir, const char *text, char **ret_backend);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The control socket of a running VM: JSON lines, as protocol/spec/control.md has them.
+ *
+ * Two layers. The server (server.c) knows lines, clients and limits and nothing of machines; a
+ * const table of methods does the work. control_start() runs the server with the methods of a
+ * machine (methods.c) on a GLib main loop in a thread of its own, so that it answers whatever the
+ * main thread waits for.
+ *
+ * A client is believed if its peer credentials are our own user's or root's; others are closed.
+ */
+#ifndef LODGE_VMM_CONTROL_H
+#define LODGE_VMM_CONTROL_H
+
+#include <json-glib/json-glib.h>
+#include <stddef.h>
+
+struct control;
+struct machine;
+
+#define CONTROL_LINE_MAX    (64 << 10) /* bytes of a request, its newline included */
+#define CONTROL_CLIENTS_MAX 16 /* at once; the next is told so and closed */
+#define CONTROL_BACKLOG_MAX (256 << 10) /* bytes of answers that a client has not read: dropped */
+
+/* Why a request failed, for people: filled by a method that returns a negative errno. */
+struct control_error {
+	char *message; /* g_free(); NULL: the errno's text */
+	char *hint; /* the remedy; g_free(); may be NULL */
+};
+
+/*
+ * One row of a table that ends with a NULL name. @run gets params (never NULL, perhaps empty) and
+ * an empty result object to fill. It runs on the server's thread and must not block.
+ */
+struct control_method {
+	const char *name;
+	int (*run)(void *opaque, JsonObject *params, JsonObject *result,
+		   struct control_error *error);
+};
+
+/*
+ * Listens at @path and serves until control_stop(). -EADDRINUSE where a live process listens
+ * there, -ENAMETOOLONG where the path does not fit a socket address (107 bytes), or another errno.
+ */
+int control_start(struct machine *machine, const char *path, struct control **ret_control);
+int control_start_with(const char *path, const struct control_method *methods, void *opaque,
+		       struct control **ret_control);
+/* Closes all clients, removes the socket, joins the thread. NULL is fine. */
+void control_stop(struct control *control);
+
+/*
+ * Answers one request line (its newline taken off), for the server and the fuzzer: the answer
+ * with its newline, g_free(). Any bytes are taken; never NULL.
+ */
+char *control_answer(const struct control_method *methods, void *opaque, const char *line,
+		     size_t len);
+
+/* What a machine answers to; for tests. */
+extern const struct control_method control_machine_methods[];
+
+#endif
