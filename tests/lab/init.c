@@ -51,6 +51,18 @@ void die(const char *what, const char *name)
 		pause();
 }
 
+/* The initramfs has no device nodes, so the kernel could give us none of these. */
+static void open_console(void)
+{
+	int fd = open("/dev/console", O_RDWR);
+
+	for (int i = 0; i < 3; i++)
+		dup2(fd, i);
+	if (fd > 2)
+		close(fd);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
 static int try_port(const char *entry, const char *want)
 {
 	char path[300], name[64];
@@ -74,7 +86,7 @@ static int try_port(const char *entry, const char *want)
 /* The host names its ports some time after the driver has loaded: there is no event to wait for yet. */
 static int open_port(const char *want)
 {
-	for (int tries = 0; tries < 10000; tries++) {
+	for (int tries = 0; tries < 1000; tries++) {
 		DIR *dir = opendir("/sys/class/virtio-ports");
 		int fd = -ENOENT;
 
@@ -153,16 +165,14 @@ static void parse_job(struct lab_job *job, char *buf, size_t len)
 				 .argv = calloc(records, sizeof(char *)) };
 	if (!job->env || !job->argv)
 		die("out of memory for", "the job");
-	for (char *p = buf; p < buf + len; p += strlen(p) + 1) {
+	for (char *next, *p = buf; p < buf + len; p = next) {
 		char *value = strchr(p, '=');
-		size_t rest;
 
+		next = p + strlen(p) + 1;
 		if (!value)
 			die("bad record", p);
 		*value++ = '\0';
-		rest = strlen(value);
 		parse_record(job, p, value, &n_env, &n_arg);
-		p = value + rest - strlen(value);
 	}
 	if (!n_arg)
 		die("no command in", "the job");
@@ -177,7 +187,8 @@ static void raise_loopback(void)
 		ioctl(fd, SIOCSIFFLAGS, &ifr);
 		close(fd);
 	}
-	sethostname("lodge-lab", 9);
+	if (sethostname("lodge-lab", 9) < 0)
+		die("cannot set", "the host name");
 }
 
 static void run_child(const struct lab_job *job, int stdio[N_STREAMS])
@@ -288,33 +299,30 @@ static void end_stdin(struct lab *lab)
 	}
 }
 
+/* Until COMMAND has ended and everything that it and its children wrote is with the host. */
 static void serve(struct lab *lab)
 {
 	struct pollfd pfd[2 * N_STREAMS + 2];
-	bool grace = false;
+	bool ended = false;
 
-	while (lab->status < 0 || !grace) {
-		/* COMMAND has ended: what its pipes hold is still its output; children that it left get no more. */
-		grace = lab->status >= 0;
+	while (!ended || !stream_done(&lab->streams[OUT]) || !stream_done(&lab->streams[ERR])) {
 		for (int i = 0; i < N_STREAMS; i++)
 			stream_want(&lab->streams[i], &pfd[2 * i]);
 		pfd[6] = (struct pollfd){ .fd = lab->ctl, .events = POLLIN };
 		pfd[7] = (struct pollfd){ .fd = lab->signals, .events = POLLIN };
-		if (poll(pfd, 8, grace ? 0 : -1) > 0) {
-			for (int i = 0; i < N_STREAMS; i++)
-				stream_step(&lab->streams[i], &pfd[2 * i]);
-			if (pfd[6].revents & POLLIN)
-				hear(lab);
-			if (pfd[7].revents & POLLIN)
-				reap(lab);
-			for (int i = OUT; i <= ERR; i++)
-				if (pfd[2 * i].revents & POLLIN)
-					grace = false;
-		}
-		for (int i = OUT; i <= ERR; i++)
-			if (lab->streams[i].start != lab->streams[i].end)
-				grace = false;
+		if (poll(pfd, 8, -1) < 0)
+			continue;
+		for (int i = 0; i < N_STREAMS; i++)
+			stream_step(&lab->streams[i], &pfd[2 * i]);
+		if (pfd[6].revents & POLLIN)
+			hear(lab);
+		if (pfd[7].revents & POLLIN)
+			reap(lab);
 		end_stdin(lab);
+		if (lab->status >= 0 && !ended) {
+			ended = true;
+			kill(-1, SIGKILL);
+		}
 	}
 }
 
@@ -351,9 +359,9 @@ int main(void)
 	size_t len;
 	char *buf;
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGPIPE, SIG_IGN);
 	mount_initramfs();
+	open_console();
 	load_modules("/lab.modules");
 	lab = calloc(1, sizeof(*lab));
 	if (!lab)
@@ -371,7 +379,6 @@ int main(void)
 	start(lab, &job);
 	tell(lab, "started");
 	serve(lab);
-	kill(-1, SIGKILL);
 	leave_results(&job);
 	report(lab);
 	for (;;)

@@ -8,7 +8,7 @@
  * lab-pump to lab-init, once, ended by an empty record:
  *	uid=N gid=N groups=N,N,... cwd=PATH results=PATH see=PATH... env=K=V... arg=TEXT...
  * and later:
- *	stdin=N			stdin ended after N bytes
+ *	stdin=N			stdin ended after N bytes (once COMMAND has started)
  * lab-init to lab-pump:
  *	started			COMMAND runs
  *	exit=S out=N err=N	COMMAND ended with status S, having written so many bytes; nothing follows
