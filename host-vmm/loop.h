@@ -22,9 +22,9 @@ int loop_create(const char *name, struct loop **ret_loop);
 void loop_destroy(struct loop *loop);
 
 /*
- * Watches @fd (not owned) for @epoll_events (EPOLLIN, EPOLLOUT, EPOLLET ...). Any thread. Removal
- * must happen on the loop's thread, or before it could have run: use loop_call() from elsewhere;
- * after removal the callback is not called again, even for events already fetched.
+ * Watches @fd (not owned) for @epoll_events (EPOLLIN, EPOLLOUT, EPOLLET ...). Any thread.
+ * Once loop_remove() returned, the callback does not run and is not called again, even for events
+ * already fetched; from another thread it waits for that. NULL is fine.
  */
 int loop_add(struct loop *loop, int fd, uint32_t epoll_events, loop_fd_fn fn, void *opaque,
 	     struct loop_source **ret_source);

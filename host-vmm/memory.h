@@ -62,6 +62,12 @@ size_t memory_iov_write(const struct iovec *iov, size_t count, size_t offset, co
 size_t memory_iov_size(const struct iovec *iov, size_t count);
 
 /*
+ * Fills [gpa, gpa + len) from @fd at @offset: the boot images. -EFAULT as above, -ENODATA where the
+ * file ends early, or the errno of reading. One caller at a time.
+ */
+int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offset, size_t len);
+
+/*
  * Gives [gpa, gpa + len) back to the host: zeroes are read there afterwards. Rounded inwards to
  * whole pages. -EFAULT if not RAM.
  */

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Guest memory: the memfd, its mapping, and the copy helpers that are the door to its bytes.
+#include "host-vmm/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#include "host-vmm/layout.h"
+#include "protocol/lib/fd.h"
+
+#define PAGE	  4096ull
+#define HUGE_PAGE (2ull << 20)
+
+struct memory {
+	int fd;
+	uint64_t size;
+	void *reserved; /* the whole reservation, in which the mapping is aligned */
+	size_t reserved_size;
+	size_t n_regions;
+	struct memory_region regions[2];
+};
+
+/* KVM and the host's page tables can use 2 MiB pages only where host and guest addresses agree
+ * modulo 2 MiB, hence the reservation with room to align in. */
+static int map_aligned(struct memory *memory, uint8_t **ret_host)
+{
+	size_t reserved_size = memory->size + HUGE_PAGE;
+	void *reserved, *host;
+
+	reserved = mmap(NULL, reserved_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			-1, 0);
+	if (reserved == MAP_FAILED)
+		return -errno;
+	memory->reserved = reserved;
+	memory->reserved_size = reserved_size;
+
+	host = (void *)(((uintptr_t)reserved + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
+	if (mmap(host, memory->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+		 memory->fd, 0) == MAP_FAILED)
+		return -errno;
+	/* Best effort: hosts built without transparent huge pages refuse, and work. */
+	(void)madvise(host, memory->size, MADV_HUGEPAGE);
+	/* A core dump of the monitor must not hold the guest's memory, nor a child inherit it. */
+	(void)madvise(host, memory->size, MADV_DONTDUMP);
+	(void)madvise(host, memory->size, MADV_DONTFORK);
+	*ret_host = host;
+	return 0;
+}
+
+static void set_regions(struct memory *memory, uint8_t *host)
+{
+	uint64_t low = memory->size < LAYOUT_LOW_RAM_END ? memory->size : LAYOUT_LOW_RAM_END;
+
+	memory->regions[0] = (struct memory_region){ .gpa = 0, .size = low, .host = host };
+	memory->n_regions = 1;
+	if (memory->size == low)
+		return;
+	memory->regions[1] = (struct memory_region){
+		.gpa = LAYOUT_HIGH_RAM,
+		.size = memory->size - low,
+		.file_offset = low,
+		.host = host + low,
+	};
+	memory->n_regions = 2;
+}
+
+int memory_create(uint64_t size, struct memory **ret_memory)
+{
+	struct memory *memory;
+	uint8_t *host = NULL;
+	int ret;
+
+	if (size == 0 || size % PAGE != 0 || size > LAYOUT_RAM_MAX)
+		return -EINVAL;
+	memory = calloc(1, sizeof(*memory));
+	if (!memory)
+		return -ENOMEM;
+	memory->size = size;
+	memory->fd = memfd_create("lodge-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (memory->fd < 0 || ftruncate(memory->fd, size) < 0) {
+		ret = -errno;
+		goto fail;
+	}
+	/* A back end that has the descriptor must not be able to make our accesses fault. */
+	if (fcntl(memory->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		ret = -errno;
+		goto fail;
+	}
+	ret = map_aligned(memory, &host);
+	if (ret < 0)
+		goto fail;
+	set_regions(memory, host);
+	*ret_memory = memory;
+	return 0;
+
+fail:
+	memory_destroy(memory);
+	return ret;
+}
+
+void memory_destroy(struct memory *memory)
+{
+	if (!memory)
+		return;
+	if (memory->reserved)
+		munmap(memory->reserved, memory->reserved_size);
+	fd_close(&memory->fd);
+	free(memory);
+}
+
+const struct memory_region *memory_regions(const struct memory *memory, size_t *ret_count)
+{
+	*ret_count = memory->n_regions;
+	return memory->regions;
+}
+
+int memory_fd(const struct memory *memory)
+{
+	return memory->fd;
+}
+
+uint64_t memory_size(const struct memory *memory)
+{
+	return memory->size;
+}
+
+/* The region that holds @gpa, and how many bytes of it lie from there on. */
+static const struct memory_region *find(const struct memory *memory, uint64_t gpa,
+					uint64_t *ret_left)
+{
+	for (size_t i = 0; i < memory->n_regions; i++) {
+		const struct memory_region *region = &memory->regions[i];
+
+		if (gpa >= region->gpa && gpa - region->gpa < region->size) {
+			*ret_left = region->size - (gpa - region->gpa);
+			return region;
+		}
+	}
+	return NULL;
+}
+
+static uint8_t *find_range(const struct memory *memory, uint64_t gpa, uint64_t len)
+{
+	const struct memory_region *region;
+	uint64_t left;
+
+	region = find(memory, gpa, &left);
+	if (!region || len > left)
+		return NULL;
+	return (uint8_t *)region->host + (gpa - region->gpa);
+}
+
+int memory_read(const struct memory *memory, uint64_t gpa, void *buffer, size_t len)
+{
+	const uint8_t *host;
+
+	if (len == 0)
+		return 0;
+	host = find_range(memory, gpa, len);
+	if (!host)
+		return -EFAULT;
+	memcpy(buffer, host, len);
+	return 0;
+}
+
+int memory_write(const struct memory *memory, uint64_t gpa, const void *buffer, size_t len)
+{
+	uint8_t *host;
+
+	if (len == 0)
+		return 0;
+	host = find_range(memory, gpa, len);
+	if (!host)
+		return -EFAULT;
+	memcpy(host, buffer, len);
+	return 0;
+}
+
+int memory_iov(const struct memory *memory, uint64_t gpa, size_t len, struct iovec *ret_iov)
+{
+	uint8_t *host;
+
+	if (len == 0)
+		return -EINVAL;
+	host = find_range(memory, gpa, len);
+	if (!host)
+		return -EFAULT;
+	*ret_iov = (struct iovec){ .iov_base = host, .iov_len = len };
+	return 0;
+}
+
+static size_t iov_copy(const struct iovec *iov, size_t count, size_t offset, uint8_t *buffer,
+		       size_t len, bool to_guest)
+{
+	size_t done = 0;
+
+	for (size_t i = 0; i < count && done < len; i++) {
+		uint8_t *at;
+		size_t part;
+
+		if (offset >= iov[i].iov_len) {
+			offset -= iov[i].iov_len;
+			continue;
+		}
+		at = (uint8_t *)iov[i].iov_base + offset;
+		part = iov[i].iov_len - offset;
+		offset = 0;
+		if (part > len - done)
+			part = len - done;
+		if (to_guest)
+			memcpy(at, buffer + done, part);
+		else
+			memcpy(buffer + done, at, part);
+		done += part;
+	}
+	return done;
+}
+
+size_t memory_iov_read(const struct iovec *iov, size_t count, size_t offset, void *buffer,
+		       size_t len)
+{
+	return iov_copy(iov, count, offset, buffer, len, false);
+}
+
+size_t memory_iov_write(const struct iovec *iov, size_t count, size_t offset, const void *buffer,
+			size_t len)
+{
+	return iov_copy(iov, count, offset, (uint8_t *)buffer, len, true);
+}
+
+size_t memory_iov_size(const struct iovec *iov, size_t count)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < count; i++)
+		size += iov[i].iov_len;
+	return size;
+}
+
+/* Writing to the memfd rather than through the mapping: no page fault for each page, and no
+ * clearing of pages that are overwritten whole. */
+int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offset, size_t len)
+{
+	const struct memory_region *region;
+	off_t from = offset;
+	uint64_t left;
+	uint8_t *host;
+
+	if (len == 0)
+		return 0;
+	region = find(memory, gpa, &left);
+	if (!region || len > left)
+		return -EFAULT;
+	if (lseek(memory->fd, region->file_offset + (gpa - region->gpa), SEEK_SET) < 0)
+		return -errno;
+	host = (uint8_t *)region->host + (gpa - region->gpa);
+	while (len > 0) {
+		ssize_t n = sendfile(memory->fd, fd, &from, len);
+
+		/* Files that cannot be spliced are read through the mapping. */
+		if (n < 0 && errno == EINVAL)
+			n = pread(fd, host, len, from), from += n > 0 ? n : 0;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -ENODATA;
+		host += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int memory_discard(const struct memory *memory, uint64_t gpa, uint64_t len)
+{
+	const struct memory_region *region;
+	uint64_t left, start, end;
+
+	if (len == 0)
+		return 0;
+	region = find(memory, gpa, &left);
+	if (!region || len > left)
+		return -EFAULT;
+	start = (gpa + PAGE - 1) & ~(PAGE - 1);
+	end = (gpa + len) & ~(PAGE - 1);
+	if (start >= end)
+		return 0;
+	if (fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      region->file_offset + (start - region->gpa), end - start) < 0)
+		return -errno;
+	return 0;
+}
