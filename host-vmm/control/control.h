@@ -20,7 +20,7 @@ struct machine;
 
 #define CONTROL_LINE_MAX    (64 << 10) /* bytes of a request, its newline included */
 #define CONTROL_CLIENTS_MAX 16 /* at once; the next is told so and closed */
-#define CONTROL_BACKLOG_MAX (256 << 10) /* bytes of answers that a client has not read: dropped */
+#define CONTROL_STALL_MS    5000 /* a client that does not read an answer for so long is dropped */
 
 /* Why a request failed, for people: filled by a method that returns a negative errno. */
 struct control_error {

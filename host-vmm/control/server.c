@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The control socket's server: clients, lines and their limits, on a main loop of its own thread.
+#include "host-vmm/control/control.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "protocol/lib/fd.h"
+#include "protocol/lib/log.h"
+
+#define READ_CHUNK 4096
+
+struct control {
+	const struct control_method *methods;
+	void *opaque;
+	char *path;
+	int fd;
+	GMainContext *context;
+	GMainLoop *loop;
+	GThread *thread;
+	GPtrArray *clients; /* the loop's thread alone */
+	struct log_ratelimit limit;
+};
+
+/*
+ * Either reading, or with an answer that is not out yet: then nothing is read, so a client that
+ * does not read costs one answer of memory and nothing more.
+ */
+struct client {
+	struct control *control;
+	int fd;
+	GByteArray *in;
+	char *out;
+	size_t out_len, out_done;
+	bool finish; /* close once the answer is out */
+	GSource *source; /* fd readable or writable */
+	GSource *stall;
+};
+
+static void client_free(void *data)
+{
+	struct client *client = data;
+
+	if (client->source)
+		g_source_destroy(client->source);
+	g_clear_pointer(&client->source, g_source_unref);
+	if (client->stall)
+		g_source_destroy(client->stall);
+	g_clear_pointer(&client->stall, g_source_unref);
+	g_byte_array_unref(client->in);
+	g_free(client->out);
+	close(client->fd);
+	g_free(client);
+}
+
+static void client_drop(struct client *client)
+{
+	g_ptr_array_remove_fast(client->control->clients, client);
+}
+
+static void client_watch(struct client *client);
+
+static gboolean client_stalled(void *opaque)
+{
+	struct client *client = opaque;
+
+	log_ratelimited(&client->control->limit, LOG_LEVEL_WARN,
+			"control: a client does not read its answer; dropped");
+	client_drop(client);
+	return G_SOURCE_REMOVE;
+}
+
+/* False when the client is gone. */
+static bool client_flush(struct client *client)
+{
+	while (client->out_done < client->out_len) {
+		ssize_t sent = send(client->fd, client->out + client->out_done,
+				    client->out_len - client->out_done,
+				    MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0 && errno == EAGAIN)
+			return true;
+		if (sent < 0) {
+			client_drop(client);
+			return false;
+		}
+		client->out_done += (size_t)sent;
+	}
+	g_clear_pointer(&client->out, g_free);
+	client->out_len = client->out_done = 0;
+	if (client->finish) {
+		client_drop(client);
+		return false;
+	}
+	return true;
+}
+
+static void client_answer(struct client *client, char *answer)
+{
+	client->out = answer;
+	client->out_len = strlen(answer);
+	client->out_done = 0;
+}
+
+/* Answers the lines that are there, one at a time. False when the client is gone. */
+static bool client_serve(struct client *client)
+{
+	struct control *control = client->control;
+
+	while (!client->out) {
+		const char *data = (const char *)client->in->data;
+		const char *newline = client->in->len ? memchr(data, '\n', client->in->len) : NULL;
+		size_t len;
+
+		if (!newline && client->in->len < CONTROL_LINE_MAX)
+			return true;
+		if (!newline) {
+			client->finish = true;
+			client_answer(client,
+				      g_strdup("{\"id\":null,\"error\":{\"message\":"
+					       "\"the line is longer than 64 KiB\",\"hint\":"
+					       "\"send one short request a line\"}}\n"));
+			return client_flush(client);
+		}
+		len = (size_t)(newline - data);
+		client_answer(client, control_answer(control->methods, control->opaque, data, len));
+		g_byte_array_remove_range(client->in, 0, (guint)len + 1);
+		if (!client_flush(client))
+			return false;
+	}
+	return true;
+}
+
+/* False when the client is gone. */
+static bool client_read(struct client *client)
+{
+	guint8 chunk[READ_CHUNK];
+	size_t room = CONTROL_LINE_MAX - client->in->len;
+	ssize_t got;
+
+	do {
+		got = recv(client->fd, chunk, MIN(room, sizeof(chunk)), MSG_DONTWAIT);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0 && errno == EAGAIN)
+		return true;
+	if (got <= 0) {
+		client_drop(client);
+		return false;
+	}
+	g_byte_array_append(client->in, chunk, (guint)got);
+	return true;
+}
+
+static gboolean client_ready(int fd, GIOCondition condition, void *opaque)
+{
+	struct client *client = opaque;
+	bool blocked = client->out;
+
+	(void)fd;
+	(void)condition;
+	if (blocked ? !client_flush(client) : !client_read(client))
+		return G_SOURCE_REMOVE;
+	if (!client_serve(client))
+		return G_SOURCE_REMOVE;
+	if (blocked == !!client->out)
+		return G_SOURCE_CONTINUE;
+	client_watch(client);
+	return G_SOURCE_REMOVE;
+}
+
+static void client_watch(struct client *client)
+{
+	GMainContext *context = client->control->context;
+
+	if (client->source)
+		g_source_destroy(client->source);
+	g_clear_pointer(&client->source, g_source_unref);
+	client->source = g_unix_fd_source_new(client->fd, client->out ? G_IO_OUT : G_IO_IN);
+	g_source_set_callback(client->source, G_SOURCE_FUNC(client_ready), client, NULL);
+	g_source_attach(client->source, context);
+	if (client->stall)
+		g_source_destroy(client->stall);
+	g_clear_pointer(&client->stall, g_source_unref);
+	if (!client->out)
+		return;
+	client->stall = g_timeout_source_new(CONTROL_STALL_MS);
+	g_source_set_callback(client->stall, client_stalled, client, NULL);
+	g_source_attach(client->stall, context);
+}
+
+static bool peer_is_ours(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
+		return false;
+	return peer.uid == geteuid() || peer.uid == 0;
+}
+
+static void refuse(int fd, const char *line)
+{
+	/* One short line into an empty socket buffer: if it does not fit, the peer will see EOF. */
+	if (send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_debug("control: a refused client is gone already");
+}
+
+static gboolean accept_ready(int listen_fd, GIOCondition condition, void *opaque)
+{
+	struct control *control = opaque;
+	struct client *client;
+	autofd fd = -1;
+
+	(void)condition;
+	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return G_SOURCE_CONTINUE;
+	if (!peer_is_ours(fd)) {
+		log_ratelimited(&control->limit, LOG_LEVEL_WARN,
+				"control: another user's connection was refused");
+		return G_SOURCE_CONTINUE;
+	}
+	if (control->clients->len >= CONTROL_CLIENTS_MAX) {
+		refuse(fd, "{\"id\":null,\"error\":{\"message\":\"too many clients\","
+			   "\"hint\":\"close one and try again\"}}\n");
+		log_ratelimited(&control->limit, LOG_LEVEL_WARN,
+				"control: more than %d clients; the next was refused",
+				CONTROL_CLIENTS_MAX);
+		return G_SOURCE_CONTINUE;
+	}
+	client = g_new0(struct client, 1);
+	client->control = control;
+	client->fd = fd_steal(&fd);
+	client->in = g_byte_array_new();
+	g_ptr_array_add(control->clients, client);
+	client_watch(client);
+	return G_SOURCE_CONTINUE;
+}
+
+static void *serve(void *opaque)
+{
+	struct control *control = opaque;
+	GSource *source = g_unix_fd_source_new(control->fd, G_IO_IN);
+
+	g_main_context_push_thread_default(control->context);
+	g_source_set_callback(source, G_SOURCE_FUNC(accept_ready), control, NULL);
+	g_source_attach(source, control->context);
+	g_main_loop_run(control->loop);
+	g_source_destroy(source);
+	g_source_unref(source);
+	g_ptr_array_set_size(control->clients, 0);
+	g_main_context_pop_thread_default(control->context);
+	return NULL;
+}
+
+static gboolean quit(void *opaque)
+{
+	g_main_loop_quit(opaque);
+	return G_SOURCE_REMOVE;
+}
+
+int control_start_with(const char *path, const struct control_method *methods, void *opaque,
+		       struct control **ret_control)
+{
+	struct control *control;
+	sigset_t all, before;
+	int fd;
+
+	*ret_control = NULL;
+	fd = unix_listen(path, CONTROL_CLIENTS_MAX);
+	if (fd < 0)
+		return fd;
+	/* The peer's credentials decide; the mode only says so to whoever lists the folder. */
+	if (chmod(path, 0600))
+		log_warn("control: cannot set the mode of %s: %s", path, g_strerror(errno));
+	control = g_new0(struct control, 1);
+	control->methods = methods;
+	control->opaque = opaque;
+	control->path = g_strdup(path);
+	control->fd = fd;
+	control->context = g_main_context_new();
+	control->loop = g_main_loop_new(control->context, FALSE);
+	control->clients = g_ptr_array_new_with_free_func(client_free);
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	control->thread = g_thread_new("control", serve, control);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	*ret_control = control;
+	return 0;
+}
+
+void control_stop(struct control *control)
+{
+	if (!control)
+		return;
+	/* As a source, not by a plain call: the loop may not have begun to run. */
+	g_main_context_invoke(control->context, quit, control->loop);
+	g_thread_join(control->thread);
+	unlink(control->path);
+	close(control->fd);
+	g_ptr_array_unref(control->clients);
+	g_main_loop_unref(control->loop);
+	g_main_context_unref(control->context);
+	g_free(control->path);
+	g_free(control);
+}
