@@ -4,8 +4,8 @@
  * event index.
  *
  * How it is used: on a kick, the device loops: virtqueue_pop() gives one chain as two lists of
- * iovecs, first what the driver wrote for us (out), then where we may write (in); when done with
- *it, virtqueue_push() gives it back with the number of bytes written; after a batch, one
+ * iovecs, first what the driver wrote for us (out), then where we may write (in); when done
+ * with it, virtqueue_push() gives it back with the number of bytes written; after a batch, one
  * virtqueue_notify() raises the interrupt if the driver wants one. The usual loop is
  *
  *	do {
@@ -34,9 +34,10 @@ struct irq_msi;
 struct memory;
 struct state;
 
-#define VIRTQUEUE_SIZE_MAX  1024 /* ours; the spec's limit is 32768 (section 2.7) */
-#define VIRTQUEUE_CHAIN_MAX 1024 /* descriptors in a chain: at most the queue's size (2.7.5.3.1) \
-				  */
+#define VIRTQUEUE_SIZE_MAX 1024 /* ours; the spec's limit is 32768 (section 2.7) */
+#define VIRTQUEUE_CHAIN_MAX                                                  \
+	1024 /* descriptors in a chain: at most the queue's size (2.7.5.3.1) \
+	      */
 
 struct virtqueue {
 	/* Set by the transport while the queue is not enabled: */
@@ -49,12 +50,14 @@ struct virtqueue {
 	bool event_idx; /* VIRTIO_F_EVENT_IDX was negotiated */
 	bool indirect; /* VIRTIO_F_INDIRECT_DESC was negotiated */
 	int kick_fd; /* eventfd behind the doorbell's ioeventfd, non-blocking; the transport's */
-	struct irq_msi *msi; /* where notify goes; NULL without a vector */
+	struct irq_msi
+		*msi; /* where notify goes; NULL without a vector. Atomic: a vCPU may set it */
 
 	/* The queue's own: */
 	bool broken;
 	const char *broken_why;
 	uint16_t last_avail; /* next entry of the available ring */
+	uint16_t avail; /* available index as last seen: entries before it need no new look */
 	uint16_t used; /* next entry of the used ring */
 	uint16_t signalled; /* used index at the last notify */
 	bool signalled_valid;
