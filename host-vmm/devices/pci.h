@@ -8,7 +8,8 @@
  * table and pending bit array.
  *
  * Sources: PCI Local Bus 3.0 chapter 6, PCI Express Base 4.0 section 7.2 (ECAM), PCI Firmware 3.3
- * (MCFG); constants from <linux/pci_regs.h>.
+ * (MCFG), Intel ICH9 datasheet (reset control register, port 0xCF9, which lies in the middle of the
+ * ports of CONFIG_ADDRESS and is therefore served here); constants from <linux/pci_regs.h>.
  *
  * Locking: the bus has one mutex for configuration space; BAR handlers are called without it.
  */
@@ -41,9 +42,10 @@ struct pci_bar {
 	enum pci_bar_kind kind;
 	struct io_region region; /* size (a power of two), ops, opaque, name: the function's */
 	/*
-	 * Called when the guest moves or disables the BAR, without the bus's lock on the region,
-	 * after it was released (enabled = false) or claimed at @base (enabled = true): for
-	 * ioeventfds and memory slots that follow it. May be NULL.
+	 * Called when the guest moves or disables the BAR, after it was released (enabled = false,
+	 * @base is where it was) or claimed at @base (enabled = true): for ioeventfds and memory
+	 * slots that follow it. The mutex of configuration space is held. @opaque is region.opaque.
+	 * May be NULL.
 	 */
 	void (*mapped)(void *opaque, bool enabled, uint64_t base);
 };
@@ -62,9 +64,18 @@ struct pci_function {
 	 * NULL. */
 	void (*msix_changed)(struct pci_function *function, unsigned int vector);
 
+	/*
+	 * A few bytes of configuration space with a life of their own, for
+	 * VIRTIO_PCI_CAP_PCI_CFG: refresh runs before the guest reads any of them, written after it
+	 * wrote any. Called without the mutex. Either may be NULL; window_len is 0 without any.
+	 */
+	uint8_t window, window_len;
+	void (*window_refresh)(struct pci_function *function);
+	void (*window_written)(struct pci_function *function);
+
 	/* The bus's own: */
 	struct pci_bus *bus;
-	uint8_t slot;
+	uint8_t slot; /* 0: not registered */
 	uint8_t config[256];
 	uint8_t writable[256]; /* bits that the guest may change */
 	uint8_t next_cap;
@@ -77,18 +88,28 @@ void pci_bus_destroy(struct pci_bus *bus);
  * decoding on, as firmware would. */
 int pci_bus_assign(struct pci_bus *bus);
 
-/* Takes the next free slot. -ENOSPC when all 31 are taken. */
+/* Takes the next free slot and brings up BARs (unmapped) and MSI-X. -ENOSPC when all 31 slots or
+ * all messages are taken, -EINVAL for BARs that make no sense. */
 int pci_register(struct pci_bus *bus, struct pci_function *function);
 void pci_unregister(struct pci_function *function);
 /* Back to power-on state: command register, BARs, MSI-X. */
 void pci_function_reset(struct pci_function *function);
 
-/* Appends a capability of @len bytes (header of two bytes included): its offset, or -ENOSPC. */
+/* Appends a capability: its id, the link, and @len bytes of @body behind them, read-only for the
+ * guest. Its offset, or -ENOSPC. Registered functions only, before the guest runs. */
 int pci_add_capability(struct pci_function *function, uint8_t id, const void *body, size_t len);
+
+/* Bytes of configuration space as they are, whatever the guest may change. Any thread. */
+void pci_config_get(struct pci_function *function, unsigned int offset, void *bytes, size_t len);
+void pci_config_put(struct pci_function *function, unsigned int offset, const void *bytes,
+		    size_t len);
 
 /* The message of @vector, to fire or to hand its eventfd on; NULL if there is no such vector. */
 struct irq_msi *pci_msix_message(struct pci_function *function, unsigned int vector);
 
+/* The bus itself: the host bridge and CONFIG_ADDRESS. */
+int pci_bus_save(struct pci_bus *bus, struct state *state);
+int pci_bus_load(struct pci_bus *bus, struct state *state);
 int pci_function_save(struct pci_function *function, struct state *state);
 int pci_function_load(struct pci_function *function, struct state *state);
 
