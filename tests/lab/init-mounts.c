@@ -89,7 +89,8 @@ static void module_options(const char *name, char *ret_options, size_t size)
 		close(fd);
 	cmdline[n > 0 ? n : 0] = '\0';
 	ret_options[0] = '\0';
-	for (char *save, *w = strtok_r(cmdline, " \n", &save); w; w = strtok_r(NULL, " \n", &save)) {
+	for (char *save, *w = strtok_r(cmdline, " \n", &save); w;
+	     w = strtok_r(NULL, " \n", &save)) {
 		if (strncmp(w, name, len) || w[len] != '.' || used + strlen(w) - len >= size)
 			continue;
 		used += (size_t)snprintf(ret_options + used, size - used, "%s ", w + len + 1);

@@ -83,7 +83,8 @@ static int try_port(const char *entry, const char *want)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The host names its ports some time after the driver has loaded: there is no event to wait for yet. */
+/* The host names its ports some time after the driver has loaded: there is no event to wait for
+ * yet. */
 static int open_port(const char *want)
 {
 	for (int tries = 0; tries < 1000; tries++) {

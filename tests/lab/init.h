@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#define LAB_SEE_MAX 16
+#define LAB_SEE_MAX    16
 #define LAB_GROUPS_MAX 64
 
 struct lab_job {

@@ -11,23 +11,25 @@
  *	stdin=N			stdin ended after N bytes (once COMMAND has started)
  * lab-init to lab-pump:
  *	started			COMMAND runs
- *	exit=S out=N err=N	COMMAND ended with status S, having written so many bytes; nothing follows
+ *	exit=S out=N err=N	COMMAND ended with status S, having written so many bytes; nothing
+ *follows
  */
 #ifndef LODGE_TESTS_LAB_JOB_H
 #define LODGE_TESTS_LAB_JOB_H
 
 #define LAB_PORT_CTL "org.lodge.lab.ctl"
-#define LAB_PORT_IN "org.lodge.lab.stdin"
+#define LAB_PORT_IN  "org.lodge.lab.stdin"
 #define LAB_PORT_OUT "org.lodge.lab.stdout"
 #define LAB_PORT_ERR "org.lodge.lab.stderr"
 
-/* The lab's own failures, apart from those of COMMAND (the numbers that timeout(1) and env(1) use). */
-#define LAB_EXIT_TIMEOUT 124
-#define LAB_EXIT_LAB 125
+/* The lab's own failures, apart from those of COMMAND (the numbers that timeout(1) and env(1) use).
+ */
+#define LAB_EXIT_TIMEOUT     124
+#define LAB_EXIT_LAB	     125
 #define LAB_EXIT_CANNOT_EXEC 126
-#define LAB_EXIT_NOT_FOUND 127
+#define LAB_EXIT_NOT_FOUND   127
 
-#define LAB_TAG_ROOT "hostroot"
+#define LAB_TAG_ROOT	"hostroot"
 #define LAB_TAG_RESULTS "results"
 
 /* Enough for an environment and arguments as large as execve(2) takes by default. */

@@ -12,9 +12,10 @@
 
 static int usage(const char *why)
 {
-	fprintf(stderr, "lab-pump: %s\n"
-			"usage: lab-pump [--timeout SECONDS] [--console] [--record KEY=VALUE]..."
-			" -- QEMU ARGS... -- COMMAND ARGS...\n",
+	fprintf(stderr,
+		"lab-pump: %s\n"
+		"usage: lab-pump [--timeout SECONDS] [--console] [--record KEY=VALUE]..."
+		" -- QEMU ARGS... -- COMMAND ARGS...\n",
 		why);
 	return -EINVAL;
 }

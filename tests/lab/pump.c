@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The host's end of the lab: runs QEMU, gives lab-init its job, carries stdin, stdout and stderr, and ends
-// with COMMAND's exit status. It keeps nothing on disk, and QEMU cannot outlive it.
+// The host's end of the lab: runs QEMU, gives lab-init its job, carries stdin, stdout and stderr,
+// and ends with COMMAND's exit status. It keeps nothing on disk, and QEMU cannot outlive it.
 #include "tests/lab/pump.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@
 
 enum { IN, OUT, ERR, CTL, CONSOLE, N_CHANNELS };
 
-#define N_STREAMS 3
+#define N_STREAMS    3
 #define CONSOLE_KEEP 16384
 
 static const char *const port_names[] = { LAB_PORT_IN, LAB_PORT_OUT, LAB_PORT_ERR, LAB_PORT_CTL };
@@ -182,8 +182,8 @@ static void hear_record(struct pump *p, const char *record)
 
 static void read_ctl(struct pump *p)
 {
-	ssize_t n = read(p->channels[CTL], p->ctl_buf + p->ctl_used,
-			 sizeof(p->ctl_buf) - p->ctl_used);
+	ssize_t n =
+		read(p->channels[CTL], p->ctl_buf + p->ctl_used, sizeof(p->ctl_buf) - p->ctl_used);
 	char *nul;
 
 	if (n == 0)
@@ -256,7 +256,8 @@ static bool output_done(const struct pump *p, int i)
 	return stream_done(s) || (p->code >= 0 && s->bytes_out == p->length[i]);
 }
 
-/* Runs until COMMAND has ended and its output is written; returns the exit status or a negative signal. */
+/* Runs until COMMAND has ended and its output is written; returns the exit status or a negative
+ * signal. */
 static int serve(struct pump *p)
 {
 	struct pollfd pfd[2 * N_STREAMS + 3];
@@ -285,7 +286,8 @@ static int serve(struct pump *p)
 		signo = pfd[8].revents ? read_signals(p) : 0;
 		if (signo)
 			return -signo;
-		if (p->qemu_ended && p->channels[CTL] < 0 && p->channels[CONSOLE] < 0 && p->code < 0)
+		if (p->qemu_ended && p->channels[CTL] < 0 && p->channels[CONSOLE] < 0 &&
+		    p->code < 0)
 			return LAB_EXIT_LAB;
 	}
 	return p->code;

@@ -10,10 +10,10 @@
 
 struct pump_options {
 	unsigned int timeout; /* seconds; 0: none */
-	bool console;	      /* show the lab's kernel messages on stderr */
+	bool console; /* show the lab's kernel messages on stderr */
 	const char *records[PUMP_RECORDS_MAX]; /* "uid=0" and the like, as job.h has them */
 	size_t n_records;
-	char **qemu;	/* NULL-terminated */
+	char **qemu; /* NULL-terminated */
 	char **command; /* NULL-terminated */
 };
 

@@ -34,8 +34,8 @@ static void fill(struct stream *s)
 static void drain(struct stream *s)
 {
 	size_t have = s->end - s->start;
-	ssize_t n = write(s->to, s->buf + s->start,
-			  have < STREAM_WRITE_MAX ? have : STREAM_WRITE_MAX);
+	ssize_t n =
+		write(s->to, s->buf + s->start, have < STREAM_WRITE_MAX ? have : STREAM_WRITE_MAX);
 
 	if (n > 0) {
 		s->start += (size_t)n;

@@ -12,14 +12,15 @@
 #include <stdint.h>
 
 /*
- * stream_step writes no more than this at once: a pipe that poll(2) calls writable takes it without blocking
- * (PIPE_BUF, pipe(7)), also where the descriptor, being somebody else's too, cannot be made O_NONBLOCK.
+ * stream_step writes no more than this at once: a pipe that poll(2) calls writable takes it without
+ * blocking (PIPE_BUF, pipe(7)), also where the descriptor, being somebody else's too, cannot be
+ * made O_NONBLOCK.
  */
 #define STREAM_WRITE_MAX 4096
 
 struct stream {
-	int from;	   /* -1 once it has ended */
-	int to;		   /* -1 once nobody reads there: the rest is read and dropped */
+	int from; /* -1 once it has ended */
+	int to; /* -1 once nobody reads there: the rest is read and dropped */
 	uint64_t bytes_in; /* read so far */
 	uint64_t bytes_out; /* written or dropped so far */
 	size_t start;
@@ -27,7 +28,8 @@ struct stream {
 	char buf[65536];
 };
 
-/* Fills pfd[0] (for from) and pfd[1] (for to) with what the stream waits for; fd -1 where nothing. */
+/* Fills pfd[0] (for from) and pfd[1] (for to) with what the stream waits for; fd -1 where nothing.
+ */
 void stream_want(const struct stream *s, struct pollfd pfd[2]);
 
 /* Reads and writes what poll(2) says is ready. */
