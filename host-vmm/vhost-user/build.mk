@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vhost-user front end: devices whose queues another process serves.
-vmm_srcs += \
+vhost_user_srcs := \
 	host-vmm/vhost-user/frontend.c \
 	host-vmm/vhost-user/inflight.c \
 	host-vmm/vhost-user/wire.c
+vmm_srcs += $(vhost_user_srcs)
+
+unit_tests += vhost_user_frontend
+vhost_user_frontend_srcs := tests/unit/vhost_user_frontend.c tests/unit/vhost_user_fake.c \
+	$(vhost_user_srcs) host-vmm/memory.c
+vhost_user_frontend_libs := proto
+vhost_user_frontend_pkgs := check
