@@ -111,14 +111,110 @@ $(foreach p,$(guest_progs),$(eval $(call guest_rule,$(p))))
 $(foreach p,$(unit_tests),$(eval $(call test_rule,$(p))))
 $(foreach p,$(fuzz_targets),$(eval $(call fuzz_rule,$(p))))
 
+define man_rule
+$(BUILD)/man/$(notdir $(1:.scd=)): $(1)
+	@mkdir -p $$(@D)
+	$$(say) SCDOC $$@
+	$$(Q)scdoc <$$< >$$@.tmp && mv $$@.tmp $$@
+endef
+$(foreach m,$(man_pages),$(eval $(call man_rule,$(m))))
+
 build: $(progs:%=$(BUILD)/bin/%) $(guest_progs:%=$(BUILD)/guest/%)
 san: $(progs:%=$(BUILD)/san-bin/%)
 units: $(unit_tests:%=$(BUILD)/unit/%)
 fuzzers: $(fuzz_targets:%=$(BUILD)/fuzz/%)
+man: $(patsubst %.scd,$(BUILD)/man/%,$(notdir $(man_pages)))
+
+# What a first command in a fresh clone may be: packages first, then a make that sees them.
+abs_build := $(abspath $(BUILD))
+again = +$(Q)$(MAKE) --no-print-directory BUILD='$(BUILD)'
+ensure = $(Q)packaging/deps --ensure
+
+deps:
+	$(ensure)
+
+check:
+	$(ensure) build lab tests docs
+	$(again) -j$$(nproc) build units fuzzers man
+	$(again) run-units run-static run-fuzzers
+	$(again) run-vm
+
+check-unit:
+	$(ensure) build tests
+	$(again) -j$$(nproc) units
+	$(again) run-units
+
+check-static:
+	$(ensure) build tests
+	$(again) run-static
+
+check-fuzz:
+	$(ensure) build tests
+	$(again) -j$$(nproc) fuzzers
+	$(again) run-fuzzers
+
+check-vm:
+	$(ensure) build lab tests
+	$(again) -j$$(nproc) build
+	$(again) run-vm T='$(T)'
+
+run-units:
+	$(Q)tests/each unit $(unit_tests:%=$(BUILD)/unit/%)
+run-static:
+	$(Q)tests/each static $$(find tests/static -type f -perm -u+x | sort)
+run-fuzzers:
+	$(Q)tests/fuzz/replay $(fuzz_targets:%=$(BUILD)/fuzz/%)
+run-vm:
+	$(Q)BUILD='$(abs_build)' tests/vm/run $(T)
+
+demo:
+	$(ensure) build lab
+	$(again) -j$$(nproc) build
+	$(Q)BUILD='$(abs_build)' tests/demo/run
+
+bench:
+	$(ensure) build lab bench
+	$(again) -j$$(nproc) build
+	$(Q)BUILD='$(abs_build)' tests/bench/run $(NAME)
+
+SECONDS ?= 60
+fuzz:
+	$(ensure) build tests
+	$(again) -j$$(nproc) $(if $(F),$(BUILD)/fuzz/$(F),fuzzers)
+	$(Q)tests/fuzz/search $(SECONDS) $(if $(F),$(BUILD)/fuzz/$(F),$(fuzz_targets:%=$(BUILD)/fuzz/%))
+
+lint:
+	$(ensure) build tests lint
+	$(Q)tests/lint/run $(common_cflags) $$(pkg-config --cflags $(all_pkgs) check)
+
+# Programs that users call go to bin; those that lodge starts go beside each other to libexec/lodge.
+user_progs := $(filter lodge lodge-view,$(progs))
+inner_progs := $(filter-out $(user_progs),$(progs))
+shipped_guest := $(foreach p,$(guest_progs),$(if $(filter tests/%,$(firstword $($(p)_srcs))),,$(p)))
+
+install: build man
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/lodge/guest
+	$(foreach p,$(user_progs),install -m 755 $(BUILD)/bin/$(p) $(DESTDIR)$(PREFIX)/bin/;)
+	$(foreach p,$(inner_progs),install -m 755 $(BUILD)/bin/$(p) $(DESTDIR)$(PREFIX)/libexec/lodge/;)
+	$(foreach p,$(shipped_guest),install -m 755 $(BUILD)/guest/$(p) $(DESTDIR)$(PREFIX)/libexec/lodge/guest/;)
+	$(foreach m,$(notdir $(man_pages:.scd=)),install -D -m 644 $(BUILD)/man/$(m) \
+		$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$(m)))/$(m);)
+
+help:
+	@echo 'make               build everything into $(BUILD)'
+	@echo 'make demo          a guest opens a folder of this machine'
+	@echo 'make check         all tests; parts: check-unit check-static check-fuzz check-vm [T=name]'
+	@echo 'make bench         Lodge and its peer side by side [NAME=word]'
+	@echo 'make fuzz          search for inputs that break a parser [F=name] [SECONDS=60]'
+	@echo 'make lint          clang-format, clang-tidy, cppcheck, shellcheck'
+	@echo 'make deps          install the Debian packages that all this needs'
+	@echo 'make install       [DESTDIR=] [PREFIX=/usr/local]'
+	@echo 'Variables: BUILD=folder, V=1, CFLAGS, CC'
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all build san units fuzzers clean
+.PHONY: all build san units fuzzers man deps check check-unit check-static check-fuzz check-vm \
+	run-units run-static run-fuzzers run-vm demo bench fuzz lint install help clean
 .SECONDARY:
 -include $(shell find $(BUILD)/obj $(BUILD)/san $(BUILD)/fuzzobj -name '*.d' 2>/dev/null)
