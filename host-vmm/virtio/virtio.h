@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a virtio device model gives, and what the PCI transport (virtio/pci.c) does for it.
+ * What a virtio device model gives, and what the PCI transport (virtio_pci.c) does for it.
  *
  * The transport runs the registers of virtio 1.2 section 4.1 (modern only), negotiation, queues,
  * doorbells (an I/O BAR, where a kick costs the least; ioeventfd each), MSI-X, reset at any time.
  * A device model embeds struct virtio_device, fills its const part and calls
  * virtio_device_register().
  *
- * Threads: start, stop, kick and config_written run on the device's loop; features and config_read
- * on a vCPU's thread, so config_read must only copy what the device keeps under its own lock, or
- * constants.
+ * Threads: start, stop, kick, config_written, vectors_changed, save and load run on the device's
+ * loop; features and config_read on a vCPU's thread, so config_read must only copy what the device
+ * keeps under its own lock, or constants. The transport holds a lock of its own around all of them
+ * but kick, so none of them may wait for a vCPU.
  */
 #ifndef LODGE_VMM_VIRTIO_H
 #define LODGE_VMM_VIRTIO_H
@@ -30,9 +31,12 @@ struct virtio_device;
 struct virtio_ops {
 	uint16_t id; /* VIRTIO_ID_* of <linux/virtio_ids.h> */
 	uint32_t class_code; /* PCI class, 24 bits */
+	/* features() alone says whether INDIRECT_DESC and EVENT_IDX are offered (vhost-user). */
+	bool no_ring_features;
 
 	/* Device features offered, beside VERSION_1, INDIRECT_DESC and EVENT_IDX, which the
-	 * transport offers for all (unless no_ring_features is set). */
+	 * transport offers for all (unless no_ring_features is set). NULL: none. Constant from
+	 * register on. */
 	uint64_t (*features)(struct virtio_device *vdev);
 
 	/* [offset, offset + len) of device configuration space. Beyond its end: zeroes, dropped. */
@@ -45,8 +49,10 @@ struct virtio_ops {
 	/* Reset, or destroy. No request is in flight and no guest memory is touched once it
 	 * returned. Only called after a start() that succeeded. */
 	void (*stop)(struct virtio_device *vdev);
-	/* The doorbell of @queue rang. NULL for a device whose queues are served by another process
-	 * (vhost-user): it takes kick_fd and the vector's eventfd in start() instead. */
+	/* The doorbell of @vq rang; also called once for each enabled queue behind start(). A queue
+	 * that is broken when it returns fails the device. NULL for a device whose queues are
+	 * served by another process (vhost-user): it takes kick_fd and the vector's eventfd in
+	 * start() instead. */
 	void (*kick)(struct virtio_device *vdev, struct virtqueue *vq);
 	/* A vector was masked, unmasked or re-routed while running. May be NULL. */
 	void (*vectors_changed)(struct virtio_device *vdev);
@@ -61,7 +67,7 @@ struct virtio_device {
 	struct device *device;
 	const struct virtio_ops *ops;
 	struct loop *loop; /* the machine's, or one of its own */
-	unsigned int n_queues;
+	unsigned int n_queues; /* 1 to VIRTIO_QUEUES_MAX */
 	uint16_t queue_size; /* max_size of all queues, or, where not 0, of queue i: */
 	const uint16_t *queue_sizes;
 
@@ -72,14 +78,20 @@ struct virtio_device {
 	struct virtio_pci *transport;
 };
 
+/* Takes a PCI slot, messages and doorbells. Negative errno, nothing taken; does not log. Zeroed
+ * @vdev but for what the model fills. */
 int virtio_device_register(struct virtio_device *vdev);
+/* Stops it if it runs. Fine for one that is not registered. */
 void virtio_device_unregister(struct virtio_device *vdev);
 /* For device_type.reset. */
 void virtio_device_reset(struct virtio_device *vdev);
+/* For device_type.save and load: requests in flight are waited for, then the device goes on. load
+ * needs the guest's memory in place. */
 int virtio_device_save(struct virtio_device *vdev, struct state *state);
 int virtio_device_load(struct virtio_device *vdev, struct state *state);
 
-/* Configuration space changed: bumps its generation and raises the configuration interrupt. */
+/* Configuration space changed: bumps its generation and raises the configuration interrupt. Any
+ * thread. */
 void virtio_config_changed(struct virtio_device *vdev);
 /* A queue is broken or the device cannot go on: sets DEVICE_NEEDS_RESET, logs a rate-limited line
  * with @why, stops this device and nothing else. Loop thread. */
