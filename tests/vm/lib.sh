@@ -1,0 +1,120 @@
+# shellcheck shell=bash disable=SC2034
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What scenarios of whole guests share: `. "$LIB"` on top (after `# shellcheck source=tests/vm/lib.sh`), checks below, nothing at the end. A check
+# prints a TAP line; the scenario passes when all did. tests/vm/run gives: $BUILD, $WORK (an empty
+# folder, also the current one), a $HOME and a $XDG_RUNTIME_DIR of its own, and a time limit from the line
+# `# TIMEOUT: seconds` on top. Other such lines: `# USER: ordinary` to run without root, `# NEEDS: command...`
+# to be skipped where one is missing. Whatever runs on after the end is killed and fails the scenario.
+
+set -u
+export PATH=$BUILD/bin:$BUILD/guest:$PATH:/usr/sbin:/sbin
+checks=0
+failures=0
+
+out='' err='' status=0
+
+trap 'end_scenario $?' EXIT
+
+end_scenario() {
+	local code=$1
+	trap - EXIT
+	[ "$code" = 0 ] || {
+		echo "not ok - the scenario ended early, with status $code"
+		failures=$((failures + 1))
+	}
+	echo "1..$checks"
+	[ "$failures" = 0 ] && [ "$checks" -gt 0 ]
+	exit
+}
+
+pass() {
+	checks=$((checks + 1))
+	echo "ok $checks - $*"
+}
+
+# fail DESCRIPTION [DETAIL...]
+fail() {
+	checks=$((checks + 1))
+	failures=$((failures + 1))
+	echo "not ok $checks - $1"
+	shift
+	[ $# = 0 ] || printf '%s\n' "$@" | sed 's/^/#   /'
+}
+
+# skip REASON: ends the scenario, as passed.
+skip() {
+	echo "ok 1 # SKIP $*"
+	trap - EXIT
+	exit 0
+}
+
+# ok DESCRIPTION COMMAND...: passes when COMMAND succeeds.
+ok() {
+	local description=$1 said code
+	shift
+	said=$("$@" 2>&1) && { pass "$description"; return 0; }
+	code=$?
+	fail "$description" "exit status $code of: $*" "$said"
+	return 0
+}
+
+# is GOT WANTED DESCRIPTION
+is() {
+	if [ "$1" = "$2" ]; then
+		pass "$3"
+	else
+		fail "$3" "got:    $1" "wanted: $2"
+	fi
+}
+
+# like GOT REGEX DESCRIPTION
+like() {
+	if [[ $1 =~ $2 ]]; then
+		pass "$3"
+	else
+		fail "$3" "got:     $1" "no match: $2"
+	fi
+}
+
+# run COMMAND...: sets $out, $err and $status.
+run() {
+	status=0
+	"$@" >"$WORK/.out" 2>"$WORK/.err" </dev/null || status=$?
+	out=$(tr -d '\0' <"$WORK/.out")
+	err=$(tr -d '\0' <"$WORK/.err")
+}
+
+# refuses DESCRIPTION REGEX COMMAND...: COMMAND fails at once, with one line on stderr that matches.
+refuses() {
+	local description=$1 regex=$2
+	shift 2
+	run timeout 20 "$@"
+	if [ "$status" = 0 ] || [ "$status" -ge 124 ]; then
+		fail "$description" "exit status $status of: $*" "$err"
+	elif [ "$(wc -l <"$WORK/.err")" != 1 ]; then
+		fail "$description" "not one line on stderr, of: $*" "$err"
+	else
+		like "$err" "$regex" "$description"
+	fi
+}
+
+# wait_for SECONDS COMMAND...: asks COMMAND until it succeeds; false when the time is over.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.1
+	done
+}
+
+# guest [OPTION... --] COMMAND...: `lodge run` with little memory; sets $out, $err and $status.
+guest() {
+	local options=()
+	while [[ $1 = --* ]]; do
+		[ "$1" = -- ] && { shift; break; }
+		options+=("$1" "$2")
+		shift 2
+	done
+	run lodge run --memory 384M "${options[@]}" -- "$@"
+}
