@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/lab/job.h"
@@ -75,52 +74,6 @@ static void mount_rows(const struct mount_row *rows, size_t n)
 void mount_initramfs(void)
 {
 	mount_rows(early, sizeof(early) / sizeof(early[0]));
-}
-
-/* The options "NAME.option=value" of the kernel's command line, as modprobe(8) takes them. */
-static void module_options(const char *name, char *ret_options, size_t size)
-{
-	char cmdline[4096];
-	size_t len = strlen(name), used = 0;
-	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, cmdline, sizeof(cmdline) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	cmdline[n > 0 ? n : 0] = '\0';
-	ret_options[0] = '\0';
-	for (char *save, *w = strtok_r(cmdline, " \n", &save); w;
-	     w = strtok_r(NULL, " \n", &save)) {
-		if (strncmp(w, name, len) || w[len] != '.' || used + strlen(w) - len >= size)
-			continue;
-		used += (size_t)snprintf(ret_options + used, size - used, "%s ", w + len + 1);
-	}
-}
-
-/* list: one file of a module on each line, in the order of loading. */
-void load_modules(const char *list)
-{
-	char path[256], name[64], options[1024];
-	FILE *f = fopen(list, "re");
-
-	if (!f)
-		die("cannot read", list);
-	while (fgets(path, sizeof(path), f)) {
-		const char *base;
-		int fd;
-
-		path[strcspn(path, "\n")] = '\0';
-		base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(base, "."), base);
-		for (char *p = name; *p; p++)
-			*p = *p == '-' ? '_' : *p;
-		module_options(name, options, sizeof(options));
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || (syscall(SYS_finit_module, fd, options, 0) < 0 && errno != EEXIST))
-			die("cannot load", path);
-		close(fd);
-	}
-	fclose(f);
 }
 
 static void mount_overlay(void)

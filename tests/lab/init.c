@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "tests/lab/job.h"
+#include "tests/lab/modules.h"
 #include "tests/lab/stream.h"
 
 /* systemd gives its services and sessions these, so programs meet them on a real host too. */
@@ -356,14 +357,20 @@ int main(void)
 {
 	static const char *const names[] = { LAB_PORT_IN, LAB_PORT_OUT, LAB_PORT_ERR };
 	struct lab_job job;
+	char module[LAB_MODULE_PATH_MAX];
 	struct lab *lab;
 	size_t len;
 	char *buf;
+	int ret;
 
 	signal(SIGPIPE, SIG_IGN);
 	mount_initramfs();
 	open_console();
-	load_modules("/lab.modules");
+	ret = load_modules(LAB_MODULES_LIST, module);
+	if (ret < 0) {
+		errno = -ret;
+		die("cannot load", module);
+	}
 	lab = calloc(1, sizeof(*lab));
 	if (!lab)
 		die("out of memory for", "the lab");

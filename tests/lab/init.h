@@ -25,7 +25,6 @@ struct lab_job {
 void die(const char *what, const char *name) __attribute__((noreturn));
 
 void mount_initramfs(void);
-void load_modules(const char *list);
 void enter_root(const struct lab_job *job);
 void leave_results(const struct lab_job *job);
 
