@@ -7,5 +7,7 @@ pci_srcs := \
 virtio_srcs := \
 	host-vmm/virtio/queue.c \
 	host-vmm/virtio/virtio_device.c \
+	host-vmm/virtio/virtio_model.c \
 	host-vmm/virtio/virtio_pci.c
-vmm_srcs += $(pci_srcs) $(virtio_srcs)
+vmm_srcs += $(pci_srcs) $(virtio_srcs) \
+	host-vmm/virtio/rng.c

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <linux/virtio_ring.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host-vmm/irq.h"
 #include "host-vmm/memory.h"
@@ -346,6 +347,13 @@ bool virtqueue_enable_kicks(struct virtqueue *vq)
 	/* Our wish before avail->idx: pairs with the driver's barrier between the two. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return ring_load(vq->driver_host, AVAIL_IDX) != vq->last_avail;
+}
+
+void virtqueue_kick(struct virtqueue *vq)
+{
+	uint64_t one = 1;
+
+	(void)!write(vq->kick_fd, &one, sizeof(one));
 }
 
 int virtqueue_save(const struct virtqueue *vq, struct state *state)

@@ -102,6 +102,10 @@ void virtqueue_disable_kicks(struct virtqueue *vq);
 /* True if chains came meanwhile: go round again. */
 bool virtqueue_enable_kicks(struct virtqueue *vq);
 
+/* Rings the queue's doorbell from our side: its turn comes again after the loop's other sources.
+ * Any thread. */
+void virtqueue_kick(struct virtqueue *vq);
+
 void virtqueue_break(struct virtqueue *vq, const char *why);
 
 int virtqueue_save(const struct virtqueue *vq, struct state *state);

@@ -7,10 +7,10 @@
  * A device model embeds struct virtio_device, fills its const part and calls
  * virtio_device_register().
  *
- * Threads: start, stop, kick, config_written, vectors_changed, save and load run on the device's
- * loop; features and config_read on a vCPU's thread, so config_read must only copy what the device
- * keeps under its own lock, or constants. The transport holds a lock of its own around all of them
- * but kick, so none of them may wait for a vCPU.
+ * Threads: start, stop, reset, kick, config_written, vectors_changed, save and load run on the
+ * device's loop; features and config_read on a vCPU's thread, so config_read must only copy what
+ * the device keeps under its own lock, or constants. The transport holds a lock of its own around
+ * all of them but kick, so none of them may wait for a vCPU.
  */
 #ifndef LODGE_VMM_VIRTIO_H
 #define LODGE_VMM_VIRTIO_H
@@ -46,9 +46,12 @@ struct virtio_ops {
 
 	/* DRIVER_OK: queues are enabled, features are final. An error sets DEVICE_NEEDS_RESET. */
 	int (*start)(struct virtio_device *vdev);
-	/* Reset, or destroy. No request is in flight and no guest memory is touched once it
+	/* Reset, save, or destroy. No request is in flight and no guest memory is touched once it
 	 * returned. Only called after a start() that succeeded. */
 	void (*stop)(struct virtio_device *vdev);
+	/* Power-on state of what the model keeps across stop() and start(), which frame a save as
+	 * well as a reset. Behind stop(). May be NULL. */
+	void (*reset)(struct virtio_device *vdev);
 	/* The doorbell of @vq rang; also called once for each enabled queue behind start(). A queue
 	 * that is broken when it returns fails the device. NULL for a device whose queues are
 	 * served by another process (vhost-user): it takes kick_fd and the vector's eventfd in
@@ -89,6 +92,22 @@ void virtio_device_reset(struct virtio_device *vdev);
  * needs the guest's memory in place. */
 int virtio_device_save(struct virtio_device *vdev, struct state *state);
 int virtio_device_load(struct virtio_device *vdev, struct state *state);
+
+/*
+ * First member of an instance whose device_type uses the functions below: they are the whole of
+ * reset, save and load for most models, and of destroy for those that hold nothing else.
+ */
+struct virtio_model {
+	struct device device;
+	struct virtio_device vdev;
+};
+
+/* Fills in vdev.device and registers; logs one line when it fails. */
+int virtio_model_register(struct virtio_model *model);
+void virtio_model_destroy(struct device *device);
+void virtio_model_reset(struct device *device);
+int virtio_model_save(struct device *device, struct state *state);
+int virtio_model_load(struct device *device, struct state *state);
 
 /* Configuration space changed: bumps its generation and raises the configuration interrupt. Any
  * thread. */

@@ -153,6 +153,13 @@ static void stop_here(void *opaque)
 	vdev->running = false;
 }
 
+static void reset_here(void *opaque)
+{
+	struct virtio_device *vdev = opaque;
+
+	vdev->ops->reset(vdev);
+}
+
 struct config_write {
 	struct virtio_device *vdev;
 	size_t offset, len;
@@ -181,11 +188,10 @@ static void stop(struct virtio_device *vdev)
 		loop_call(vdev->loop, stop_here, vdev);
 }
 
-void virtio_reset(struct virtio_pci *pci)
+static void reset_registers(struct virtio_pci *pci)
 {
 	struct virtio_device *vdev = pci->vdev;
 
-	stop(vdev);
 	for (unsigned int i = 0; i < vdev->n_queues; i++) {
 		uint64_t kicks;
 
@@ -201,6 +207,14 @@ void virtio_reset(struct virtio_pci *pci)
 	__atomic_store_n(&pci->config_vector, VIRTIO_MSI_NO_VECTOR, __ATOMIC_RELEASE);
 	__atomic_store_n(&pci->isr, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&pci->status, 0, __ATOMIC_RELEASE);
+}
+
+void virtio_reset(struct virtio_pci *pci)
+{
+	stop(pci->vdev);
+	if (pci->vdev->ops->reset)
+		loop_call(pci->vdev->loop, reset_here, pci->vdev);
+	reset_registers(pci);
 }
 
 /* Sections 2.2 and 6.1: a subset of what is offered, and VERSION_1 in it. */
@@ -333,7 +347,7 @@ int virtio_device_register(struct virtio_device *vdev)
 			goto fail;
 		}
 	}
-	virtio_reset(pci);
+	reset_registers(pci);
 	ret = virtio_pci_create(pci);
 	if (ret < 0)
 		goto fail;

@@ -18,7 +18,6 @@
 #include <linux/virtio_pci.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "host-vmm/machine.h"
 #include "host-vmm/virtio/virtio_private.h"
@@ -244,12 +243,12 @@ static uint64_t doorbells_read(void *opaque, uint64_t offset, unsigned int size)
 static void doorbells_write(void *opaque, uint64_t offset, uint64_t value, unsigned int size)
 {
 	struct virtio_pci *pci = opaque;
-	uint64_t queue = offset / DOORBELL_STRIDE, one = 1;
+	uint64_t queue = offset / DOORBELL_STRIDE;
 
 	(void)value;
 	(void)size;
 	if (offset % DOORBELL_STRIDE == 0 && queue < pci->vdev->n_queues)
-		(void)!write(pci->vdev->queues[queue].kick_fd, &one, sizeof(one));
+		virtqueue_kick(&pci->vdev->queues[queue]);
 }
 
 static const struct io_ops doorbells_ops = { .read = doorbells_read, .write = doorbells_write };

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where the back end of a virtio-fs device comes from: a lodge-fsd that we start and end, or a
+ * socket on which somebody else's vhost-user-fs back end listens.
+ *
+ * For a lodge-fsd of ours this is also the list of shares, the only one that counts: what a new
+ * lodge-fsd gets after the old one has died, and what share_add and share_remove change.
+ *
+ * Locking: the share functions may be called by any thread; open and close belong to the device's
+ * loop (and to the main thread while the loop has nothing to do).
+ */
+#ifndef LODGE_VMM_FS_BACKEND_H
+#define LODGE_VMM_FS_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct fs_backend;
+
+/* A back end of ours that dies more often than this stays dead until the guest resets the device:
+ * whatever kills it is not cured by starting it again. */
+#define FS_RESTARTS_MAX	   5
+#define FS_RESTARTS_WINDOW 60 /* seconds */
+
+#define FS_SHARES_MAX 256
+
+struct fs_share_info {
+	const char *name;
+	const char *path; /* as it was given, for people */
+	bool read_only;
+	bool owner_exact;
+};
+
+/* A stranger's back end at @socket. */
+int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend);
+/* A lodge-fsd: with @export, its first share is the root of the file system, else the shares are
+ * folders in a root of its own. */
+int fs_backend_create_own(bool export, struct fs_backend **ret_backend);
+/* Ends the process. NULL is fine. */
+void fs_backend_destroy(struct fs_backend *backend);
+
+/*
+ * A new connection, after the old one was closed: connects, or starts lodge-fsd. -EBUSY: has died
+ * too often lately; -ENOENT: there is no lodge-fsd; otherwise the errno of connect(2), fork(2) ...
+ */
+int fs_backend_open(struct fs_backend *backend, int *ret_socket);
+/* Ends a process of ours for sure; *ret_text (room for 64 bytes) gets how it ended, or "". */
+void fs_backend_close(struct fs_backend *backend, unsigned int grace_ms, char ret_text[64]);
+/* Whether it is a lodge-fsd of ours: dead once closed. */
+bool fs_backend_is_own(const struct fs_backend *backend);
+/* The device was reset: death is forgiven. */
+void fs_backend_forgive(struct fs_backend *backend);
+
+/* Takes over @path_fd (O_PATH of a folder), also on failure. -EEXIST, -ENOSPC, -EINVAL for a name
+ * that cannot be one, -ENOTDIR, -EACCES, or what lodge-fsd answered. */
+int fs_backend_share_add(struct fs_backend *backend, const struct fs_share_info *info, int path_fd);
+int fs_backend_share_remove(struct fs_backend *backend, const char *name); /* -ENOENT */
+/* Calls @each for every share, with the lock held. */
+void fs_backend_share_each(struct fs_backend *backend,
+			   void (*each)(void *opaque, const struct fs_share_info *info),
+			   void *opaque);
+
+#endif
