@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: GPL-2.0-or-later OR BSD-3-Clause */
 /*
  * The vhost-user protocol: a VMM (the front end) hands the queues of a virtio device to another
  * process (the back end) over a Unix stream socket.
