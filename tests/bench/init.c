@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Process 1 of a benchmark's guest. It says "up" on the serial console as the first thing that it
+// does, then takes one command a line from there:
+//	modules				loads those of the initramfs
+//	mount TYPE TAG OPTIONS		mounts a shared folder at /mnt and makes the files of the
+//jobs 	job NAME			runs one; the answer has the count and the seconds 	off
+//powers off
+// Each is answered with one line, "= ..." or "! REASON".
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "tests/bench/job.h"
+#include "tests/lab/modules.h"
+
+#define FOLDER "/mnt"
+#define DISK   "/dev/vda"
+
+static FILE *console;
+
+static void answer(int ret)
+{
+	if (ret < 0)
+		fprintf(console, "! %s\n", strerror(-ret));
+	else
+		fprintf(console, "= done\n");
+}
+
+static int open_console(void)
+{
+	struct termios raw;
+	int fd;
+
+	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+	fd = open("/dev/ttyS0", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	tcgetattr(fd, &raw);
+	cfmakeraw(&raw);
+	tcsetattr(fd, TCSANOW, &raw);
+	if (write(fd, "up\n", 3) < 0)
+		return -errno;
+	return fd;
+}
+
+static int do_modules(void)
+{
+	char which[LAB_MODULE_PATH_MAX];
+	int ret = load_modules(LAB_MODULES_LIST, which);
+
+	if (ret < 0)
+		fprintf(console, "cannot load %s\n", which);
+	return ret;
+}
+
+static int do_mount(char *arguments)
+{
+	const char *type = strtok(arguments, " "), *tag = strtok(NULL, " "),
+		   *options = strtok(NULL, " ");
+
+	if (!type || !tag)
+		return -EINVAL;
+	if (mount(tag, FOLDER, type, 0, options) < 0)
+		return -errno;
+	return fs_prepare(FOLDER);
+}
+
+static void do_job(const char *name)
+{
+	const struct job *fs = job_find(fs_jobs, name), *blk = job_find(blk_jobs, name);
+	const struct job *job = fs ? fs : blk;
+	struct job_result result;
+	int ret = job ? job->run(fs ? FOLDER : DISK, &result) : -ENOENT;
+
+	if (ret < 0)
+		answer(ret);
+	else
+		fprintf(console, "= %llu %.6f %s\n", (unsigned long long)result.count,
+			result.seconds, job->unit);
+}
+
+static void obey(char *line)
+{
+	line[strcspn(line, "\r\n")] = '\0';
+	if (!strcmp(line, "modules"))
+		answer(do_modules());
+	else if (!strncmp(line, "mount ", 6))
+		answer(do_mount(line + 6));
+	else if (!strncmp(line, "job ", 4))
+		do_job(line + 4);
+	else if (!strcmp(line, "off"))
+		reboot(RB_POWER_OFF);
+	else
+		answer(-EINVAL);
+}
+
+int main(void)
+{
+	char line[256];
+	int fd = open_console();
+	FILE *commands = fd < 0 ? NULL : fdopen(fd, "r");
+
+	console = fd < 0 ? NULL : fdopen(dup(fd), "w");
+	if (!console || !commands)
+		reboot(RB_POWER_OFF);
+	setvbuf(console, NULL, _IOLBF, BUFSIZ);
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	while (fgets(line, sizeof(line), commands))
+		obey(line);
+	reboot(RB_POWER_OFF);
+	return 1;
+}
