@@ -10,4 +10,7 @@ virtio_srcs := \
 	host-vmm/virtio/virtio_model.c \
 	host-vmm/virtio/virtio_pci.c
 vmm_srcs += $(pci_srcs) $(virtio_srcs) \
-	host-vmm/virtio/rng.c
+	host-vmm/virtio/console.c \
+	host-vmm/virtio/console_port.c \
+	host-vmm/virtio/rng.c \
+	host-vmm/virtio/run_status.c
