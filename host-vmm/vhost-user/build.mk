@@ -6,8 +6,13 @@ vhost_user_srcs := \
 	host-vmm/vhost-user/wire.c
 vmm_srcs += $(vhost_user_srcs)
 
-unit_tests += vhost_user_frontend
-vhost_user_frontend_srcs := tests/unit/vhost_user_frontend.c tests/unit/vhost_user_fake.c \
+unit_tests += vhost_user_connection
+vhost_user_connection_srcs := tests/unit/vhost_user_connection.c tests/unit/vhost_user_fake.c \
 	$(vhost_user_srcs) host-vmm/memory.c
+vhost_user_connection_libs := proto
+vhost_user_connection_pkgs := check
+
+fuzz_targets += vhost_user_frontend
+vhost_user_frontend_srcs := tests/fuzz/vhost_user_frontend.c $(vhost_user_srcs) \
+	host-vmm/memory.c
 vhost_user_frontend_libs := proto
-vhost_user_frontend_pkgs := check

@@ -32,6 +32,7 @@ struct vhost_user {
 	uint64_t mem_slots; /* 0: SET_MEM_TABLE is used */
 	bool memory_added; /* by ADD_MEM_REG, which holds for the connection's life */
 	unsigned int n_started; /* queues */
+	uint64_t rings_started; /* bit for each that has a ring */
 	struct vhost_inflight inflight;
 };
 
@@ -273,7 +274,6 @@ static int set_inflight(struct vhost_user *vu, const struct vhost_user_vring *ri
 	int fd = -1;
 	int ret;
 
-	vhost_inflight_finish(&vu->inflight);
 	if (!has(vu, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
 		return 0;
 	for (unsigned int i = 0; i < n; i++) {
@@ -390,10 +390,14 @@ static int start_rings(struct vhost_user *vu, const struct vhost_user_vring *rin
 {
 	int ret = 0;
 
-	for (unsigned int i = 0; !ret && i < n; i++)
-		ret = set_ring(vu, i, &rings[i], &addrs[i]);
-	for (unsigned int i = 0; !ret && i < n; i++)
-		ret = enable_ring(vu, i);
+	for (unsigned int i = 0; !ret && i < n; i++) {
+		if (rings[i].size)
+			ret = set_ring(vu, i, &rings[i], &addrs[i]);
+	}
+	for (unsigned int i = 0; !ret && i < n; i++) {
+		if (rings[i].size)
+			ret = enable_ring(vu, i);
+	}
 	return ret;
 }
 
@@ -408,8 +412,9 @@ int vhost_user_start(struct vhost_user *vu, uint64_t driver_features, const stru
 
 	if (!n || n > VHOST_USER_QUEUES_MAX || vu->n_started)
 		return -EINVAL;
+	vhost_inflight_finish(&vu->inflight);
 	for (unsigned int i = 0; i < n; i++) {
-		ret = ring_address(memory, &rings[i], i, &addrs[i]);
+		ret = rings[i].size ? ring_address(memory, &rings[i], i, &addrs[i]) : 0;
 		if (ret)
 			return ret;
 	}
@@ -427,8 +432,30 @@ int vhost_user_start(struct vhost_user *vu, uint64_t driver_features, const stru
 		return ret;
 	/* From the first queue on the back end may touch memory, so a failure must stop it. */
 	vu->n_started = n;
+	vu->rings_started = 0;
+	for (unsigned int i = 0; i < n; i++)
+		vu->rings_started |= rings[i].size ? BIT(i) : 0;
 	ret = start_rings(vu, rings, addrs, n);
 	return ret ? ret : set_status(vu, agreed | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+static int stop_ring(struct vhost_user *vu, unsigned int index, uint16_t *ret_base)
+{
+	struct vhost_user_vring_state state = { index, 0 };
+	int ret;
+
+	ret = vhost_wire_send(&vu->wire, VHOST_USER_GET_VRING_BASE, 0, &state, sizeof(state), NULL,
+			      0);
+	if (!ret)
+		ret = vhost_wire_reply(&vu->wire, VHOST_USER_GET_VRING_BASE, &state, sizeof(state),
+				       NULL);
+	if (ret)
+		return ret;
+	if (state.index != index)
+		return vhost_wire_fail(&vu->wire, -EPROTO,
+				       "answered GET_VRING_BASE for another queue");
+	*ret_base = (uint16_t)state.num;
+	return 0;
 }
 
 int vhost_user_stop(struct vhost_user *vu, uint16_t *ret_bases)
@@ -441,18 +468,12 @@ int vhost_user_stop(struct vhost_user *vu, uint16_t *ret_bases)
 		return 0;
 	vhost_wire_begin(&vu->wire);
 	for (unsigned int i = 0; !ret && i < n; i++) {
-		struct vhost_user_vring_state state = { i, 0 };
+		uint16_t base = 0;
 
-		ret = vhost_wire_send(&vu->wire, VHOST_USER_GET_VRING_BASE, 0, &state,
-				      sizeof(state), NULL, 0);
-		if (!ret)
-			ret = vhost_wire_reply(&vu->wire, VHOST_USER_GET_VRING_BASE, &state,
-					       sizeof(state), NULL);
-		if (!ret && state.index != i)
-			ret = vhost_wire_fail(&vu->wire, -EPROTO,
-					      "answered GET_VRING_BASE for another queue");
+		if (vu->rings_started & BIT(i))
+			ret = stop_ring(vu, i, &base);
 		if (!ret && ret_bases)
-			ret_bases[i] = (uint16_t)state.num;
+			ret_bases[i] = base;
 	}
 	if (!ret && has(vu, VHOST_USER_PROTOCOL_F_STATUS))
 		return set_status(vu, 0);

@@ -38,7 +38,7 @@ struct vhost_user;
 #define VHOST_USER_QUEUES_MAX 64
 
 struct vhost_user_vring {
-	uint16_t size; /* entries */
+	uint16_t size; /* entries; 0: the driver does not use this queue, it is left out */
 	uint16_t base; /* next index of the available ring that is to be served */
 	uint64_t desc, available, used; /* guest-physical */
 	int kick_fd; /* eventfd of the doorbell */
