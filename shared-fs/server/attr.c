@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Attributes: what the guest sees of a file and what it may change. */
+#include "shared-fs/server/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#define OVERFLOW_ID \
+	65534 /* /proc/sys/kernel/overflowuid: an id without a mapping in our namespace */
+
+struct fd_name fd_name(int fd)
+{
+	struct fd_name name;
+	char digits[12];
+	size_t n = 0;
+	size_t at = 0;
+
+	do {
+		digits[n++] = (char)('0' + fd % 10);
+		fd /= 10;
+	} while (fd);
+	while (n)
+		name.text[at++] = digits[--n];
+	name.text[at] = 0;
+	return name;
+}
+
+uint64_t cache_seconds(const struct fs *fs)
+{
+	switch (fs->config.cache) {
+	case CACHE_NEVER:
+		return 0;
+	case CACHE_ALWAYS:
+		return 86400;
+	case CACHE_AUTO:
+		break;
+	}
+	return 1;
+}
+
+static uint32_t encode_dev(uint32_t major, uint32_t minor)
+{
+	/* new_encode_dev() of the kernel */
+	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
+}
+
+static uint32_t guest_id(const struct fs *fs, bool mapped, uint32_t id, uint32_t own,
+			 uint32_t owner)
+{
+	if (mapped && id == own)
+		return owner;
+	if (fs->config.user_namespace && id == OVERFLOW_ID)
+		return 0;
+	return id;
+}
+
+static void attr_fill_root(const struct fs *fs, struct fuse_attr *attr)
+{
+	*attr = (struct fuse_attr){ .ino = ROOT_NODEID,
+				    .mode = S_IFDIR | 0555,
+				    .nlink = 2,
+				    .blksize = 4096,
+				    .mtime = (uint64_t)fs->shares_changed.tv_sec,
+				    .mtimensec = (uint32_t)fs->shares_changed.tv_nsec };
+	attr->ctime = attr->mtime;
+	attr->atime = attr->mtime;
+	attr->ctimensec = attr->mtimensec;
+	attr->atimensec = attr->mtimensec;
+}
+
+void attr_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,
+	       struct fuse_attr *attr)
+{
+	const struct share *share = inode_share(fs, inode);
+
+	if (!share) {
+		attr_fill_root(fs, attr);
+		return;
+	}
+	*attr = (struct fuse_attr){
+		.ino = inode->shown_ino,
+		.size = stx->stx_size,
+		.blocks = stx->stx_blocks,
+		.atime = (uint64_t)stx->stx_atime.tv_sec,
+		.mtime = (uint64_t)stx->stx_mtime.tv_sec,
+		.ctime = (uint64_t)stx->stx_ctime.tv_sec,
+		.atimensec = stx->stx_atime.tv_nsec,
+		.mtimensec = stx->stx_mtime.tv_nsec,
+		.ctimensec = stx->stx_ctime.tv_nsec,
+		.mode = stx->stx_mode,
+		.nlink = stx->stx_nlink,
+		.uid = guest_id(fs, share->owner.active, stx->stx_uid, fs->euid, share->owner.uid),
+		.gid = guest_id(fs, share->owner.active, stx->stx_gid, fs->egid, share->owner.gid),
+		.rdev = encode_dev(stx->stx_rdev_major, stx->stx_rdev_minor),
+		.blksize = stx->stx_blksize,
+	};
+}
+
+int attr_of_fd(struct fs *fs, const struct inode *inode, int fd, struct fuse_attr *attr)
+{
+	struct statx stx;
+
+	if (fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, &stx))
+		return -errno;
+	attr_fill(fs, inode, fd >= 0 ? &stx : NULL, attr);
+	return 0;
+}
+
+uid_t host_uid(const struct fs *fs, const struct share *share, uint32_t uid)
+{
+	return share->owner.active && uid == share->owner.uid ? fs->euid : uid;
+}
+
+gid_t host_gid(const struct fs *fs, const struct share *share, uint32_t gid)
+{
+	return share->owner.active && gid == share->owner.gid ? fs->egid : gid;
+}
+
+static int64_t reply_attr(struct request *req, int fd)
+{
+	struct fuse_attr_out *out = (struct fuse_attr_out *)req->scratch->reply;
+	int ret;
+
+	out->attr_valid = cache_seconds(req->fs);
+	out->attr_valid_nsec = 0;
+	out->dummy = 0;
+	ret = attr_of_fd(req->fs, req->inode, fd, &out->attr);
+	return ret ? ret : (int64_t)sizeof(*out);
+}
+
+int64_t op_getattr(struct request *req)
+{
+	const struct fuse_getattr_in *body = request_body(req, fuse_getattr_in);
+	struct handle *handle = NULL;
+	int64_t ret;
+
+	/* A handle sees the same file; it matters where O_PATH descriptors are stale, on NFS. */
+	if (body->getattr_flags & FUSE_GETATTR_FH && req->inode->fd >= 0 &&
+	    !inode_share(req->fs, req->inode)->local)
+		handle = handle_get(req->fs, body->fh, req->inode);
+	ret = reply_attr(req, handle && handle->fd >= 0 ? handle->fd : req->inode->fd);
+	handle_put(req->fs, handle);
+	return ret;
+}
+
+static int set_mode(const struct request *req, uint32_t mode)
+{
+	int ret;
+
+	if (S_ISLNK(req->inode->type))
+		return -EOPNOTSUPP;
+	if (mode & S_ISGID)
+		capability_fsetid(req->fs, true);
+	ret = fchmodat(req->fs->proc_fd, fd_name(req->inode->fd).text, mode & 07777, 0) ? -errno
+											: 0;
+	if (mode & S_ISGID)
+		capability_fsetid(req->fs, false);
+	return ret;
+}
+
+static int set_owner(const struct request *req, const struct fuse_setattr_in *body)
+{
+	const struct share *share = inode_share(req->fs, req->inode);
+	uid_t uid = body->valid & FATTR_UID ? host_uid(req->fs, share, body->uid) : (uid_t)-1;
+	gid_t gid = body->valid & FATTR_GID ? host_gid(req->fs, share, body->gid) : (gid_t)-1;
+
+	if (fchownat(req->inode->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	return 0;
+}
+
+static int set_size(const struct request *req, const struct fuse_setattr_in *body)
+{
+	struct handle *handle = NULL;
+	int ret;
+
+	if (!S_ISREG(req->inode->type))
+		return S_ISDIR(req->inode->type) ? -EISDIR : -EINVAL;
+	if (body->size > INT64_MAX)
+		return -EINVAL;
+	if (body->valid & FATTR_FH)
+		handle = handle_get(req->fs, body->fh, req->inode);
+	if (handle && handle->writable)
+		ret = ftruncate(handle->fd, (off_t)body->size);
+	else
+		ret = truncate(fd_name(req->inode->fd).text, (off_t)body->size);
+	ret = ret ? -errno : 0;
+	handle_put(req->fs, handle);
+	return ret;
+}
+
+static int set_times(const struct request *req, const struct fuse_setattr_in *body)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_OMIT } };
+
+	if (body->atimensec >= 1000000000 || body->mtimensec >= 1000000000)
+		return -EINVAL;
+	if (body->valid & FATTR_ATIME_NOW)
+		times[0].tv_nsec = UTIME_NOW;
+	else if (body->valid & FATTR_ATIME)
+		times[0] = (struct timespec){ (time_t)body->atime, body->atimensec };
+	if (body->valid & FATTR_MTIME_NOW)
+		times[1].tv_nsec = UTIME_NOW;
+	else if (body->valid & FATTR_MTIME)
+		times[1] = (struct timespec){ (time_t)body->mtime, body->mtimensec };
+	return utimensat(req->fs->proc_fd, fd_name(req->inode->fd).text, times, 0) ? -errno : 0;
+}
+
+int64_t op_setattr(struct request *req)
+{
+	const struct fuse_setattr_in *body = request_body(req, fuse_setattr_in);
+	int ret = 0;
+
+	/* In the order of chown(2) and chmod(2) in one: chown clears bits that chmod then sets. */
+	if (body->valid & (FATTR_UID | FATTR_GID))
+		ret = set_owner(req, body);
+	if (!ret && body->valid & FATTR_MODE)
+		ret = set_mode(req, body->mode);
+	if (!ret && body->valid & FATTR_SIZE)
+		ret = set_size(req, body);
+	if (!ret && body->valid & (FATTR_ATIME | FATTR_MTIME))
+		ret = set_times(req, body);
+	return ret ? ret : reply_attr(req, req->inode->fd);
+}
+
+int64_t op_statfs(struct request *req)
+{
+	struct fuse_statfs_out *out = (struct fuse_statfs_out *)req->scratch->reply;
+	struct statfs st = { .f_bsize = 4096, .f_namelen = SHARE_NAME_MAX, .f_frsize = 4096 };
+
+	if (req->inode->fd >= 0 && fstatfs(req->inode->fd, &st))
+		return -errno;
+	*out = (struct fuse_statfs_out){ .st = {
+						 .blocks = st.f_blocks,
+						 .bfree = st.f_bfree,
+						 .bavail = st.f_bavail,
+						 .files = st.f_files,
+						 .ffree = st.f_ffree,
+						 .bsize = (uint32_t)st.f_bsize,
+						 .namelen = (uint32_t)st.f_namelen,
+						 .frsize = (uint32_t)st.f_frsize,
+					 } };
+	return sizeof(*out);
+}

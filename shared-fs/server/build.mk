@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# lodge-fsd: the file server.
+libs += fsd
+fsd_srcs := \
+	shared-fs/server/attr.c \
+	shared-fs/server/caller.c \
+	shared-fs/server/dir.c \
+	shared-fs/server/dispatch.c \
+	shared-fs/server/entry.c \
+	shared-fs/server/file.c \
+	shared-fs/server/fs.c \
+	shared-fs/server/handle.c \
+	shared-fs/server/inode.c \
+	shared-fs/server/ioctl.c \
+	shared-fs/server/lock.c \
+	shared-fs/server/memory.c \
+	shared-fs/server/options.c \
+	shared-fs/server/queue.c \
+	shared-fs/server/session.c \
+	shared-fs/server/share.c \
+	shared-fs/server/slots.c \
+	shared-fs/server/vhost.c \
+	shared-fs/server/vring.c \
+	shared-fs/server/workers.c \
+	shared-fs/server/xattr.c
+
+progs += lodge-fsd
+lodge-fsd_srcs := shared-fs/server/main.c
+lodge-fsd_libs := fsd proto

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Insides of the file system that several of its files share. */
+#ifndef LODGE_FSD_DIR_H
+#define LODGE_FSD_DIR_H
+
+#include "shared-fs/server/fs.h"
+
+/* For fs_reset() alone. */
+void handles_reset(struct fs *fs);
+void inodes_reset(struct fs *fs);
+
+/* Entries read ahead for an open folder. NULL is fine. */
+void dir_stream_free(struct fs *fs, struct dir_stream *stream);
+
+#endif

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * From bytes of the guest to a handler and back: the one place where a request's header, size,
+ * state and target are checked.
+ */
+#include "shared-fs/server/request.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define OP_ANY_TIME 0x01 /* also before INIT */
+#define OP_NO_INODE 0x02 /* nodeid is not looked at, or by the handler itself */
+#define OP_NO_REPLY 0x04
+#define OP_MUTATES  0x08 /* refused on read-only shares */
+#define OP_DEFER    0x10 /* may block for long */
+#define OP_QUIET    0x20 /* nobody in the guest waits for the reply */
+#define OP_ROOT	    0x40 /* the synthetic root has it */
+#define OP_DATA	    0x80 /* what follows the struct stays in the guest's memory */
+
+#define STRUCT(type) sizeof(struct type)
+
+static const struct op {
+	const char *name;
+	fuse_handler handler;
+	uint16_t min_body; /* bytes */
+	uint16_t flags;
+} ops[] = {
+	[FUSE_LOOKUP] = { "LOOKUP", op_lookup, 1, OP_ROOT },
+	[FUSE_FORGET] = { "FORGET", op_forget, STRUCT(fuse_forget_in), OP_NO_INODE | OP_NO_REPLY },
+	[FUSE_GETATTR] = { "GETATTR", op_getattr, STRUCT(fuse_getattr_in), OP_ROOT },
+	[FUSE_SETATTR] = { "SETATTR", op_setattr, STRUCT(fuse_setattr_in), OP_MUTATES },
+	[FUSE_READLINK] = { "READLINK", op_readlink, 0, 0 },
+	[FUSE_SYMLINK] = { "SYMLINK", op_symlink, 2, OP_MUTATES },
+	[FUSE_MKNOD] = { "MKNOD", op_mknod, STRUCT(fuse_mknod_in), OP_MUTATES },
+	[FUSE_MKDIR] = { "MKDIR", op_mkdir, STRUCT(fuse_mkdir_in), OP_MUTATES },
+	[FUSE_UNLINK] = { "UNLINK", op_unlink, 1, OP_MUTATES },
+	[FUSE_RMDIR] = { "RMDIR", op_rmdir, 1, OP_MUTATES },
+	[FUSE_RENAME] = { "RENAME", op_rename, STRUCT(fuse_rename_in), OP_MUTATES },
+	[FUSE_LINK] = { "LINK", op_link, STRUCT(fuse_link_in), OP_MUTATES },
+	[FUSE_OPEN] = { "OPEN", op_open, STRUCT(fuse_open_in), 0 },
+	[FUSE_READ] = { "READ", op_read, STRUCT(fuse_read_in), 0 },
+	[FUSE_WRITE] = { "WRITE", op_write, STRUCT(fuse_write_in), OP_MUTATES | OP_DATA },
+	[FUSE_STATFS] = { "STATFS", op_statfs, 0, OP_ROOT },
+	[FUSE_RELEASE] = { "RELEASE", op_release, STRUCT(fuse_release_in), OP_QUIET },
+	[FUSE_FSYNC] = { "FSYNC", op_fsync, STRUCT(fuse_fsync_in), OP_DEFER },
+	[FUSE_SETXATTR] = { "SETXATTR", op_setxattr, FUSE_COMPAT_SETXATTR_IN_SIZE, OP_MUTATES },
+	[FUSE_GETXATTR] = { "GETXATTR", op_getxattr, STRUCT(fuse_getxattr_in), OP_ROOT },
+	[FUSE_LISTXATTR] = { "LISTXATTR", op_listxattr, STRUCT(fuse_getxattr_in), OP_ROOT },
+	[FUSE_REMOVEXATTR] = { "REMOVEXATTR", op_removexattr, 1, OP_MUTATES },
+	[FUSE_FLUSH] = { "FLUSH", op_flush, STRUCT(fuse_flush_in), 0 },
+	[FUSE_INIT] = { "INIT", op_init, 16, OP_ANY_TIME | OP_NO_INODE },
+	[FUSE_OPENDIR] = { "OPENDIR", op_opendir, STRUCT(fuse_open_in), OP_ROOT },
+	[FUSE_READDIR] = { "READDIR", op_readdir, STRUCT(fuse_read_in), OP_ROOT },
+	[FUSE_RELEASEDIR] = { "RELEASEDIR", op_releasedir, STRUCT(fuse_release_in),
+			      OP_QUIET | OP_ROOT },
+	[FUSE_FSYNCDIR] = { "FSYNCDIR", op_fsyncdir, STRUCT(fuse_fsync_in), OP_DEFER | OP_ROOT },
+	[FUSE_GETLK] = { "GETLK", op_getlk, STRUCT(fuse_lk_in), 0 },
+	[FUSE_SETLK] = { "SETLK", op_setlk, STRUCT(fuse_lk_in), 0 },
+	[FUSE_SETLKW] = { "SETLKW", op_setlkw, STRUCT(fuse_lk_in), OP_DEFER },
+	[FUSE_CREATE] = { "CREATE", op_create, STRUCT(fuse_create_in), OP_MUTATES },
+	[FUSE_INTERRUPT] = { "INTERRUPT", op_interrupt, STRUCT(fuse_interrupt_in),
+			     OP_NO_INODE | OP_NO_REPLY },
+	[FUSE_DESTROY] = { "DESTROY", op_destroy, 0, OP_NO_INODE },
+	[FUSE_IOCTL] = { "IOCTL", op_ioctl, STRUCT(fuse_ioctl_in), 0 },
+	[FUSE_BATCH_FORGET] = { "BATCH_FORGET", op_batch_forget, STRUCT(fuse_batch_forget_in),
+				OP_NO_INODE | OP_NO_REPLY },
+	[FUSE_FALLOCATE] = { "FALLOCATE", op_fallocate, STRUCT(fuse_fallocate_in),
+			     OP_MUTATES | OP_DEFER },
+	[FUSE_READDIRPLUS] = { "READDIRPLUS", op_readdirplus, STRUCT(fuse_read_in), OP_ROOT },
+	[FUSE_RENAME2] = { "RENAME2", op_rename2, STRUCT(fuse_rename2_in), OP_MUTATES },
+	[FUSE_LSEEK] = { "LSEEK", op_lseek, STRUCT(fuse_lseek_in), 0 },
+	[FUSE_COPY_FILE_RANGE] = { "COPY_FILE_RANGE", op_copy_file_range,
+				   STRUCT(fuse_copy_file_range_in), OP_DEFER },
+	[FUSE_SYNCFS] = { "SYNCFS", op_syncfs, 8, OP_DEFER | OP_ROOT },
+	[FUSE_TMPFILE] = { "TMPFILE", op_tmpfile, STRUCT(fuse_create_in), OP_MUTATES },
+};
+
+/* ACCESS, BMAP, POLL, the DAX pair: the kernel asks once, hears ENOSYS and does without. */
+static const struct op *find_op(uint32_t opcode)
+{
+	if (opcode >= sizeof(ops) / sizeof(ops[0]) || !ops[opcode].handler)
+		return NULL;
+	return &ops[opcode];
+}
+
+static int check_state(const struct request *req, const struct op *op)
+{
+	if (op->flags & OP_ANY_TIME)
+		return 0;
+	return __atomic_load_n(&req->fs->started, __ATOMIC_ACQUIRE) ? 0 : -EIO;
+}
+
+static int check_target(struct request *req, const struct op *op)
+{
+	const struct share *share;
+
+	if (op->flags & OP_NO_INODE)
+		return 0;
+	req->inode = inode_get(req->fs, req->in.nodeid);
+	if (!req->inode)
+		return -ESTALE;
+	share = inode_share(req->fs, req->inode);
+	if (!share)
+		return op->flags & OP_ROOT ? 0 : op->flags & OP_MUTATES ? -EROFS : -EINVAL;
+	return op->flags & OP_MUTATES && share->read_only ? -EROFS : 0;
+}
+
+/* Copies the body, once; what the checks see is what the handler sees. */
+static int take_body(struct request *req, const struct op *op, size_t out_len)
+{
+	size_t len = out_len - sizeof(req->in);
+
+	if (req->in.len != out_len || len < op->min_body)
+		return -EINVAL;
+	if (op->flags & OP_DATA)
+		len = op->min_body;
+	if (len > REQUEST_BODY_MAX)
+		return -E2BIG;
+	guest_copy_from_iov(req->scratch->body, len, req->out, req->n_out);
+	req->scratch->body[len] = 0;
+	req->body = req->scratch->body;
+	req->body_len = (uint32_t)len;
+	if (op->flags & OP_DATA)
+		iov_skip(&req->out, &req->n_out, len);
+	return 0;
+}
+
+static uint32_t write_reply(struct request *req, int64_t result)
+{
+	struct fuse_out_header head = { .len = sizeof(head), .unique = req->in.unique };
+
+	if (result < 0)
+		head.error = (int32_t)result;
+	else
+		head.len += (uint32_t)result;
+	guest_copy_to_iov(req->reply, req->n_reply, &head, sizeof(head));
+	if (result > 0 && req->payload) {
+		iov_skip(&req->reply, &req->n_reply, sizeof(head));
+		guest_copy_to_iov(req->reply, req->n_reply, req->payload, (size_t)result);
+	}
+	return head.len;
+}
+
+static int64_t run(struct request *req, const struct op *op)
+{
+	int64_t result = check_state(req, op);
+
+	if (!result)
+		result = check_target(req, op);
+	if (!result)
+		result = op->handler(req);
+	inode_put(req->fs, req->inode);
+	req->inode = NULL;
+	return result;
+}
+
+enum request_result fs_request(struct request *req, struct fs *fs, struct scratch *scratch,
+			       struct iovec *iov, size_t n_out, size_t out_len, size_t n_in,
+			       size_t in_len, bool may_block, uint32_t *ret_written)
+{
+	const struct op *op;
+	int64_t result;
+
+	*ret_written = 0;
+	if (out_len < sizeof(req->in)) {
+		log_ratelimited(&fs->bad_requests, LOG_LEVEL_WARN,
+				"a request of %zu bytes is shorter than its header", out_len);
+		return REQUEST_NO_REPLY;
+	}
+	*req = (struct request){ .fs = fs,
+				 .scratch = scratch,
+				 .out = iov,
+				 .n_out = n_out,
+				 .reply = iov + n_out,
+				 .n_reply = n_in,
+				 .payload = scratch->reply };
+	guest_copy_from_iov(&req->in, sizeof(req->in), req->out, req->n_out);
+	op = find_op(req->in.opcode);
+	if (op && op->flags & OP_DEFER && !may_block)
+		return REQUEST_DEFER;
+	iov_skip(&req->out, &req->n_out, sizeof(req->in));
+	if (in_len < sizeof(struct fuse_out_header)) {
+		if (!op || !(op->flags & OP_NO_REPLY)) {
+			log_ratelimited(&fs->bad_requests, LOG_LEVEL_WARN,
+					"request %u has no room for a reply", req->in.opcode);
+			return REQUEST_NO_REPLY;
+		}
+	} else {
+		req->reply_room = (uint32_t)(in_len - sizeof(struct fuse_out_header));
+	}
+	result = op ? take_body(req, op, out_len) : -ENOSYS;
+	if (!result)
+		result = run(req, op);
+	if (op && op->flags & OP_NO_REPLY)
+		return REQUEST_NO_REPLY;
+	if (result > req->reply_room)
+		result = -EINVAL;
+	if (result < 0)
+		log_debug("%s of %llu: %s", op ? op->name : "unknown request",
+			  (unsigned long long)req->in.nodeid, strerror((int)-result));
+	*ret_written = write_reply(req, result);
+	return op && op->flags & OP_QUIET ? REQUEST_QUIET : REQUEST_DONE;
+}
+
+const char *request_name(const struct request *req, size_t offset, size_t *next, int *ret_err)
+{
+	const char *name = (const char *)req->body + offset;
+	size_t len;
+
+	*ret_err = -EINVAL;
+	if (offset >= req->body_len)
+		return NULL;
+	len = strnlen(name, req->body_len - offset);
+	if (len == req->body_len - offset || !len || memchr(name, '/', len) || !strcmp(name, ".") ||
+	    !strcmp(name, ".."))
+		return NULL;
+	if (len > NAME_MAX) {
+		*ret_err = -ENAMETOOLONG;
+		return NULL;
+	}
+	if (next)
+		*next = offset + len + 1;
+	return name;
+}

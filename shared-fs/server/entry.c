@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Names: lookup, and every operation that makes, links, renames or removes one.
+ *
+ * The host's path resolution is never used for more than one component below a held O_PATH folder,
+ * without following a symbolic link: there is no path of the guest's making to be led astray by.
+ */
+#include "shared-fs/server/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* A first look at a name opens it and then asks statx(2); a repeated one can ask first, and finds
+ * an inode that is held already without opening anything. The table guesses which it is. */
+static uint32_t name_hash(const struct inode *dir, const char *name)
+{
+	uint32_t hash = 2166136261u ^ dir->slot.index * 16777619u; /* FNV-1a */
+
+	for (; *name; name++)
+		hash = (hash ^ (uint8_t)*name) * 16777619u;
+	return hash;
+}
+
+/* 0 and the inode, 1 where the name is there but its inode is not known, or an error. */
+static int find_known(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
+		      struct statx *ret_stx)
+{
+	int no_fd = -1;
+
+	if (statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx))
+		return -errno;
+	return inode_find(fs, dir->share, ret_stx, &no_fd, ret_inode) ? 1 : 0;
+}
+
+/* @fd is charged; it is closed unless the inode took it. */
+static int adopt(struct fs *fs, uint16_t share, int fd, struct inode **ret_inode,
+		 struct statx *ret_stx)
+{
+	int ret;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx))
+		ret = -errno;
+	else
+		ret = inode_find(fs, share, ret_stx, &fd, ret_inode);
+	if (fd >= 0) {
+		close(fd);
+		fd_uncharge(fs, 1);
+	}
+	return ret;
+}
+
+static int find_share(struct fs *fs, const char *name, struct inode **ret_inode,
+		      struct statx *ret_stx)
+{
+	int share;
+	int fd;
+
+	pthread_mutex_lock(&fs->lock);
+	share = share_find_locked(fs, name, strlen(name));
+	fd = share < 0 ? -1 : fcntl(fs->shares[share].fd, F_DUPFD_CLOEXEC, 3);
+	pthread_mutex_unlock(&fs->lock);
+	if (share < 0)
+		return share;
+	if (fd < 0)
+		return -errno;
+	fd_charge(fs, 1);
+	return adopt(fs, (uint16_t)share, fd, ret_inode, ret_stx);
+}
+
+int entry_find(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
+	       struct statx *ret_stx)
+{
+	uint32_t hash = name_hash(dir, name);
+	uint8_t *seen = &fs->seen[hash % SEEN_NAMES];
+	uint8_t mark = (uint8_t)(hash >> 24 | 1);
+	int ret;
+	int fd;
+
+	if (dir->fd < 0)
+		return find_share(fs, name, ret_inode, ret_stx);
+	if (__atomic_load_n(seen, __ATOMIC_RELAXED) == mark) {
+		ret = find_known(fs, dir, name, ret_inode, ret_stx);
+		if (ret <= 0)
+			return ret;
+	}
+	ret = fd_charge(fs, 1);
+	if (ret)
+		return ret;
+	fd = openat(dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		ret = -errno;
+		fd_uncharge(fs, 1);
+		return ret;
+	}
+	ret = adopt(fs, dir->share, fd, ret_inode, ret_stx);
+	if (!ret)
+		__atomic_store_n(seen, mark, __ATOMIC_RELAXED);
+	return ret;
+}
+
+int entry_of_fd(struct fs *fs, struct inode *dir, int fd, struct inode **ret_inode,
+		struct statx *ret_stx)
+{
+	int path_fd;
+	int ret;
+
+	ret = fd_charge(fs, 1);
+	if (ret)
+		return ret;
+	path_fd = openat(fs->proc_fd, fd_name(fd).text, O_PATH | O_CLOEXEC);
+	if (path_fd < 0) {
+		ret = -errno;
+		fd_uncharge(fs, 1);
+		return ret;
+	}
+	return adopt(fs, dir->share, path_fd, ret_inode, ret_stx);
+}
+
+void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,
+		struct fuse_entry_out *entry)
+{
+	/* The slot's generation is part of nodeid; generation 0 for all is as good as any. */
+	*entry = (struct fuse_entry_out){ .nodeid = slot_id(&inode->slot),
+					  .entry_valid = cache_seconds(fs),
+					  .attr_valid = cache_seconds(fs) };
+	attr_fill(fs, inode, stx, &entry->attr);
+}
+
+int64_t entry_reply(struct request *req, const char *name)
+{
+	struct fuse_entry_out *entry = (struct fuse_entry_out *)req->scratch->reply;
+	struct inode *inode;
+	struct statx stx;
+	int ret;
+
+	if (req->reply_room < sizeof(*entry))
+		return -EINVAL;
+	ret = entry_find(req->fs, req->inode, name, &inode, &stx);
+	if (ret)
+		return ret;
+	entry_fill(req->fs, inode, &stx, entry);
+	inode_put(req->fs, inode);
+	return sizeof(*entry);
+}
+
+int64_t op_lookup(struct request *req)
+{
+	int ret;
+	const char *name = request_name(req, 0, NULL, &ret);
+
+	if (!name)
+		return ret;
+	if (!S_ISDIR(req->inode->type))
+		return -ENOTDIR;
+	return entry_reply(req, name);
+}
+
+int64_t op_forget(struct request *req)
+{
+	inode_forget(req->fs, req->in.nodeid, request_body(req, fuse_forget_in)->nlookup);
+	return 0;
+}
+
+int64_t op_batch_forget(struct request *req)
+{
+	const struct fuse_batch_forget_in *body = request_body(req, fuse_batch_forget_in);
+	const struct fuse_forget_one *one = (const void *)(body + 1);
+	size_t n = (req->body_len - sizeof(*body)) / sizeof(*one);
+
+	if (n > body->count)
+		n = body->count;
+	for (size_t i = 0; i < n; i++)
+		inode_forget(req->fs, one[i].nodeid, one[i].nlookup);
+	return 0;
+}
+
+int64_t op_readlink(struct request *req)
+{
+	ssize_t len;
+
+	if (!S_ISLNK(req->inode->type))
+		return -EINVAL;
+	len = readlinkat(req->inode->fd, "", (char *)req->scratch->reply, PATH_MAX);
+	if (len < 0)
+		return -errno;
+	return len > req->reply_room ? req->reply_room : len;
+}
+
+/* After a call that made @name: @result is its return value. */
+static int64_t made(struct request *req, const struct caller *caller, int result, const char *name)
+{
+	int ret = result < 0 ? -errno : 0;
+
+	caller_leave(req->fs, caller);
+	return ret ? ret : entry_reply(req, name);
+}
+
+int64_t op_symlink(struct request *req)
+{
+	struct caller caller;
+	const char *target;
+	const char *name;
+	size_t next;
+	int ret;
+
+	name = request_name(req, 0, &next, &ret);
+	if (!name)
+		return ret;
+	target = (const char *)req->body + next;
+	if (next >= req->body_len || strnlen(target, req->body_len - next) == req->body_len - next)
+		return -EINVAL;
+	ret = caller_enter(req, 0, &caller);
+	if (ret)
+		return ret;
+	return made(req, &caller, symlinkat(target, req->inode->fd, name), name);
+}
+
+int64_t op_mknod(struct request *req)
+{
+	const struct fuse_mknod_in *body = request_body(req, fuse_mknod_in);
+	dev_t dev = makedev(body->rdev >> 8 & 0xfff,
+			    (body->rdev & 0xff) | (body->rdev >> 12 & 0xfff00));
+	struct caller caller;
+	const char *name;
+	int ret;
+
+	name = request_name(req, sizeof(*body), NULL, &ret);
+	if (!name)
+		return ret;
+	ret = caller_enter(req, body->mode, &caller);
+	if (ret)
+		return ret;
+	return made(req, &caller, mknodat(req->inode->fd, name, body->mode, dev), name);
+}
+
+int64_t op_mkdir(struct request *req)
+{
+	const struct fuse_mkdir_in *body = request_body(req, fuse_mkdir_in);
+	struct caller caller;
+	const char *name;
+	int ret;
+
+	name = request_name(req, sizeof(*body), NULL, &ret);
+	if (!name)
+		return ret;
+	ret = caller_enter(req, body->mode, &caller);
+	if (ret)
+		return ret;
+	return made(req, &caller, mkdirat(req->inode->fd, name, body->mode & 07777), name);
+}
+
+static int64_t remove_name(struct request *req, int flags)
+{
+	int ret;
+	const char *name = request_name(req, 0, NULL, &ret);
+
+	if (!name)
+		return ret;
+	return unlinkat(req->inode->fd, name, flags) ? -errno : 0;
+}
+
+int64_t op_unlink(struct request *req)
+{
+	return remove_name(req, 0);
+}
+
+int64_t op_rmdir(struct request *req)
+{
+	return remove_name(req, AT_REMOVEDIR);
+}
+
+static int64_t rename_to(struct request *req, size_t names, uint64_t newdir, uint32_t flags)
+{
+	struct inode *to;
+	const char *name;
+	const char *new_name;
+	size_t next;
+	int ret;
+
+	if (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return -EINVAL;
+	name = request_name(req, names, &next, &ret);
+	if (!name)
+		return ret;
+	new_name = request_name(req, next, NULL, &ret);
+	if (!new_name)
+		return ret;
+	to = inode_get(req->fs, newdir);
+	if (!to)
+		return -ESTALE;
+	if (to->share != req->inode->share)
+		ret = to->fd < 0 ? -EROFS : -EXDEV;
+	else
+		ret = renameat2(req->inode->fd, name, to->fd, new_name, flags) ? -errno : 0;
+	inode_put(req->fs, to);
+	return ret;
+}
+
+int64_t op_rename(struct request *req)
+{
+	const struct fuse_rename_in *body = request_body(req, fuse_rename_in);
+
+	return rename_to(req, sizeof(*body), body->newdir, 0);
+}
+
+int64_t op_rename2(struct request *req)
+{
+	const struct fuse_rename2_in *body = request_body(req, fuse_rename2_in);
+
+	return rename_to(req, sizeof(*body), body->newdir, body->flags);
+}
+
+int64_t op_link(struct request *req)
+{
+	const struct fuse_link_in *body = request_body(req, fuse_link_in);
+	struct inode *old;
+	const char *name;
+	int ret;
+
+	name = request_name(req, sizeof(*body), NULL, &ret);
+	if (!name)
+		return ret;
+	old = inode_get(req->fs, body->oldnodeid);
+	if (!old)
+		return -ESTALE;
+	if (old->share != req->inode->share)
+		ret = -EXDEV;
+	else
+		ret = linkat(req->fs->proc_fd, fd_name(old->fd).text, req->inode->fd, name,
+			     AT_SYMLINK_FOLLOW)
+			      ? -errno
+			      : 0;
+	inode_put(req->fs, old);
+	return ret ? ret : entry_reply(req, name);
+}

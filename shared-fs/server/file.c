@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Open files. Data goes between the file and the guest's memory by preadv(2) and pwritev(2):
+ * nothing is copied here.
+ */
+#include "shared-fs/server/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+int host_open_flags(uint32_t guest_flags)
+{
+	/* O_APPEND is applied write by write (op_write), O_DIRECT and O_NOATIME stay in the guest.
+	 */
+	return (int)(guest_flags & (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC)) | O_CLOEXEC;
+}
+
+int inode_open(struct fs *fs, const struct inode *inode, uint32_t guest_flags)
+{
+	int fd;
+	int ret;
+
+	/* Opening a device or a fifo of the host would do things to the host, or block. */
+	if (!S_ISREG(inode->type))
+		return S_ISDIR(inode->type) ? -EISDIR : S_ISLNK(inode->type) ? -ELOOP : -ENXIO;
+	ret = fd_charge(fs, 1);
+	if (ret)
+		return ret;
+	fd = openat(fs->proc_fd, fd_name(inode->fd).text, host_open_flags(guest_flags));
+	if (fd < 0) {
+		ret = -errno;
+		fd_uncharge(fs, 1);
+		return ret;
+	}
+	return fd;
+}
+
+static uint64_t stamp_mix(uint64_t sum, uint64_t value)
+{
+	sum = (sum ^ value) * 0x9e3779b97f4a7c15ULL;
+	return sum ^ sum >> 29;
+}
+
+uint64_t cache_stamp(const struct share *share, const struct stat *st)
+{
+	/* Local file systems stamp with the clock's tick, 10 ms at most; a server may count
+	 * seconds. */
+	int64_t margin_ns = share->local ? 20000000 : 3000000000;
+	struct timespec now;
+	int64_t age_ns;
+	uint64_t sum;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	age_ns = (now.tv_sec - st->st_ctim.tv_sec) * INT64_C(1000000000) + now.tv_nsec -
+		 st->st_ctim.tv_nsec;
+	if (now.tv_sec - st->st_ctim.tv_sec < INT32_MAX && age_ns < margin_ns)
+		return 0;
+	sum = stamp_mix((uint64_t)st->st_size, (uint64_t)st->st_mtim.tv_sec);
+	sum = stamp_mix(sum, (uint64_t)st->st_mtim.tv_nsec);
+	sum = stamp_mix(sum, (uint64_t)st->st_ctim.tv_sec);
+	sum = stamp_mix(sum, (uint64_t)st->st_ctim.tv_nsec);
+	return sum ? sum : 1;
+}
+
+bool cache_is_good(struct fs *fs, struct inode *inode, int fd)
+{
+	struct stat st;
+	uint64_t stamp;
+
+	if (fs->config.cache == CACHE_ALWAYS)
+		return true;
+	if (fs->config.cache == CACHE_NEVER || fstat(fd, &st))
+		return false;
+	stamp = cache_stamp(inode_share(fs, inode), &st);
+	return __atomic_exchange_n(&inode->stamp, stamp, __ATOMIC_ACQ_REL) == stamp && stamp;
+}
+
+/* Takes @fd. Fills @out for OPEN, CREATE and TMPFILE. */
+static int finish_open(struct request *req, struct inode *inode, int fd, uint32_t guest_flags,
+		       bool keep_cache, struct fuse_open_out *out)
+{
+	const struct share *share = inode_share(req->fs, inode);
+	struct handle *handle;
+	int ret;
+
+	ret = handle_new(req->fs, inode, fd, false, &handle);
+	if (ret)
+		return ret;
+	handle->writable = (guest_flags & O_ACCMODE) != O_RDONLY;
+	*out = (struct fuse_open_out){ .fh = slot_id(&handle->slot) };
+	if (keep_cache)
+		out->open_flags |= FOPEN_KEEP_CACHE;
+	/* FLUSH reports what close(2) does and drops locks: nothing of either here. */
+	if (share->local && !req->fs->config.host_locks)
+		out->open_flags |= FOPEN_NOFLUSH;
+	return 0;
+}
+
+static bool may_open(const struct request *req, uint32_t flags)
+{
+	const struct share *share = inode_share(req->fs, req->inode);
+
+	return !share->read_only || ((flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC));
+}
+
+int64_t op_open(struct request *req)
+{
+	const struct fuse_open_in *body = request_body(req, fuse_open_in);
+	struct fuse_open_out *out = (struct fuse_open_out *)req->scratch->reply;
+	bool keep;
+	int ret;
+	int fd;
+
+	if (!may_open(req, body->flags))
+		return -EROFS;
+	if (req->reply_room < sizeof(*out))
+		return -EINVAL;
+	fd = inode_open(req->fs, req->inode, body->flags);
+	if (fd < 0)
+		return fd;
+	keep = !(body->flags & O_TRUNC) && cache_is_good(req->fs, req->inode, fd);
+	ret = finish_open(req, req->inode, fd, body->flags, keep, out);
+	return ret ? ret : (int64_t)sizeof(*out);
+}
+
+/* Makes the file, or opens the one that is there: a charged descriptor. *ret_new: it was made. */
+static int create_file(struct request *req, const char *name, const struct fuse_create_in *body,
+		       bool *ret_new)
+{
+	struct caller caller;
+	struct inode *inode;
+	struct statx stx;
+	int ret;
+	int fd;
+
+	ret = fd_charge(req->fs, 1);
+	if (ret)
+		return ret;
+	ret = caller_enter(req, 0, &caller);
+	if (ret)
+		goto err_uncharge;
+	/* O_EXCL: neither follows a symbolic link nor opens a device that somebody put there. */
+	fd = openat(req->inode->fd, name,
+		    (host_open_flags(body->flags) & ~O_TRUNC) | O_CREAT | O_EXCL | O_NOFOLLOW,
+		    body->mode & 07777);
+	ret = fd < 0 ? -errno : 0;
+	caller_leave(req->fs, &caller);
+	*ret_new = !ret;
+	if (!ret)
+		return fd;
+	fd_uncharge(req->fs, 1);
+	if (ret != -EEXIST || body->flags & O_EXCL)
+		return ret;
+	ret = entry_find(req->fs, req->inode, name, &inode, &stx);
+	if (ret)
+		return ret;
+	fd = inode_open(req->fs, inode, body->flags);
+	inode_put(req->fs, inode);
+	inode_forget(req->fs, slot_id(&inode->slot), 1);
+	return fd;
+
+err_uncharge:
+	fd_uncharge(req->fs, 1);
+	return ret;
+}
+
+struct create_out {
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+};
+
+/* Replies with the inode of @fd (taken) and an open file of it. */
+static int64_t reply_created(struct request *req, int fd, uint32_t guest_flags)
+{
+	struct create_out *out = (struct create_out *)req->scratch->reply;
+	struct inode *inode;
+	struct statx stx;
+	int ret;
+
+	ret = entry_of_fd(req->fs, req->inode, fd, &inode, &stx);
+	if (ret) {
+		close(fd);
+		fd_uncharge(req->fs, 1);
+		return ret;
+	}
+	entry_fill(req->fs, inode, &stx, &out->entry);
+	ret = finish_open(req, inode, fd, guest_flags, false, &out->open);
+	inode_put(req->fs, inode);
+	if (ret)
+		inode_forget(req->fs, out->entry.nodeid, 1);
+	return ret ? ret : (int64_t)sizeof(*out);
+}
+
+int64_t op_create(struct request *req)
+{
+	const struct fuse_create_in *body = request_body(req, fuse_create_in);
+	const char *name;
+	bool is_new;
+	int ret;
+	int fd;
+
+	name = request_name(req, sizeof(*body), NULL, &ret);
+	if (!name)
+		return ret;
+	if (req->reply_room < sizeof(struct create_out))
+		return -EINVAL;
+	fd = create_file(req, name, body, &is_new);
+	return fd < 0 ? fd : reply_created(req, fd, body->flags);
+}
+
+int64_t op_tmpfile(struct request *req)
+{
+	const struct fuse_create_in *body = request_body(req, fuse_create_in);
+	struct caller caller;
+	int ret;
+	int fd;
+
+	if (req->reply_room < sizeof(struct create_out))
+		return -EINVAL;
+	ret = fd_charge(req->fs, 1);
+	if (ret)
+		return ret;
+	ret = caller_enter(req, 0, &caller);
+	if (!ret) {
+		fd = openat(req->inode->fd, ".",
+			    (host_open_flags(body->flags) & ~O_TRUNC) | O_TMPFILE |
+				    (int)(body->flags & O_EXCL),
+			    body->mode & 07777);
+		ret = fd < 0 ? -errno : 0;
+		caller_leave(req->fs, &caller);
+	}
+	if (ret) {
+		fd_uncharge(req->fs, 1);
+		return ret;
+	}
+	return reply_created(req, fd, body->flags);
+}
+
+static struct handle *file_get(const struct request *req, uint64_t fh)
+{
+	struct handle *handle = handle_get(req->fs, fh, req->inode);
+
+	if (handle && handle->is_dir) {
+		handle_put(req->fs, handle);
+		return NULL;
+	}
+	return handle;
+}
+
+int64_t op_read(struct request *req)
+{
+	const struct fuse_read_in *body = request_body(req, fuse_read_in);
+	struct handle *handle = file_get(req, body->fh);
+	struct iovec *iov = req->reply;
+	size_t n = req->n_reply;
+	struct iovec first = *iov;
+	ssize_t got;
+
+	if (!handle)
+		return -EBADF;
+	req->payload = NULL;
+	if (first.iov_len < sizeof(struct fuse_out_header)) {
+		got = -EINVAL; /* no driver splits the header: it stays where it is found again */
+		goto out;
+	}
+	iov_skip(&iov, &n, sizeof(struct fuse_out_header));
+	iov_limit(iov, &n, body->size);
+	got = preadv(handle->fd, iov, n > IOV_MAX ? IOV_MAX : (int)n, (off_t)body->offset);
+	if (got < 0)
+		got = -errno;
+	*req->reply = first;
+out:
+	handle_put(req->fs, handle);
+	return got;
+}
+
+int64_t op_write(struct request *req)
+{
+	const struct fuse_write_in *body = request_body(req, fuse_write_in);
+	struct fuse_write_out *out = (struct fuse_write_out *)req->scratch->reply;
+	struct handle *handle;
+	ssize_t put;
+	int n;
+
+	if (iov_limit(req->out, &req->n_out, body->size) != body->size)
+		return -EINVAL;
+	handle = file_get(req, body->fh);
+	if (!handle)
+		return -EBADF;
+	n = req->n_out > IOV_MAX ? IOV_MAX : (int)req->n_out;
+	/* Pages of a mapping know their place, whatever the mode of the file they go through. */
+	if (body->flags & O_APPEND && !(body->write_flags & FUSE_WRITE_CACHE))
+		put = pwritev2(handle->fd, req->out, n, (off_t)body->offset, RWF_APPEND);
+	else
+		put = pwritev(handle->fd, req->out, n, (off_t)body->offset);
+	put = put < 0 ? -errno : put;
+	handle_put(req->fs, handle);
+	if (put < 0)
+		return put;
+	*out = (struct fuse_write_out){ .size = (uint32_t)put };
+	return sizeof(*out);
+}
+
+int64_t op_flush(struct request *req)
+{
+	const struct fuse_flush_in *body = request_body(req, fuse_flush_in);
+	struct handle *handle = file_get(req, body->fh);
+	int ret = 0;
+
+	if (!handle)
+		return -EBADF;
+	if (req->fs->config.host_locks)
+		ret = lock_owner_drop(req->fs, req->inode, body->lock_owner);
+	if (!ret && !inode_share(req->fs, req->inode)->local) {
+		int fd = dup(handle->fd);
+
+		/* NFS and its kin write back, and report what failed, at close. */
+		ret = fd < 0 || close(fd) ? -errno : 0;
+	}
+	handle_put(req->fs, handle);
+	return ret;
+}
+
+int64_t op_release(struct request *req)
+{
+	const struct fuse_release_in *body = request_body(req, fuse_release_in);
+
+	return handle_release(req->fs, body->fh, req->inode);
+}
+
+int64_t op_fsync(struct request *req)
+{
+	const struct fuse_fsync_in *body = request_body(req, fuse_fsync_in);
+	struct handle *handle = file_get(req, body->fh);
+	int ret;
+
+	if (!handle)
+		return -EBADF;
+	if (body->fsync_flags & FUSE_FSYNC_FDATASYNC)
+		ret = fdatasync(handle->fd);
+	else
+		ret = fsync(handle->fd);
+	ret = ret ? -errno : 0;
+	handle_put(req->fs, handle);
+	return ret;
+}
+
+int64_t op_fallocate(struct request *req)
+{
+	const struct fuse_fallocate_in *body = request_body(req, fuse_fallocate_in);
+	struct handle *handle;
+	int ret;
+
+	if (body->offset > INT64_MAX || body->length > INT64_MAX)
+		return -EINVAL;
+	handle = file_get(req, body->fh);
+	if (!handle)
+		return -EBADF;
+	ret = fallocate(handle->fd, (int)body->mode, (off_t)body->offset, (off_t)body->length)
+		      ? -errno
+		      : 0;
+	handle_put(req->fs, handle);
+	return ret;
+}
+
+int64_t op_lseek(struct request *req)
+{
+	const struct fuse_lseek_in *body = request_body(req, fuse_lseek_in);
+	struct fuse_lseek_out *out = (struct fuse_lseek_out *)req->scratch->reply;
+	struct handle *handle;
+	off_t at;
+
+	if (body->whence != SEEK_DATA && body->whence != SEEK_HOLE)
+		return -EINVAL;
+	handle = file_get(req, body->fh);
+	if (!handle)
+		return -EBADF;
+	at = lseek(handle->fd, (off_t)body->offset, (int)body->whence);
+	if (at < 0)
+		at = -errno;
+	handle_put(req->fs, handle);
+	if (at < 0)
+		return at;
+	out->offset = (uint64_t)at;
+	return sizeof(*out);
+}
+
+int64_t op_copy_file_range(struct request *req)
+{
+	const struct fuse_copy_file_range_in *body = request_body(req, fuse_copy_file_range_in);
+	struct fuse_write_out *out = (struct fuse_write_out *)req->scratch->reply;
+	struct inode *to_inode = inode_get(req->fs, body->nodeid_out);
+	struct handle *from = file_get(req, body->fh_in);
+	struct handle *to = to_inode ? handle_get(req->fs, body->fh_out, to_inode) : NULL;
+	off_t from_at = (off_t)body->off_in;
+	off_t to_at = (off_t)body->off_out;
+	size_t len = body->len < UINT32_MAX >> 1 ? body->len : UINT32_MAX >> 1;
+	const struct share *share;
+	ssize_t done = -EBADF;
+
+	if (!from || !to || to->is_dir)
+		goto out;
+	share = inode_share(req->fs, to_inode);
+	if (share->read_only)
+		done = -EROFS;
+	else if (body->flags)
+		done = -EINVAL;
+	else
+		done = copy_file_range(from->fd, &from_at, to->fd, &to_at, len, 0);
+	if (done == -1)
+		done = -errno;
+out:
+	handle_put(req->fs, to);
+	handle_put(req->fs, from);
+	inode_put(req->fs, to_inode);
+	if (done < 0)
+		return done;
+	*out = (struct fuse_write_out){ .size = (uint32_t)done };
+	return sizeof(*out);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The file system that the guest sees: shares, inodes, open files, and the session that FUSE_INIT
+ * begins. It knows nothing of rings: requests come as struct request (request.h).
+ *
+ * Locking: fs->lock guards the tables (shares, inodes, handles) and every field marked "lock". It
+ * is held for table work alone, never over a system call that can block. An inode or a handle is
+ * used outside of it under a reference (inode_get, handle_get), which keeps its descriptor open;
+ * what such a user reads of it does not change after it was published.
+ */
+#ifndef LODGE_FSD_FS_H
+#define LODGE_FSD_FS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "protocol/lib/log.h"
+#include "shared-fs/server/slots.h"
+
+#define SHARES_MAX     256
+#define SHARE_NAME_MAX 255 /* bytes: NAME_MAX */
+#define NO_SHARE       UINT16_MAX
+#define ROOT_NODEID    1 /* FUSE_ROOT_ID */
+
+enum cache_mode {
+	CACHE_AUTO, /* names and attributes 1 s, data checked at open */
+	CACHE_NEVER, /* everything asked for each time */
+	CACHE_ALWAYS, /* the guest alone changes the files */
+};
+
+struct fs_config {
+	enum cache_mode cache;
+	bool host_locks; /* POSIX and flock locks are taken on the host's files */
+	bool no_xattr;
+	bool user_namespace; /* foreign owners are not visible: shown as root */
+	uint32_t fd_limit; /* descriptors that the guest may make us hold */
+};
+
+struct owner_map {
+	bool active;
+	uid_t uid; /* of the guest, for files of the server's own effective ids */
+	gid_t gid;
+};
+
+struct share {
+	char name[SHARE_NAME_MAX + 1];
+	int fd; /* O_PATH, the root folder */
+	bool used;
+	bool read_only;
+	bool removed; /* lock: no new reference; files of it answer ESTALE */
+	bool local; /* on this machine's own file system: close(2) can not fail */
+	uint32_t n_inodes; /* lock: the slot is not used again before this is 0 */
+	struct owner_map owner;
+};
+
+/* One device number of one share: the prefix that keeps inode numbers unique. */
+struct ino_prefix {
+	uint64_t dev;
+	uint16_t share;
+};
+
+#define INO_PREFIXES_MAX 1024
+
+struct lock_owner {
+	struct lock_owner *next;
+	uint64_t owner;
+	int fd;
+};
+
+struct inode {
+	struct slot slot;
+	int fd; /* O_PATH, -1: the synthetic root */
+	uint16_t share;
+	uint16_t type; /* S_IFMT bits */
+	uint64_t dev; /* with ino, mount_id and share the key of the hash */
+	uint64_t ino;
+	uint64_t mount_id;
+	uint64_t shown_ino;
+	uint64_t nlookup; /* lock: references of the guest */
+	uint32_t refs; /* lock: references of running requests and handles */
+	uint32_t hash_next; /* lock: slot index + 1 */
+	/* What the guest's cache was filled from, see cache_stamp(); 0: nothing to rely on. Atomic.
+	 */
+	uint64_t stamp;
+	struct lock_owner *locks; /* lock */
+};
+
+struct dir_stream;
+
+struct handle {
+	struct slot slot;
+	int fd; /* -1: the synthetic root's folder */
+	uint32_t refs; /* lock */
+	bool closed; /* lock: released, the last reference closes it */
+	bool is_dir;
+	bool writable;
+	struct inode *inode; /* holds a reference */
+	struct dir_stream *stream; /* its own lock inside; made at the first READDIR */
+};
+
+#define INODE_HASH_BUCKETS 4096 /* at the start; grows with the table */
+#define SEEN_NAMES	   4096
+
+struct fs {
+	struct fs_config config;
+	pthread_mutex_t lock;
+	uid_t euid;
+	gid_t egid;
+	bool switch_ids; /* files can be made as any user */
+	bool started; /* lock for writing: INIT was answered */
+	uint32_t minor; /* of the session */
+	uint64_t features; /* INIT flags in force */
+	int proc_fd; /* /proc/self/fd */
+	uint32_t epoch; /* atomic: counts resets, ends waits for locks */
+	uint64_t interrupted; /* atomic: unique of the last INTERRUPT */
+	uint32_t n_fds; /* atomic: descriptors held for the guest */
+	uint32_t n_streams; /* atomic */
+	bool exported; /* the root is share 0 itself */
+	struct timespec shares_changed;
+	struct log_ratelimit bad_requests;
+	struct share shares[SHARES_MAX];
+	uint32_t n_prefixes;
+	struct ino_prefix prefixes[INO_PREFIXES_MAX];
+	uint64_t next_fallback_ino;
+	uint32_t n_buckets;
+	uint32_t *buckets; /* slot index + 1 */
+	uint8_t seen[SEEN_NAMES]; /* atomic: fingerprints of names that led to known inodes */
+	struct slots inodes;
+	struct slots handles;
+};
+
+int fs_create(const struct fs_config *config, struct fs **ret_fs);
+void fs_destroy(struct fs *fs);
+/* Forgets everything that the guest holds: at INIT, DESTROY, reset and disconnect. Requests that
+ * run keep what they use. */
+void fs_reset(struct fs *fs);
+
+/* share.c */
+/* 0, or -EINVAL for a name that cannot be a file name in the guest. */
+int share_name_check(const char *name);
+/* Takes @fd (O_PATH of a folder). -EEXIST, -ENOSPC, -ENOTDIR. @export: it becomes the root. */
+int fs_share_add(struct fs *fs, const char *name, int fd, bool read_only,
+		 const struct owner_map *owner, bool export);
+int fs_share_remove(struct fs *fs, const char *name); /* -ENOENT */
+/* The share of an inode; valid while the inode is referenced. NULL for the synthetic root. */
+struct share *inode_share(struct fs *fs, const struct inode *inode);
+/* With fs->lock: index of the share with that name or -ENOENT. */
+int share_find_locked(const struct fs *fs, const char *name, size_t len);
+
+/* inode.c: references. inode_get() gives NULL for ids that are not valid. */
+struct inode *inode_get(struct fs *fs, uint64_t nodeid);
+void inode_ref(struct fs *fs, struct inode *inode);
+void inode_put(struct fs *fs, struct inode *inode);
+void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup);
+/*
+ * The inode of (share, stx), with one more lookup of the guest and one reference for the caller.
+ * Takes *@fd (and sets it to -1) where a new inode is made of it; with *@fd < 0 only a known one is
+ * found. -ENOENT: unknown and no fd, -ENOMEM.
+ */
+int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, int *fd,
+	       struct inode **ret_inode);
+
+/* The number that the guest sees for inode number @ino on device @dev of @share. */
+uint64_t shown_ino(struct fs *fs, uint16_t share, uint64_t dev, uint64_t ino);
+
+/* handle.c */
+/* Takes @fd, also on failure: -ENOMEM. The table's own reference is dropped by handle_release(). */
+int handle_new(struct fs *fs, struct inode *inode, int fd, bool is_dir, struct handle **ret_handle);
+/* A reference to an open file of @inode, or NULL. */
+struct handle *handle_get(struct fs *fs, uint64_t fh, const struct inode *inode);
+void handle_put(struct fs *fs, struct handle *handle);
+int handle_release(struct fs *fs, uint64_t fh, const struct inode *inode); /* -EBADF */
+
+/* The fd budget: -ENFILE when the guest has used it up. */
+int fd_charge(struct fs *fs, uint32_t n);
+void fd_uncharge(struct fs *fs, uint32_t n);
+
+static inline uint64_t stx_dev(const struct statx *stx)
+{
+	return (uint64_t)stx->stx_dev_major << 32 | stx->stx_dev_minor;
+}
+
+#endif

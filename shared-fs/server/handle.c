@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Open files and folders, and the budget of descriptors that the guest may make us hold. */
+#include "shared-fs/server/fs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "shared-fs/server/dir.h"
+
+int fd_charge(struct fs *fs, uint32_t n)
+{
+	if (__atomic_add_fetch(&fs->n_fds, n, __ATOMIC_RELAXED) <= fs->config.fd_limit)
+		return 0;
+	fd_uncharge(fs, n);
+	return -ENFILE;
+}
+
+void fd_uncharge(struct fs *fs, uint32_t n)
+{
+	__atomic_sub_fetch(&fs->n_fds, n, __ATOMIC_RELAXED);
+}
+
+int handle_new(struct fs *fs, struct inode *inode, int fd, bool is_dir, struct handle **ret_handle)
+{
+	struct handle *handle;
+
+	pthread_mutex_lock(&fs->lock);
+	handle = slots_alloc(&fs->handles);
+	if (handle) {
+		handle->fd = fd;
+		handle->is_dir = is_dir;
+		handle->inode = inode;
+		handle->refs = 1;
+		inode->refs++;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	if (!handle) {
+		if (fd >= 0) {
+			close(fd);
+			fd_uncharge(fs, 1);
+		}
+		return -ENOMEM;
+	}
+	*ret_handle = handle;
+	return 0;
+}
+
+struct handle *handle_get(struct fs *fs, uint64_t fh, const struct inode *inode)
+{
+	struct handle *handle;
+
+	pthread_mutex_lock(&fs->lock);
+	handle = slots_get(&fs->handles, fh);
+	if (handle && (handle->closed || handle->inode != inode))
+		handle = NULL;
+	if (handle)
+		handle->refs++;
+	pthread_mutex_unlock(&fs->lock);
+	return handle;
+}
+
+void handle_put(struct fs *fs, struct handle *handle)
+{
+	struct dir_stream *stream;
+	struct inode *inode;
+	int fd;
+
+	if (!handle)
+		return;
+	pthread_mutex_lock(&fs->lock);
+	if (--handle->refs) {
+		pthread_mutex_unlock(&fs->lock);
+		return;
+	}
+	fd = handle->fd;
+	inode = handle->inode;
+	stream = handle->stream;
+	slots_free(&fs->handles, handle);
+	pthread_mutex_unlock(&fs->lock);
+	dir_stream_free(fs, stream);
+	if (fd >= 0) {
+		close(fd);
+		fd_uncharge(fs, 1);
+	}
+	inode_put(fs, inode);
+}
+
+int handle_release(struct fs *fs, uint64_t fh, const struct inode *inode)
+{
+	struct handle *handle;
+
+	pthread_mutex_lock(&fs->lock);
+	handle = slots_get(&fs->handles, fh);
+	if (handle && (handle->closed || handle->inode != inode))
+		handle = NULL;
+	if (handle)
+		handle->closed = true;
+	pthread_mutex_unlock(&fs->lock);
+	if (!handle)
+		return -EBADF;
+	handle_put(fs, handle);
+	return 0;
+}
+
+void handles_reset(struct fs *fs)
+{
+	for (uint32_t i = 0;; i++) {
+		struct handle *handle = NULL;
+
+		pthread_mutex_lock(&fs->lock);
+		if (i >= fs->handles.n_made) {
+			pthread_mutex_unlock(&fs->lock);
+			return;
+		}
+		handle = slots_at(&fs->handles, i);
+		if (handle->slot.used && !handle->closed)
+			handle->closed = true;
+		else
+			handle = NULL;
+		pthread_mutex_unlock(&fs->lock);
+		handle_put(fs, handle);
+	}
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The inode table: what the guest was told of, by (share, device, inode number, mount).
+ *
+ * An inode lives while the guest counts lookups of it or a request uses it. Its O_PATH descriptor
+ * keeps the host from giving its number to another file, so equal keys mean the same file.
+ */
+#include "shared-fs/server/dir.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static uint64_t mix(uint64_t value)
+{
+	value ^= value >> 33;
+	value *= 0xff51afd7ed558ccdULL; /* MurmurHash3's finalizer */
+	value ^= value >> 33;
+	return value;
+}
+
+static uint32_t bucket_of(const struct fs *fs, uint16_t share, uint64_t dev, uint64_t ino)
+{
+	return (uint32_t)mix(ino + dev * 31 + share) & (fs->n_buckets - 1);
+}
+
+static struct inode *inode_at(const struct fs *fs, uint32_t index_plus_one)
+{
+	return index_plus_one ? slots_at(&fs->inodes, index_plus_one - 1) : NULL;
+}
+
+static void hash_insert(struct fs *fs, struct inode *inode)
+{
+	uint32_t *head = &fs->buckets[bucket_of(fs, inode->share, inode->dev, inode->ino)];
+
+	inode->hash_next = *head;
+	*head = inode->slot.index + 1;
+}
+
+static void hash_remove(struct fs *fs, const struct inode *inode)
+{
+	uint32_t *link = &fs->buckets[bucket_of(fs, inode->share, inode->dev, inode->ino)];
+
+	while (*link && *link != inode->slot.index + 1)
+		link = &inode_at(fs, *link)->hash_next;
+	if (*link)
+		*link = inode->hash_next;
+}
+
+static void hash_grow(struct fs *fs)
+{
+	uint32_t n = fs->n_buckets * 4;
+	uint32_t *buckets = calloc(n, sizeof(*buckets));
+
+	if (!buckets)
+		return; /* longer chains are slower, nothing else */
+	free(fs->buckets);
+	fs->buckets = buckets;
+	fs->n_buckets = n;
+	for (uint32_t i = 0; i < fs->inodes.n_made; i++) {
+		struct inode *inode = slots_at(&fs->inodes, i);
+
+		if (inode->slot.used && inode->share != NO_SHARE)
+			hash_insert(fs, inode);
+	}
+}
+
+static struct inode *hash_find(const struct fs *fs, uint16_t share, const struct statx *stx)
+{
+	uint64_t dev = stx_dev(stx);
+	uint32_t at = fs->buckets[bucket_of(fs, share, dev, stx->stx_ino)];
+	struct inode *inode;
+
+	for (; (inode = inode_at(fs, at)); at = inode->hash_next) {
+		if (inode->ino == stx->stx_ino && inode->dev == dev && inode->share == share &&
+		    inode->mount_id == stx->stx_mnt_id)
+			return inode;
+	}
+	return NULL;
+}
+
+/* With fs->lock. Unlinks an inode that nobody uses; what is returned is to be closed without it. */
+static int detach_if_unused(struct fs *fs, struct inode *inode, struct lock_owner **ret_locks)
+{
+	int fd = inode->fd;
+
+	if (inode->refs || inode->nlookup)
+		return -1;
+	if (inode->share != NO_SHARE) {
+		hash_remove(fs, inode);
+		fs->shares[inode->share].n_inodes--;
+	}
+	*ret_locks = inode->locks;
+	slots_free(&fs->inodes, inode);
+	return fd;
+}
+
+static void close_detached(struct fs *fs, int fd, struct lock_owner *locks)
+{
+	uint32_t n = 0;
+
+	if (fd >= 0) {
+		close(fd);
+		n++;
+	}
+	while (locks) {
+		struct lock_owner *next = locks->next;
+
+		close(locks->fd);
+		free(locks);
+		locks = next;
+		n++;
+	}
+	if (n)
+		fd_uncharge(fs, n);
+}
+
+struct inode *inode_get(struct fs *fs, uint64_t nodeid)
+{
+	struct inode *inode;
+
+	pthread_mutex_lock(&fs->lock);
+	inode = slots_get(&fs->inodes, nodeid);
+	if (inode && inode->share != NO_SHARE && fs->shares[inode->share].removed)
+		inode = NULL;
+	if (inode)
+		inode->refs++;
+	pthread_mutex_unlock(&fs->lock);
+	return inode;
+}
+
+void inode_ref(struct fs *fs, struct inode *inode)
+{
+	pthread_mutex_lock(&fs->lock);
+	inode->refs++;
+	pthread_mutex_unlock(&fs->lock);
+}
+
+void inode_put(struct fs *fs, struct inode *inode)
+{
+	struct lock_owner *locks = NULL;
+	int fd = -1;
+
+	if (!inode)
+		return;
+	pthread_mutex_lock(&fs->lock);
+	if (!--inode->refs)
+		fd = detach_if_unused(fs, inode, &locks);
+	pthread_mutex_unlock(&fs->lock);
+	if (fd >= 0)
+		close_detached(fs, fd, locks);
+}
+
+void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup)
+{
+	struct lock_owner *locks = NULL;
+	struct inode *inode;
+	int fd = -1;
+
+	pthread_mutex_lock(&fs->lock);
+	inode = slots_get(&fs->inodes, nodeid);
+	if (inode && nodeid != ROOT_NODEID) {
+		/* A guest that forgets more than it was granted harms itself alone. */
+		inode->nlookup -= nlookup < inode->nlookup ? nlookup : inode->nlookup;
+		fd = detach_if_unused(fs, inode, &locks);
+	}
+	pthread_mutex_unlock(&fs->lock);
+	if (fd >= 0)
+		close_detached(fs, fd, locks);
+}
+
+int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, int *fd,
+	       struct inode **ret_inode)
+{
+	struct inode *inode;
+	int ret = 0;
+
+	pthread_mutex_lock(&fs->lock);
+	inode = hash_find(fs, share, stx);
+	if (!inode) {
+		inode = *fd < 0 ? NULL : slots_alloc(&fs->inodes);
+		if (!inode) {
+			ret = *fd < 0 ? -ENOENT : -ENOMEM;
+			goto out;
+		}
+		inode->fd = *fd;
+		*fd = -1;
+		inode->share = share;
+		inode->type = stx->stx_mode & S_IFMT;
+		inode->dev = stx_dev(stx);
+		inode->ino = stx->stx_ino;
+		inode->mount_id = stx->stx_mnt_id;
+		inode->shown_ino = shown_ino(fs, share, inode->dev, inode->ino);
+		fs->shares[share].n_inodes++;
+		hash_insert(fs, inode);
+		if (fs->inodes.n_used > fs->n_buckets * 2)
+			hash_grow(fs);
+	}
+	inode->nlookup++;
+	inode->refs++;
+	*ret_inode = inode;
+out:
+	pthread_mutex_unlock(&fs->lock);
+	return ret;
+}
+
+void inodes_reset(struct fs *fs)
+{
+	for (uint32_t i = 0;; i++) {
+		struct lock_owner *locks = NULL;
+		struct inode *inode;
+		int fd = -1;
+
+		pthread_mutex_lock(&fs->lock);
+		if (i >= fs->inodes.n_made) {
+			pthread_mutex_unlock(&fs->lock);
+			return;
+		}
+		inode = slots_at(&fs->inodes, i);
+		if (inode->slot.used && slot_id(&inode->slot) != ROOT_NODEID) {
+			inode->nlookup = 0;
+			fd = detach_if_unused(fs, inode, &locks);
+		}
+		pthread_mutex_unlock(&fs->lock);
+		if (fd >= 0)
+			close_detached(fs, fd, locks);
+	}
+}

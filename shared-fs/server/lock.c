@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Locks on the host's files (--locks host). POSIX locks of one owner in the guest are open file
+ * description locks on a descriptor of its own; flock locks are on the open file itself.
+ *
+ * A lock that is waited for is tried again and again by a worker: the wait can be ended at any time
+ * (INTERRUPT, reset), and never blocks in the host's kernel.
+ */
+#include "shared-fs/server/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WAIT_FIRST_NS 1000000
+#define WAIT_MOST_NS  50000000
+
+static struct lock_owner **find_owner(struct inode *inode, uint64_t owner)
+{
+	struct lock_owner **at = &inode->locks;
+
+	while (*at && (*at)->owner != owner)
+		at = &(*at)->next;
+	return at;
+}
+
+/* A descriptor of the file for @owner's locks: its own to close. */
+static int owner_fd(struct fs *fs, struct inode *inode, uint64_t owner)
+{
+	struct lock_owner *fresh;
+	struct lock_owner **at;
+	int fd;
+
+	pthread_mutex_lock(&fs->lock);
+	at = find_owner(inode, owner);
+	fd = *at ? fcntl((*at)->fd, F_DUPFD_CLOEXEC, 3) : -1;
+	pthread_mutex_unlock(&fs->lock);
+	if (fd >= 0)
+		return fd;
+	fd = inode_open(fs, inode, O_RDWR);
+	if (fd == -EACCES || fd == -EROFS || fd == -EPERM)
+		fd = inode_open(fs, inode, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	fresh = malloc(sizeof(*fresh));
+	if (fresh)
+		*fresh = (struct lock_owner){ NULL, owner, fcntl(fd, F_DUPFD_CLOEXEC, 3) };
+	if (!fresh || fresh->fd < 0) {
+		free(fresh);
+		close(fd);
+		fd_uncharge(fs, 1);
+		return -ENOLCK;
+	}
+	pthread_mutex_lock(&fs->lock);
+	fresh->next = inode->locks;
+	inode->locks = fresh;
+	pthread_mutex_unlock(&fs->lock);
+	return fd;
+}
+
+int lock_owner_drop(struct fs *fs, struct inode *inode, uint64_t owner)
+{
+	struct lock_owner *found;
+	struct lock_owner **at;
+
+	pthread_mutex_lock(&fs->lock);
+	at = find_owner(inode, owner);
+	found = *at;
+	if (found)
+		*at = found->next;
+	pthread_mutex_unlock(&fs->lock);
+	if (found) {
+		close(found->fd);
+		free(found);
+		fd_uncharge(fs, 1);
+	}
+	return 0;
+}
+
+static int lock_of(const struct fuse_file_lock *from, struct flock *ret_lock)
+{
+	if (from->start > INT64_MAX || from->end < from->start || from->type > F_UNLCK)
+		return -EINVAL;
+	*ret_lock = (struct flock){ .l_type = (short)from->type,
+				    .l_whence = SEEK_SET,
+				    .l_start = (off_t)from->start };
+	if (from->end < INT64_MAX) /* OFFSET_MAX: to the end of the file */
+		ret_lock->l_len = (off_t)(from->end - from->start + 1);
+	return 0;
+}
+
+int64_t op_getlk(struct request *req)
+{
+	const struct fuse_lk_in *body = request_body(req, fuse_lk_in);
+	struct fuse_lk_out *out = (struct fuse_lk_out *)req->scratch->reply;
+	struct flock lock;
+	int ret;
+	int fd;
+
+	if (!req->fs->config.host_locks)
+		return -ENOSYS;
+	ret = lock_of(&body->lk, &lock);
+	if (ret)
+		return ret;
+	fd = owner_fd(req->fs, req->inode, body->owner);
+	if (fd < 0)
+		return fd;
+	ret = fcntl(fd, F_OFD_GETLK, &lock) ? -errno : 0;
+	close(fd);
+	if (ret)
+		return ret;
+	*out = (struct fuse_lk_out){
+		.lk = { .start = (uint64_t)lock.l_start,
+			.end = lock.l_len ? (uint64_t)(lock.l_start + lock.l_len - 1) : INT64_MAX,
+			.type = (uint32_t)lock.l_type }
+	};
+	return sizeof(*out);
+}
+
+static int try_lock(const struct request *req, const struct fuse_lk_in *body)
+{
+	struct handle *handle;
+	struct flock lock;
+	int ret;
+	int fd;
+
+	if (!req->fs->config.host_locks)
+		return -ENOSYS;
+	ret = lock_of(&body->lk, &lock);
+	if (ret)
+		return ret;
+	if (body->lk_flags & FUSE_LK_FLOCK) {
+		int how = lock.l_type == F_RDLCK   ? LOCK_SH
+			  : lock.l_type == F_WRLCK ? LOCK_EX
+						   : LOCK_UN;
+
+		handle = handle_get(req->fs, body->fh, req->inode);
+		if (!handle)
+			return -EBADF;
+		ret = flock(handle->fd, how | LOCK_NB) ? -errno : 0;
+		handle_put(req->fs, handle);
+		return ret;
+	}
+	fd = owner_fd(req->fs, req->inode, body->owner);
+	if (fd < 0)
+		return fd;
+	ret = fcntl(fd, F_OFD_SETLK, &lock) ? -errno : 0;
+	close(fd);
+	return ret == -EACCES ? -EAGAIN : ret;
+}
+
+int64_t op_setlk(struct request *req)
+{
+	return try_lock(req, request_body(req, fuse_lk_in));
+}
+
+int64_t op_setlkw(struct request *req)
+{
+	const struct fuse_lk_in *body = request_body(req, fuse_lk_in);
+	struct fs *fs = req->fs;
+	struct timespec wait = { .tv_nsec = WAIT_FIRST_NS };
+	uint32_t epoch = __atomic_load_n(&fs->epoch, __ATOMIC_ACQUIRE);
+	int ret;
+
+	for (;;) {
+		ret = try_lock(req, body);
+		if (ret != -EAGAIN)
+			return ret;
+		if (__atomic_load_n(&fs->epoch, __ATOMIC_ACQUIRE) != epoch ||
+		    __atomic_load_n(&fs->interrupted, __ATOMIC_ACQUIRE) == req->in.unique)
+			return -EINTR;
+		nanosleep(&wait, NULL);
+		if (wait.tv_nsec < WAIT_MOST_NS)
+			wait.tv_nsec *= 2;
+	}
+}
+
+int64_t op_interrupt(struct request *req)
+{
+	/* Only waits for locks can be ended early, and few at a time: the last number is enough,
+	 * the kernel repeats an interrupt that had no effect. */
+	__atomic_store_n(&req->fs->interrupted, request_body(req, fuse_interrupt_in)->unique,
+			 __ATOMIC_RELEASE);
+	return 0;
+}

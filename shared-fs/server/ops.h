@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What handlers of several files share: attributes, entries, reopening, ids. */
+#ifndef LODGE_FSD_OPS_H
+#define LODGE_FSD_OPS_H
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "shared-fs/server/request.h"
+
+#define STATX_WANTED (STATX_BASIC_STATS | STATX_MNT_ID)
+
+/* A descriptor's name below /proc/self/fd, which is also the working folder: a path that leads to
+ * the very file of an O_PATH descriptor, for the calls that take none. */
+struct fd_name {
+	char text[12];
+};
+struct fd_name fd_name(int fd);
+
+/* Attributes as the guest shall see them. @inode may be the synthetic root, then @stx is NULL. */
+void attr_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,
+	       struct fuse_attr *attr);
+/* -errno of statx. */
+int attr_of_fd(struct fs *fs, const struct inode *inode, int fd, struct fuse_attr *attr);
+/* Seconds that names and attributes are good for in the guest. */
+uint64_t cache_seconds(const struct fs *fs);
+
+/* Looks @name up in @dir; the guest gets one lookup of it and the caller a reference. */
+int entry_find(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
+	       struct statx *ret_stx);
+/* The same for a descriptor that is just made: @fd stays the caller's. */
+int entry_of_fd(struct fs *fs, struct inode *dir, int fd, struct inode **ret_inode,
+		struct statx *ret_stx);
+void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,
+		struct fuse_entry_out *entry);
+/* entry_find and entry_fill, and the reference is dropped: length of the reply or an error. */
+int64_t entry_reply(struct request *req, const char *name);
+
+/* Opens the regular file of an inode anew: a descriptor (charged to the budget) or an error. */
+int inode_open(struct fs *fs, const struct inode *inode, uint32_t guest_flags);
+/* open(2) flags of the guest as the server uses them. */
+int host_open_flags(uint32_t guest_flags);
+
+/*
+ * What a file's content was when the guest opened it, as one number, 0 where the time stamps are
+ * too young to tell two changes apart. Equal and not 0: the guest's cache of it is good.
+ */
+uint64_t cache_stamp(const struct share *share, const struct stat *st);
+/* Compares with the last open and notes the new one: true if the guest may keep its cache. */
+bool cache_is_good(struct fs *fs, struct inode *inode, int fd);
+
+/* The guest's ids for the host, by the share's owner mapping. */
+uid_t host_uid(const struct fs *fs, const struct share *share, uint32_t uid);
+gid_t host_gid(const struct fs *fs, const struct share *share, uint32_t gid);
+
+/* Makes this thread create files as the caller of @req, until caller_leave(). */
+struct caller {
+	bool uid_changed;
+	bool gid_changed;
+	bool set_id;
+};
+int caller_enter(const struct request *req, uint32_t mode, struct caller *ret_caller);
+void caller_leave(const struct fs *fs, const struct caller *caller);
+/* CAP_FSETID for this thread: without it the kernel drops privilege bits where POSIX says so, with
+ * it chmod(2) may set them. Off but for the one call that needs it. */
+void capability_fsetid(const struct fs *fs, bool on);
+
+/* lock.c */
+int lock_owner_drop(struct fs *fs, struct inode *inode, uint64_t owner);
+
+#endif

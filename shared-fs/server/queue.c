@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The loop that serves one virtqueue. */
+#include "shared-fs/server/queue.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "protocol/lib/fd.h"
+#include "shared-fs/server/workers.h"
+
+#define QUIET_MS     10 /* how long a completion that nobody waits for may go without a signal */
+#define SIGNAL_BATCH 8 /* replies at most that wait for a common signal */
+
+/* What a round of serving gave back. */
+struct batch {
+	unsigned int quiet; /* nobody waits for these */
+	unsigned int urgent; /* signalled already */
+};
+
+static void signal_eventfd(int fd)
+{
+	uint64_t one = 1;
+
+	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+		return; /* full: it is signalled already */
+}
+
+static void signal_driver(struct queue *queue)
+{
+	pthread_mutex_lock(&queue->used_lock);
+	if (vring_signal_wanted(&queue->ring))
+		signal_eventfd(queue->call_fd);
+	pthread_mutex_unlock(&queue->used_lock);
+}
+
+static void give_back(struct queue *queue, uint16_t head, uint32_t written)
+{
+	pthread_mutex_lock(&queue->used_lock);
+	vring_push(&queue->ring, head, written);
+	pthread_mutex_unlock(&queue->used_lock);
+}
+
+void queue_complete(struct queue *queue, uint16_t head, uint32_t written)
+{
+	pthread_mutex_lock(&queue->used_lock);
+	vring_push(&queue->ring, head, written);
+	if (vring_signal_wanted(&queue->ring))
+		signal_eventfd(queue->call_fd);
+	pthread_mutex_unlock(&queue->used_lock);
+}
+
+static enum request_result run_chain(struct queue *queue, struct chain *chain)
+{
+	enum request_result result;
+	struct request req;
+	uint32_t written;
+
+	result = fs_request(&req, queue->fs, queue->scratch, chain->iov, chain->n_out,
+			    chain->out_len, chain->n_in, chain->in_len, false, &written);
+	if (result == REQUEST_DEFER) {
+		if (!workers_submit(queue->workers, queue, chain))
+			return REQUEST_DEFER;
+		result = fs_request(&req, queue->fs, queue->scratch, chain->iov, chain->n_out,
+				    chain->out_len, chain->n_in, chain->in_len, true, &written);
+	}
+	give_back(queue, chain->head, written);
+	return result;
+}
+
+/* Serves what is in the ring, or fails with -EPROTO. */
+static int serve(struct queue *queue, struct batch *ret_batch)
+{
+	unsigned int unsignalled = 0;
+
+	*ret_batch = (struct batch){ 0 };
+	while (!__atomic_load_n(&queue->stopping, __ATOMIC_ACQUIRE)) {
+		int ret = vring_pop(&queue->ring, queue->memory, queue->chain);
+
+		if (ret < 0)
+			return ret;
+		if (!ret)
+			break;
+		switch (run_chain(queue, queue->chain)) {
+		case REQUEST_DONE:
+			ret_batch->urgent++;
+			unsignalled++;
+			break;
+		case REQUEST_QUIET:
+		case REQUEST_NO_REPLY:
+			ret_batch->quiet++;
+			break;
+		case REQUEST_DEFER:
+			break;
+		}
+		if (unsignalled == SIGNAL_BATCH) {
+			signal_driver(queue);
+			unsignalled = 0;
+		}
+	}
+	if (unsignalled)
+		signal_driver(queue);
+	return 0;
+}
+
+static void mark_broken(struct queue *queue)
+{
+	log_ratelimited(&queue->broken_log, LOG_LEVEL_ERROR,
+			"queue %u: the guest's ring is malformed; it is stopped until it is reset",
+			queue->index);
+	__atomic_store_n(&queue->broken, true, __ATOMIC_RELEASE);
+	signal_eventfd(queue->err_fd);
+}
+
+static void *queue_thread(void *arg)
+{
+	struct queue *queue = arg;
+	uint16_t lazy = queue->index ? 1 : queue->ring.size / 4;
+	unsigned int quiet = 0; /* given back, not signalled yet */
+	struct epoll_event event;
+
+	while (!__atomic_load_n(&queue->stopping, __ATOMIC_ACQUIRE)) {
+		struct batch batch;
+
+		if (serve(queue, &batch)) {
+			mark_broken(queue);
+			break;
+		}
+		quiet = batch.urgent ? 0 : quiet + batch.quiet;
+		/* QUIET_MS without anything new, or the driver may be short of descriptors. */
+		if (quiet && (!batch.quiet || quiet >= queue->ring.size / 2)) {
+			signal_driver(queue);
+			quiet = 0;
+		}
+		if (quiet && lazy > 1)
+			vring_arm(&queue->ring, lazy);
+		else if (vring_arm(&queue->ring, 1))
+			continue;
+		epoll_wait(queue->epoll_fd, &event, 1, quiet ? QUIET_MS : -1);
+	}
+	return NULL;
+}
+
+void queue_init(struct queue *queue, unsigned int index, struct fs *fs,
+		const struct guest_memory *memory, struct workers *workers)
+{
+	*queue = (struct queue){
+		.index = index,
+		.fs = fs,
+		.memory = memory,
+		.workers = workers,
+		.kick_fd = -1,
+		.call_fd = -1,
+		.err_fd = -1,
+		.epoll_fd = -1,
+		.stop_fd = -1,
+	};
+	pthread_mutex_init(&queue->used_lock, NULL);
+}
+
+void queue_fini(struct queue *queue)
+{
+	queue_stop(queue);
+	fd_close(&queue->kick_fd);
+	fd_close(&queue->call_fd);
+	fd_close(&queue->err_fd);
+	pthread_mutex_destroy(&queue->used_lock);
+}
+
+static void release(struct queue *queue)
+{
+	fd_close(&queue->epoll_fd);
+	fd_close(&queue->stop_fd);
+	if (queue->scratch)
+		munmap(queue->scratch, sizeof(*queue->scratch));
+	if (queue->chain)
+		munmap(queue->chain, sizeof(*queue->chain));
+	queue->scratch = NULL;
+	queue->chain = NULL;
+}
+
+/* Pages that are not touched cost nothing, which calloc(3) does not promise. */
+static void *zeroed_pages(size_t size)
+{
+	void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return pages == MAP_FAILED ? NULL : pages;
+}
+
+static int prepare(struct queue *queue)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+
+	queue->scratch = zeroed_pages(sizeof(*queue->scratch));
+	queue->chain = zeroed_pages(sizeof(*queue->chain));
+	if (!queue->scratch || !queue->chain)
+		return -ENOMEM;
+	queue->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	queue->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (queue->epoll_fd < 0 || queue->stop_fd < 0 ||
+	    epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, queue->stop_fd, &event))
+		return -errno;
+	if (queue->kick_fd >= 0 &&
+	    epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, queue->kick_fd, &event))
+		return -errno;
+	return vring_setup(&queue->ring, queue->memory, &queue->addr);
+}
+
+int queue_start(struct queue *queue)
+{
+	int ret;
+
+	if (queue->running || queue->broken || !queue->have_addr || !queue->have_kick ||
+	    !queue->enabled)
+		return 0;
+	__atomic_store_n(&queue->stopping, false, __ATOMIC_RELEASE);
+	ret = prepare(queue);
+	if (!ret)
+		ret = thread_start(&queue->thread, queue_thread, queue);
+	if (ret)
+		release(queue);
+	else
+		queue->running = true;
+	return ret;
+}
+
+void queue_stop(struct queue *queue)
+{
+	if (!queue->running)
+		return;
+	__atomic_store_n(&queue->stopping, true, __ATOMIC_RELEASE);
+	signal_eventfd(queue->stop_fd);
+	pthread_join(queue->thread, NULL);
+	queue->running = false;
+	release(queue);
+}
+
+void queue_set_call(struct queue *queue, int fd)
+{
+	pthread_mutex_lock(&queue->used_lock);
+	fd_close(&queue->call_fd);
+	queue->call_fd = fd;
+	/* What was given back before has gone without a signal. */
+	signal_eventfd(queue->running ? fd : -1);
+	pthread_mutex_unlock(&queue->used_lock);
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The session: FUSE_INIT's bargain, DESTROY, syncfs. */
+#include "shared-fs/server/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define MAX_WRITE (1024 * 1024)
+#define MAX_PAGES 256 /* FUSE_MAX_MAX_PAGES: MAX_WRITE in pages */
+
+/* What each is good for stands in linux/fuse.h; left out on purpose are WRITEBACK_CACHE (the host's
+ * changes of size and time would not be seen), NO_OPEN and NO_OPENDIR (a file is checked for
+ * changes when it is opened), POSIX_ACL (an extra request for every file), EXPORT_SUPPORT ("..": no
+ * name). */
+#define WANTED_FEATURES                                                                            \
+	((uint64_t)(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_HAS_IOCTL_DIR | \
+		    FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |           \
+		    FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | \
+		    FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT))
+
+static uint64_t wanted(const struct fs *fs)
+{
+	uint64_t features = WANTED_FEATURES;
+
+	if (fs->config.host_locks)
+		features |= FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS;
+	if (fs->config.cache == CACHE_ALWAYS)
+		features &= ~(uint64_t)FUSE_AUTO_INVAL_DATA;
+	return features;
+}
+
+int64_t op_init(struct request *req)
+{
+	const struct fuse_init_in *body = request_body(req, fuse_init_in);
+	struct fuse_init_out *out = (struct fuse_init_out *)req->scratch->reply;
+	struct fs *fs = req->fs;
+	uint64_t offered = body->flags;
+
+	*out = (struct fuse_init_out){ .major = FUSE_KERNEL_VERSION,
+				       .minor = FUSE_KERNEL_MINOR_VERSION };
+	if (body->major > FUSE_KERNEL_VERSION)
+		return sizeof(*out); /* it asks again, in our version */
+	/* 7.31 is the first that the virtio-fs driver spoke (Linux 5.4). */
+	if (body->major < FUSE_KERNEL_VERSION || body->minor < 27 || req->reply_room < sizeof(*out))
+		return -EPROTO;
+	if (offered & FUSE_INIT_EXT && req->body_len >= sizeof(*body))
+		offered |= (uint64_t)body->flags2 << 32;
+	/* A guest that begins anew (reboot, reload of the driver) holds nothing any more. */
+	fs_reset(fs);
+	fs->minor = body->minor < FUSE_KERNEL_MINOR_VERSION ? body->minor
+							    : FUSE_KERNEL_MINOR_VERSION;
+	fs->features = offered & wanted(fs);
+	out->minor = fs->minor;
+	out->max_readahead = body->max_readahead;
+	out->flags = (uint32_t)fs->features;
+	out->flags2 = (uint32_t)(fs->features >> 32);
+	out->max_background = 64;
+	out->congestion_threshold = 48;
+	out->max_write = MAX_WRITE;
+	out->max_pages = MAX_PAGES;
+	out->time_gran = 1;
+	__atomic_store_n(&fs->started, true, __ATOMIC_RELEASE);
+	return sizeof(*out);
+}
+
+int64_t op_destroy(struct request *req)
+{
+	fs_reset(req->fs);
+	return 0;
+}
+
+int64_t op_syncfs(struct request *req)
+{
+	struct fs *fs = req->fs;
+	int ret = 0;
+
+	for (size_t i = 0; i < SHARES_MAX; i++) {
+		int fd = -1;
+
+		pthread_mutex_lock(&fs->lock);
+		if (fs->shares[i].used && !fs->shares[i].removed && !fs->shares[i].read_only)
+			fd = openat(fs->shares[i].fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		pthread_mutex_unlock(&fs->lock);
+		if (fd < 0)
+			continue;
+		if (syncfs(fd) && !ret)
+			ret = -errno;
+		close(fd);
+	}
+	return ret;
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The shares of a device, and what belongs to a share: names, inode numbers. */
+#include "shared-fs/server/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+/* Not in linux/magic.h of all supported systems; fs/ceph/super.h, fs/9p/v9fs.h and friends. */
+#define CEPH_MAGIC 0x00c36400
+#define FUSE_MAGIC 0x65735546
+#define SMB2_MAGIC 0xfe534d42u
+#define CIFS_MAGIC 0xff534d42u
+
+static bool utf8_valid(const unsigned char *text)
+{
+	while (*text) {
+		unsigned int n = *text < 0x80	? 0
+				 : *text < 0xc2 ? 9
+				 : *text < 0xe0 ? 1
+				 : *text < 0xf0 ? 2
+				 : *text < 0xf5 ? 3
+						: 9;
+		unsigned char lead = *text++;
+
+		if (n == 9)
+			return false;
+		/* Overlong forms, surrogates and what is above U+10FFFF show in the second byte. */
+		if ((lead == 0xe0 && *text < 0xa0) || (lead == 0xed && *text > 0x9f) ||
+		    (lead == 0xf0 && *text < 0x90) || (lead == 0xf4 && *text > 0x8f))
+			return false;
+		for (; n; n--, text++) {
+			if ((*text & 0xc0) != 0x80)
+				return false;
+		}
+	}
+	return true;
+}
+
+int share_name_check(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (!len || len > SHARE_NAME_MAX || !strcmp(name, ".") || !strcmp(name, "..") ||
+	    strchr(name, '/') || !utf8_valid((const unsigned char *)name))
+		return -EINVAL;
+	return 0;
+}
+
+static bool is_local(int fd)
+{
+	static const uint32_t remote[] = { NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, AFS_SUPER_MAGIC,
+					   AFS_FS_MAGIC,    V9FS_MAGIC,	     CODA_SUPER_MAGIC,
+					   CEPH_MAGIC,	    FUSE_MAGIC,	     SMB2_MAGIC,
+					   CIFS_MAGIC };
+	struct statfs st;
+
+	if (fstatfs(fd, &st))
+		return false;
+	for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++) {
+		if ((uint32_t)st.f_type == remote[i])
+			return false;
+	}
+	return true;
+}
+
+int share_find_locked(const struct fs *fs, const char *name, size_t len)
+{
+	for (int i = 0; i < SHARES_MAX; i++) {
+		const struct share *share = &fs->shares[i];
+
+		if (share->used && !share->removed && strlen(share->name) == len &&
+		    !memcmp(share->name, name, len))
+			return i;
+	}
+	return -ENOENT;
+}
+
+static int place_share(struct fs *fs, const struct share *share, bool export, int *ret_old_fd)
+{
+	int i;
+
+	if (share_find_locked(fs, share->name, strlen(share->name)) >= 0)
+		return -EEXIST;
+	for (i = 0; i < SHARES_MAX; i++) {
+		if (!fs->shares[i].used || (fs->shares[i].removed && !fs->shares[i].n_inodes))
+			break;
+	}
+	if (i == SHARES_MAX)
+		return -ENOSPC;
+	*ret_old_fd = fs->shares[i].used ? fs->shares[i].fd : -1;
+	fs->shares[i] = *share;
+	fs->exported = fs->exported || export;
+	clock_gettime(CLOCK_REALTIME, &fs->shares_changed);
+	return i;
+}
+
+/* The exported folder takes the place of the synthetic root. */
+static int become_root(struct fs *fs, uint16_t share, const struct statx *stx)
+{
+	struct inode *root = slots_get(&fs->inodes, ROOT_NODEID);
+
+	root->fd = fcntl(fs->shares[share].fd, F_DUPFD_CLOEXEC, 3);
+	if (root->fd < 0)
+		return -errno;
+	root->share = share;
+	root->dev = stx_dev(stx);
+	root->ino = stx->stx_ino;
+	root->mount_id = stx->stx_mnt_id;
+	root->shown_ino = shown_ino(fs, share, root->dev, root->ino);
+	fs->shares[share].n_inodes++;
+	return 0;
+}
+
+int fs_share_add(struct fs *fs, const char *name, int fd, bool read_only,
+		 const struct owner_map *owner, bool export)
+{
+	struct share share = { .used = true, .read_only = read_only, .fd = fd, .owner = *owner };
+	struct statx stx;
+	int old_fd = -1;
+	int ret;
+
+	ret = share_name_check(name);
+	if (!ret && statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &stx))
+		ret = -errno;
+	if (!ret && !S_ISDIR(stx.stx_mode))
+		ret = -ENOTDIR;
+	if (ret)
+		goto out;
+	strcpy(share.name, name);
+	share.local = is_local(fd);
+	pthread_mutex_lock(&fs->lock);
+	ret = fs->exported ? -EEXIST : place_share(fs, &share, export, &old_fd);
+	if (ret >= 0 && export)
+		ret = become_root(fs, (uint16_t)ret, &stx);
+	pthread_mutex_unlock(&fs->lock);
+	if (old_fd >= 0)
+		close(old_fd);
+	if (ret >= 0)
+		return 0;
+out:
+	close(fd);
+	return ret;
+}
+
+int fs_share_remove(struct fs *fs, const char *name)
+{
+	int i;
+
+	pthread_mutex_lock(&fs->lock);
+	i = fs->exported ? -ENOENT : share_find_locked(fs, name, strlen(name));
+	if (i >= 0) {
+		fs->shares[i].removed = true;
+		clock_gettime(CLOCK_REALTIME, &fs->shares_changed);
+	}
+	pthread_mutex_unlock(&fs->lock);
+	return i < 0 ? i : 0;
+}
+
+struct share *inode_share(struct fs *fs, const struct inode *inode)
+{
+	return inode->share == NO_SHARE ? NULL : &fs->shares[inode->share];
+}
+
+/*
+ * Two devices may use the same inode numbers, so each (share, device) has a prefix of 16 bits. The
+ * first has 0: the usual share shows the host's numbers. Where a number has no room for a prefix,
+ * or there are too many devices, numbers are mixed: stable still, and unique but for a chance of
+ * 2^-63.
+ */
+uint64_t shown_ino(struct fs *fs, uint16_t share, uint64_t dev, uint64_t ino)
+{
+	uint32_t n = __atomic_load_n(&fs->n_prefixes, __ATOMIC_ACQUIRE);
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		if (fs->prefixes[i].dev == dev && fs->prefixes[i].share == share)
+			break;
+	}
+	if (i == n) {
+		if (n == INO_PREFIXES_MAX)
+			return 1ULL << 63 |
+			       ((ino ^ dev * 0x9e3779b97f4a7c15ULL ^ share) & ~(1ULL << 63));
+		fs->prefixes[n] = (struct ino_prefix){ dev, share };
+		__atomic_store_n(&fs->n_prefixes, n + 1, __ATOMIC_RELEASE);
+	}
+	if (!i)
+		return ino;
+	if (ino >> 48)
+		return 1ULL << 63 | ((ino * 0x9e3779b97f4a7c15ULL + i) & ~(1ULL << 63));
+	return (uint64_t)i << 48 | ino;
+}
