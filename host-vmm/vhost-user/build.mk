@@ -4,7 +4,12 @@ vhost_user_srcs := \
 	host-vmm/vhost-user/frontend.c \
 	host-vmm/vhost-user/inflight.c \
 	host-vmm/vhost-user/wire.c
-vmm_srcs += $(vhost_user_srcs)
+virtio_fs_srcs := \
+	host-vmm/vhost-user/spawn.c \
+	host-vmm/virtio/fs.c \
+	host-vmm/virtio/fs_backend.c \
+	host-vmm/virtio/fs_orphans.c
+vmm_srcs += $(vhost_user_srcs) $(virtio_fs_srcs)
 
 unit_tests += vhost_user_connection
 vhost_user_connection_srcs := tests/unit/vhost_user_connection.c tests/unit/vhost_user_fake.c \

@@ -128,11 +128,11 @@ void spawn_end(struct child *child, unsigned int grace_ms, int *ret_status)
 		*ret_status = status;
 }
 
-void spawn_status_text(int status, char room[64])
+void spawn_status_text(int status, char room[SPAWN_STATUS_MAX])
 {
 	if (WIFSIGNALED(status))
-		snprintf(room, 64, "signal %d (%s)", WTERMSIG(status),
+		snprintf(room, SPAWN_STATUS_MAX, "signal %d (%s)", WTERMSIG(status),
 			 sigdescr_np(WTERMSIG(status)));
 	else
-		snprintf(room, 64, "exit status %d", WEXITSTATUS(status));
+		snprintf(room, SPAWN_STATUS_MAX, "exit status %d", WEXITSTATUS(status));
 }

@@ -14,8 +14,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define SPAWN_FDS_MAX  272 /* socket, control, and a share each */
-#define SPAWN_FIRST_FD 3
+#define SPAWN_FDS_MAX	 272 /* socket, control, and a share each */
+#define SPAWN_FIRST_FD	 3
+#define SPAWN_STATUS_MAX 64
 
 struct child {
 	pid_t pid; /* 0: none */
@@ -39,6 +40,6 @@ int spawn_child(const char *path, char *const argv[], const int *fds, size_t n_f
 void spawn_end(struct child *child, unsigned int grace_ms, int *ret_status);
 
 /* "exit status 1", "signal 9 (Killed)". */
-void spawn_status_text(int status, char room[64]);
+void spawn_status_text(int status, char room[SPAWN_STATUS_MAX]);
 
 #endif

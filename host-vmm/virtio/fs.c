@@ -18,8 +18,10 @@
 #include "host-vmm/virtio/fs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_fs.h>
+#include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +36,7 @@
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/vhost-user/frontend.h"
+#include "host-vmm/vhost-user/spawn.h"
 #include "host-vmm/virtio/fs_orphans.h"
 #include "host-vmm/virtio/virtio.h"
 #include "protocol/lib/fd.h"
@@ -46,11 +49,12 @@
 #define FS_QUEUE_SIZE 1024
 /* Linux spreads requests over the queues from 6.11 on; each costs the guest 28 KiB. */
 #define FS_REQUEST_QUEUES_MAX 4
+#define FS_QUEUES_MAX	      (1 + FS_REQUEST_QUEUES_MAX) /* the first is for FORGET and INTERRUPT */
 #define FS_RETRY_SECONDS      1
+#define FS_GRACE_MS	      100 /* for a lodge-fsd that ends by itself, to see how it ended */
 /* Mass storage, other: what a folder comes nearest to. */
 #define FS_CLASS_CODE 0x018000
 
-/* Without these two the transport and the ring code differ from what the back end does. */
 #define FS_NEEDED_FEATURES (BIT(VIRTIO_F_VERSION_1))
 #define FS_KNOWN_FEATURES \
 	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX))
@@ -69,7 +73,7 @@ struct virtio_fs {
 	bool started; /* the driver is there */
 	struct loop_source *watch; /* the back end's socket */
 	struct loop_source *err_watch, *retry_watch;
-	struct loop_source *kicks[1 + FS_REQUEST_QUEUES_MAX]; /* only while orphaned */
+	struct loop_source *kicks[FS_QUEUES_MAX]; /* only while orphaned */
 	int err_fd, retry_fd;
 	struct log_ratelimit log_limit;
 };
@@ -85,34 +89,6 @@ static void unwatch(struct loop_source **source)
 	*source = NULL;
 }
 
-/* Connects and negotiates; logs nothing. */
-static int connect_backend(struct virtio_fs *fs, uint64_t needed)
-{
-	int socket, ret;
-
-	ret = fs_backend_open(fs->backend, &socket);
-	if (ret)
-		return ret;
-	ret = vhost_user_create(socket, 0, &fs->vu);
-	if (ret)
-		return ret;
-	return vhost_user_handshake(fs->vu, needed);
-}
-
-/* Ends the connection and, if it is ours, the process, with one line about both. */
-static void drop_backend(struct virtio_fs *fs, const char *doing)
-{
-	char end[64];
-
-	fs_backend_close(fs->backend, 100, end);
-	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR, "%s (%s): the back end %s%s%s%s%s",
-			fs->device.name, fs->tag, vhost_user_why(fs->vu), *doing ? ", " : "", doing,
-			*end ? ": " : "", end);
-	unwatch(&fs->watch);
-	vhost_user_destroy(fs->vu);
-	fs->vu = NULL;
-}
-
 static void arm_retry(struct virtio_fs *fs, unsigned int seconds)
 {
 	struct itimerspec when = { .it_value.tv_sec = seconds };
@@ -120,22 +96,57 @@ static void arm_retry(struct virtio_fs *fs, unsigned int seconds)
 	timerfd_settime(fs->retry_fd, 0, &when, NULL);
 }
 
-static void backend_lost(struct virtio_fs *fs);
-
-static void on_socket(void *opaque, uint32_t events)
+/* Connects and negotiates; on an error *ret_why says what is wrong, to follow "the back end". */
+static int connect_backend(struct virtio_fs *fs, uint64_t needed, char ret_why[FS_WHY_MAX])
 {
-	struct virtio_fs *fs = opaque;
+	char end[SPAWN_STATUS_MAX];
+	int socket, ret;
 
-	(void)events;
-	if (fs->vu && vhost_user_check(fs->vu))
-		backend_lost(fs);
+	ret = fs_backend_open(fs->backend, &socket, ret_why);
+	if (ret)
+		return ret;
+	ret = vhost_user_create(socket, 0, &fs->vu);
+	if (!ret)
+		ret = vhost_user_handshake(fs->vu, needed);
+	if (!ret)
+		return 0;
+	fs_backend_close(fs->backend, FS_GRACE_MS, end);
+	snprintf(ret_why, FS_WHY_MAX, "%s%s%s", fs->vu ? vhost_user_why(fs->vu) : strerror(-ret),
+		 *end ? "; it ended with " : "", end);
+	vhost_user_destroy(fs->vu);
+	fs->vu = NULL;
+	return ret;
 }
 
-static int start_backend(struct virtio_fs *fs)
+/* Ends connection and, if it is ours, process; one line about both. */
+static void drop_backend(struct virtio_fs *fs)
 {
-	struct vhost_user_vring rings[1 + FS_REQUEST_QUEUES_MAX];
+	char end[SPAWN_STATUS_MAX];
+
+	unwatch(&fs->watch);
+	fs_backend_close(fs->backend, FS_GRACE_MS, end);
+	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR, "%s (%s): the back end %s%s%s",
+			fs->device.name, fs->tag, vhost_user_why(fs->vu),
+			*end ? "; it ended with " : "", end);
+	for (unsigned int i = 0; fs->started && i < fs->vdev.n_queues; i++) {
+		struct virtqueue *vq = &fs->vdev.queues[i];
+		int ret = fs_orphans_take_over(vq, fs->vu);
+
+		if (ret)
+			virtio_device_fail(&fs->vdev, vq->broken ? vq->broken_why : strerror(-ret));
+	}
+	vhost_user_destroy(fs->vu);
+	fs->vu = NULL;
+}
+
+static void on_socket(void *opaque, uint32_t events);
+
+static int give_queues(struct virtio_fs *fs)
+{
+	struct vhost_user_vring rings[FS_QUEUES_MAX];
 	struct virtio_device *vdev = &fs->vdev;
 	const uint64_t kick = 1;
+	int ret;
 
 	for (unsigned int i = 0; i < vdev->n_queues; i++) {
 		struct virtqueue *vq = &vdev->queues[i];
@@ -152,14 +163,422 @@ static int start_backend(struct virtio_fs *fs)
 			.err_fd = fs->err_fd,
 		};
 	}
-	int ret = vhost_user_start(fs->vu, vdev->driver_features, fs->device.machine->memory, rings,
-				   vdev->n_queues);
+	ret = vhost_user_start(fs->vu, vdev->driver_features, fs->device.machine->memory, rings,
+			       vdev->n_queues);
 	if (ret)
 		return ret;
-	/* What came while nobody listened. */
+	/* What came while nobody listened. An eventfd at its limit has been rung already. */
 	for (unsigned int i = 0; i < vdev->n_queues; i++) {
-		if (rings[i].size && write(rings[i].kick_fd, &kick, sizeof(kick)) < 0)
-			log_debug("%s: kick: %m", fs->device.name);
+		if (rings[i].size)
+			(void)!write(rings[i].kick_fd, &kick, sizeof(kick));
 	}
+	return loop_add(fs->loop, vhost_user_fd(fs->vu), EPOLLIN | EPOLLRDHUP, on_socket, fs,
+			&fs->watch);
+}
+
+static void on_orphan_kick(void *opaque, uint32_t events)
+{
+	struct virtio_fs *fs = opaque;
+
+	(void)events;
+	for (unsigned int i = 0; i < fs->vdev.n_queues; i++) {
+		struct virtqueue *vq = &fs->vdev.queues[i];
+		int ret = fs_orphans_serve(vq);
+
+		if (ret)
+			virtio_device_fail(&fs->vdev, vq->broken ? vq->broken_why : strerror(-ret));
+	}
+}
+
+static void leave_orphaned(struct virtio_fs *fs)
+{
+	arm_retry(fs, 0);
+	for (unsigned int i = 0; i < FS_QUEUES_MAX; i++)
+		unwatch(&fs->kicks[i]);
+}
+
+static void enter_orphaned(struct virtio_fs *fs)
+{
+	arm_retry(fs, FS_RETRY_SECONDS);
+	for (unsigned int i = 0; i < fs->vdev.n_queues; i++) {
+		struct virtqueue *vq = &fs->vdev.queues[i];
+		int ret;
+
+		if (!vq->enabled || fs->kicks[i])
+			continue;
+		/* Edge-triggered and not read: the next back end is to find the kick, too. */
+		ret = loop_add(fs->loop, vq->kick_fd, EPOLLIN | EPOLLET, on_orphan_kick, fs,
+			       &fs->kicks[i]);
+		if (ret)
+			virtio_device_fail(&fs->vdev, strerror(-ret));
+	}
+	on_orphan_kick(fs, 0);
+}
+
+static int try_server(struct virtio_fs *fs, char ret_why[FS_WHY_MAX])
+{
+	int ret = 0;
+
+	if (!fs->vu)
+		ret = connect_backend(fs, fs->features, ret_why);
+	if (ret)
+		return ret;
+	ret = give_queues(fs);
+	if (ret == -EFAULT) {
+		snprintf(ret_why, FS_WHY_MAX, "was given a queue outside of memory");
+	} else if (ret) {
+		snprintf(ret_why, FS_WHY_MAX, "%s", vhost_user_why(fs->vu));
+		drop_backend(fs);
+	}
+	return ret;
+}
+
+/* A back end for a driver that is there: the one we have, else a new one. */
+static int find_server(struct virtio_fs *fs, char ret_why[FS_WHY_MAX])
+{
+	bool had_one = fs->vu;
+	int ret = try_server(fs, ret_why);
+
+	/* It may have died while the guest had no driver and nobody looked. */
+	return ret && ret != -EFAULT && had_one ? try_server(fs, ret_why) : ret;
+}
+
+static void backend_lost(struct virtio_fs *fs)
+{
+	char why[FS_WHY_MAX];
+
+	drop_backend(fs);
+	if (!fs->started)
+		return;
+	if (!find_server(fs, why)) {
+		log_info("%s (%s): a new back end serves on", fs->device.name, fs->tag);
+		return;
+	}
+	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR,
+			"%s (%s): the back end %s; requests fail until one is there",
+			fs->device.name, fs->tag, why);
+	enter_orphaned(fs);
+}
+
+static void on_socket(void *opaque, uint32_t events)
+{
+	struct virtio_fs *fs = opaque;
+
+	(void)events;
+	if (fs->vu && vhost_user_check(fs->vu))
+		backend_lost(fs);
+}
+
+static void on_retry(void *opaque, uint32_t events)
+{
+	struct virtio_fs *fs = opaque;
+	uint64_t expirations;
+	char why[FS_WHY_MAX];
+
+	(void)events;
+	if (read(fs->retry_fd, &expirations, sizeof(expirations)) < 0 || !fs->started || fs->vu)
+		return;
+	/* What waits was answered; from here on it is the new back end's, or ours again. */
+	leave_orphaned(fs);
+	if (find_server(fs, why))
+		enter_orphaned(fs);
+	else
+		log_info("%s (%s): a back end is there again", fs->device.name, fs->tag);
+}
+
+/* The back end says that a ring is broken: its word is enough to stop the device. */
+static void on_ring_error(void *opaque, uint32_t events)
+{
+	struct virtio_fs *fs = opaque;
+	uint64_t count;
+
+	(void)events;
+	if (read(fs->err_fd, &count, sizeof(count)) == sizeof(count) && fs->started)
+		virtio_device_fail(&fs->vdev, "the back end reports a broken queue");
+}
+
+static uint64_t fs_features(struct virtio_device *vdev)
+{
+	return fs_of(vdev)->features;
+}
+
+static void fs_config_read(struct virtio_device *vdev, size_t offset, void *data, size_t len)
+{
+	const struct virtio_fs_config *config = &fs_of(vdev)->config;
+
+	for (size_t i = 0; i < len; i++)
+		((uint8_t *)data)[i] =
+			offset + i < sizeof(*config) ? ((const uint8_t *)config)[offset + i] : 0;
+}
+
+static int fs_start(struct virtio_device *vdev)
+{
+	struct virtio_fs *fs = fs_of(vdev);
+	char why[FS_WHY_MAX];
+	int ret;
+
+	fs_backend_forgive(fs->backend);
+	fs->started = true;
+	ret = find_server(fs, why);
+	if (!ret)
+		return 0;
+	if (ret == -EFAULT) {
+		fs->started = false;
+		return ret;
+	}
+	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR,
+			"%s (%s): the back end %s; requests fail until one is there",
+			fs->device.name, fs->tag, why);
+	enter_orphaned(fs);
+	return 0;
+}
+
+static void fs_stop(struct virtio_device *vdev)
+{
+	struct virtio_fs *fs = fs_of(vdev);
+	uint16_t bases[FS_QUEUES_MAX];
+
+	leave_orphaned(fs);
+	unwatch(&fs->watch);
+	if (fs->vu && vhost_user_stop(fs->vu, bases)) {
+		drop_backend(fs);
+	} else if (fs->vu) {
+		/* All that was taken was given back, so both rings stand where it stopped. */
+		for (unsigned int i = 0; i < vdev->n_queues; i++) {
+			struct virtqueue *vq = &vdev->queues[i];
+
+			vq->last_avail = vq->avail = vq->used = bases[i];
+		}
+	}
+	fs->started = false;
+}
+
+static const struct virtio_ops fs_ops = {
+	.id = VIRTIO_ID_FS,
+	.class_code = FS_CLASS_CODE,
+	.no_ring_features = true,
+	.features = fs_features,
+	.config_read = fs_config_read,
+	.start = fs_start,
+	.stop = fs_stop,
+};
+
+/* ---- which devices a configuration wants ---- */
+
+static size_t fs_count(const struct vm_config *config)
+{
+	return (config->n_shares != 0) + (config->root != NULL) + config->n_fs;
+}
+
+static int add_configured_share(struct virtio_fs *fs, const struct vm_share *share)
+{
+	struct fs_share_info info = { share->name, share->path, share->read_only,
+				      share->owner_exact };
+	int fd = open(share->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int ret = fd < 0 ? -errno : fs_backend_share_add(fs->backend, &info, fd);
+
+	if (ret)
+		log_error("share %s: %s: %s", share->name, share->path, strerror(-ret));
+	return ret;
+}
+
+static int create_shares(struct virtio_fs *fs, const struct vm_config *config)
+{
+	int ret = fs_backend_create_own(false, &fs->backend);
+
+	for (size_t i = 0; !ret && i < config->n_shares; i++)
+		ret = add_configured_share(fs, &config->shares[i]);
+	return ret;
+}
+
+static int create_root(struct virtio_fs *fs, char *root)
+{
+	struct vm_share share = {
+		.name = (char *)FS_TAG_ROOT, .path = root, .read_only = true, .owner_exact = true
+	};
+	int ret = fs_backend_create_own(true, &fs->backend);
+
+	return ret ? ret : add_configured_share(fs, &share);
+}
+
+static int choose(struct virtio_fs *fs)
+{
+	const struct vm_config *config = fs->device.machine->config;
+	size_t index = fs->device.index;
+
+	if (config->n_shares && index-- == 0) {
+		fs->tag = FS_TAG_SHARES;
+		return create_shares(fs, config);
+	}
+	if (config->root && index-- == 0) {
+		fs->tag = FS_TAG_ROOT;
+		return create_root(fs, config->root);
+	}
+	fs->tag = config->fs[index].tag;
+	return fs_backend_create_socket(config->fs[index].socket, &fs->backend);
+}
+
+static int open_fds(struct virtio_fs *fs)
+{
+	char name[16];
+	int ret;
+
+	fs->err_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	fs->retry_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (fs->err_fd < 0 || fs->retry_fd < 0)
+		return -errno;
+	snprintf(name, sizeof(name), "fs-%s", fs->tag);
+	ret = loop_create(name, &fs->loop);
+	if (!ret)
+		ret = loop_add(fs->loop, fs->err_fd, EPOLLIN, on_ring_error, fs, &fs->err_watch);
+	if (!ret)
+		ret = loop_add(fs->loop, fs->retry_fd, EPOLLIN, on_retry, fs, &fs->retry_watch);
+	return ret;
+}
+
+static void fill_config(struct virtio_fs *fs)
+{
+	unsigned int queues = fs->device.machine->config->cpus;
+	unsigned int limit = vhost_user_queue_limit(fs->vu);
+
+	if (queues > FS_REQUEST_QUEUES_MAX)
+		queues = FS_REQUEST_QUEUES_MAX;
+	if (limit < 1 + queues)
+		queues = limit > 2 ? limit - 1 : 1;
+	memcpy(fs->config.tag, fs->tag, strlen(fs->tag));
+	fs->config.num_request_queues = queues;
+	fs->features = vhost_user_features(fs->vu) & FS_KNOWN_FEATURES;
+	fs->vdev.device = &fs->device;
+	fs->vdev.ops = &fs_ops;
+	fs->vdev.loop = fs->loop;
+	fs->vdev.n_queues = 1 + queues;
+	fs->vdev.queue_size = FS_QUEUE_SIZE;
+}
+
+static void fs_destroy(struct device *device)
+{
+	struct virtio_fs *fs = (struct virtio_fs *)device;
+
+	virtio_device_unregister(&fs->vdev);
+	if (fs->loop) {
+		unwatch(&fs->watch);
+		unwatch(&fs->err_watch);
+		unwatch(&fs->retry_watch);
+		loop_destroy(fs->loop);
+	}
+	vhost_user_destroy(fs->vu);
+	fs_backend_destroy(fs->backend);
+	fd_close(&fs->err_fd);
+	fd_close(&fs->retry_fd);
+}
+
+static int bring_up(struct virtio_fs *fs)
+{
+	char why[FS_WHY_MAX];
+	int ret;
+
+	if (strlen(fs->tag) > sizeof(fs->config.tag)) {
+		log_error("fs %s: the tag has more than %zu bytes", fs->tag,
+			  sizeof(fs->config.tag));
+		return -ENAMETOOLONG;
+	}
+	ret = open_fds(fs);
+	if (ret) {
+		log_error("%s (%s): %s", fs->device.name, fs->tag, strerror(-ret));
+		return ret;
+	}
+	ret = connect_backend(fs, FS_NEEDED_FEATURES, why);
+	if (ret) {
+		log_error("%s (%s): the back end %s", fs->device.name, fs->tag, why);
+		return ret;
+	}
+	fill_config(fs);
+	ret = virtio_device_register(&fs->vdev);
+	if (ret)
+		log_error("%s (%s): cannot be added to the PCI bus: %s", fs->device.name, fs->tag,
+			  strerror(-ret));
+	return ret;
+}
+
+static int fs_create(struct device *device)
+{
+	struct virtio_fs *fs = (struct virtio_fs *)device;
+	int ret;
+
+	fs->err_fd = fs->retry_fd = -1;
+	ret = choose(fs);
+	if (!ret)
+		ret = bring_up(fs);
+	if (ret)
+		fs_destroy(device);
+	return ret;
+}
+
+static void fs_reset(struct device *device)
+{
+	virtio_device_reset(&((struct virtio_fs *)device)->vdev);
+}
+
+static int fs_save(struct device *device, struct state *state)
+{
+	return virtio_device_save(&((struct virtio_fs *)device)->vdev, state);
+}
+
+static int fs_load(struct device *device, struct state *state)
+{
+	return virtio_device_load(&((struct virtio_fs *)device)->vdev, state);
+}
+
+const struct device_type virtio_fs_type = {
+	.name = "virtio-fs",
+	.help = "folders of the host, served by lodge-fsd or another vhost-user back end",
+	.size = sizeof(struct virtio_fs),
+	.count = fs_count,
+	.create = fs_create,
+	.reset = fs_reset,
+	.destroy = fs_destroy,
+	.save = fs_save,
+	.load = fs_load,
+};
+
+/* ---- shares of a running machine ---- */
+
+static struct fs_backend *shares_of(struct machine *machine)
+{
+	for (size_t i = 0; i < machine->n_devices; i++) {
+		struct device *device = machine->devices[i];
+
+		if (device->type == &virtio_fs_type && device->index == 0 &&
+		    machine->config->n_shares)
+			return ((struct virtio_fs *)device)->backend;
+	}
+	return NULL;
+}
+
+int fs_share_add(struct machine *machine, const struct fs_share_info *info, int path_fd)
+{
+	struct fs_backend *backend = shares_of(machine);
+
+	if (backend)
+		return fs_backend_share_add(backend, info, path_fd);
+	close(path_fd);
+	return -ENODEV;
+}
+
+int fs_share_remove(struct machine *machine, const char *name)
+{
+	struct fs_backend *backend = shares_of(machine);
+
+	return backend ? fs_backend_share_remove(backend, name) : -ENODEV;
+}
+
+int fs_share_each(struct machine *machine,
+		  void (*each)(void *opaque, const struct fs_share_info *info), void *opaque)
+{
+	struct fs_backend *backend = shares_of(machine);
+
+	if (!backend)
+		return -ENODEV;
+	fs_backend_share_each(backend, each, opaque);
 	return 0;
 }

@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "host-vmm/vhost-user/spawn.h"
+
 struct fs_backend;
 
 /* A back end of ours that dies more often than this stays dead until the guest resets the device:
@@ -23,6 +25,7 @@ struct fs_backend;
 #define FS_RESTARTS_WINDOW 60 /* seconds */
 
 #define FS_SHARES_MAX 256
+#define FS_WHY_MAX    256
 
 struct fs_share_info {
 	const char *name;
@@ -42,10 +45,12 @@ void fs_backend_destroy(struct fs_backend *backend);
 /*
  * A new connection, after the old one was closed: connects, or starts lodge-fsd. -EBUSY: has died
  * too often lately; -ENOENT: there is no lodge-fsd; otherwise the errno of connect(2), fork(2) ...
+ * *ret_why then says it in words that follow "the back end".
  */
-int fs_backend_open(struct fs_backend *backend, int *ret_socket);
-/* Ends a process of ours for sure; *ret_text (room for 64 bytes) gets how it ended, or "". */
-void fs_backend_close(struct fs_backend *backend, unsigned int grace_ms, char ret_text[64]);
+int fs_backend_open(struct fs_backend *backend, int *ret_socket, char ret_why[FS_WHY_MAX]);
+/* Ends a process of ours for sure; *ret_text gets how it ended, or "". */
+void fs_backend_close(struct fs_backend *backend, unsigned int grace_ms,
+		      char ret_text[SPAWN_STATUS_MAX]);
 /* Whether it is a lodge-fsd of ours: dead once closed. */
 bool fs_backend_is_own(const struct fs_backend *backend);
 /* The device was reset: death is forgiven. */
