@@ -14,3 +14,20 @@ vmm_srcs += $(pci_srcs) $(virtio_srcs) \
 	host-vmm/virtio/console_port.c \
 	host-vmm/virtio/rng.c \
 	host-vmm/virtio/run_status.c
+
+# Tests bring a machine without KVM: the rig stands in for machine.c.
+virtio_rig_srcs := \
+	tests/unit/virtio_rig.c \
+	host-vmm/bus.c \
+	host-vmm/chardev.c \
+	host-vmm/chardev_open.c \
+	host-vmm/irq.c \
+	host-vmm/loop.c \
+	host-vmm/memory.c \
+	host-vmm/state.c \
+	$(pci_srcs) $(virtio_srcs)
+
+unit_tests += virtio_queue
+virtio_queue_srcs := tests/unit/virtio_queue.c $(virtio_rig_srcs)
+virtio_queue_libs := proto
+virtio_queue_pkgs := check
