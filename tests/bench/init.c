@@ -3,8 +3,8 @@
 // does, then takes one command a line from there:
 //	modules				loads those of the initramfs
 //	mount TYPE TAG OPTIONS		mounts a shared folder at /mnt and makes the files of the
-//jobs 	job NAME			runs one; the answer has the count and the seconds 	off
-//powers off
+// jobs 	job NAME			runs one; the answer has the count and the seconds
+// off powers off
 // Each is answered with one line, "= ..." or "! REASON".
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,7 @@
 #define DISK   "/dev/vda"
 
 static FILE *console;
+static char folder[256] = FOLDER;
 
 static void answer(int ret)
 {
@@ -62,13 +63,15 @@ static int do_modules(void)
 static int do_mount(char *arguments)
 {
 	const char *type = strtok(arguments, " "), *tag = strtok(NULL, " "),
-		   *options = strtok(NULL, " ");
+		   *options = strtok(NULL, " "), *sub = strtok(NULL, " ");
 
 	if (!type || !tag)
 		return -EINVAL;
-	if (mount(tag, FOLDER, type, 0, options) < 0)
+	if (mount(tag, FOLDER, type, 0, options && strcmp(options, "-") ? options : NULL) < 0)
 		return -errno;
-	return fs_prepare(FOLDER);
+	if (sub)
+		snprintf(folder, sizeof(folder), "%s/%s", FOLDER, sub);
+	return fs_prepare(folder);
 }
 
 static void do_job(const char *name)
@@ -76,7 +79,7 @@ static void do_job(const char *name)
 	const struct job *fs = job_find(fs_jobs, name), *blk = job_find(blk_jobs, name);
 	const struct job *job = fs ? fs : blk;
 	struct job_result result;
-	int ret = job ? job->run(fs ? FOLDER : DISK, &result) : -ENOENT;
+	int ret = job ? job->run(fs ? folder : DISK, &result) : -ENOENT;
 
 	if (ret < 0)
 		answer(ret);

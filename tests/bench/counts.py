@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What happened, beside how long it took: exits, system calls and context switches of a VM's processes.
+
+Counts do not depend on how slow an emulated processor is. They need root, debugfs and tracefs; where
+one is missing, its count is None.
+"""
+
+import glob
+import os
+import re
+
+TRACE = "/sys/kernel/tracing/events/raw_syscalls/sys_enter/trigger"
+HIST = "/sys/kernel/tracing/events/raw_syscalls/sys_enter/hist"
+
+
+def read_kvm(pid, name):
+    """A counter of KVM of the VMs of a process."""
+    files = glob.glob(f"/sys/kernel/debug/kvm/{pid}-*/{name}")
+    total = 0
+    for file in files:
+        with open(file, encoding="ascii") as stat:
+            total += int(stat.read())
+    return total if files else None
+
+
+def context_switches(pids):
+    """All switches of all threads so far."""
+    total = 0
+    for pid in pids:
+        for status in glob.glob(f"/proc/{pid}/task/*/status"):
+            try:
+                with open(status, encoding="ascii", errors="replace") as file:
+                    total += sum(int(n) for n in re.findall(r"ctxt_switches:\s+(\d+)", file.read()))
+            except FileNotFoundError:
+                pass
+    return total
+
+
+def threads(pids):
+    """All threads of the processes."""
+    return {int(task) for pid in pids for task in os.listdir(f"/proc/{pid}/task")}
+
+
+class SyscallMeter:
+    """Counts system calls by thread with the kernel's histogram trigger."""
+
+    def __init__(self):
+        self.works = os.access(TRACE, os.W_OK)
+
+    def _write(self, text):
+        with open(TRACE, "w", encoding="ascii") as trigger:
+            trigger.write(text)
+
+    def start(self):
+        """Counts from 0."""
+        if self.works:
+            self._write("hist:keys=common_pid:size=4096")
+
+    def stop(self, pids):
+        """The calls of these processes since start()."""
+        if not self.works:
+            return None
+        with open(HIST, encoding="ascii", errors="replace") as hist:
+            rows = re.findall(r"common_pid:\s+(\d+) } hitcount:\s+(\d+)", hist.read())
+        self._write("!hist:keys=common_pid:size=4096")
+        mine = threads(pids)
+        return sum(int(n) for tid, n in rows if int(tid) in mine)
+
+
+def count_job(machine, name):
+    """Runs a job once under the meters: a dictionary of counts for each unit of the job's requests."""
+    pids = machine.pids()
+    meter = SyscallMeter()
+    exits = read_kvm(machine.process.pid, "exits")
+    switches = context_switches(pids)
+    meter.start()
+    amount, _, unit = machine.job(name)
+    calls = meter.stop(pids)
+    per = amount / 1e6 if unit == "bytes" else amount
+    counted = {
+        "exits": None if exits is None else read_kvm(machine.process.pid, "exits") - exits,
+        "syscalls": calls,
+        "switches": context_switches(pids) - switches,
+    }
+    return {key: None if value is None else value / per for key, value in counted.items()}
+
+
+def own_memory(pids, guest_mib):
+    """Private dirty and resident KiB of the processes' mappings, guest memory left out by Firecracker's rule
+    (mappings as large as it)."""
+    totals = {"Private_Dirty:": 0, "Rss:": 0}
+    for pid in pids:
+        size = 0
+        with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as smaps:
+            for line in smaps:
+                words = line.split()
+                if words[0] == "Size:":
+                    size = int(words[1])
+                elif words[0] in totals and size < guest_mib * 512:
+                    totals[words[0]] += int(words[1])
+    return totals["Private_Dirty:"], totals["Rss:"]

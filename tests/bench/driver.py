@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs the benchmarks on the KVM host that this runs on; tests/bench/run starts it. Prints one line each:
+
+    NAME lodge=X peer=Y UNIT better=R (95% LOW..HIGH; A/A LOW..HIGH; peer NAME; counts lodge|peer)
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+
+import counts
+import machines
+from stats import Series
+
+ROUNDS = {"boot": 4, "fs": 6, "blk": 6}
+# A peer that costs so many times the best one's after two rounds is timed no more: it only eats time.
+HOPELESS = 1.5
+DISK_MIB = 256
+
+FS_ROWS = ["fs.write", "fs.read", "fs.rand4k", "fs.mmap", "fs.create", "fs.stat", "fs.open",
+           "fs.readdir", "fs.unlink"]
+BLK_ROWS = ["blk.read-seq-qd1", "blk.read-seq-qd32", "blk.write-seq-qd32", "blk.read-4k-qd1",
+            "blk.read-4k-qd32", "blk.write-4k-qd32"]
+NAMES = ["boot.start", "memory.private"] + FS_ROWS + BLK_ROWS
+
+
+class Environment:
+    """Where things are."""
+
+    def __init__(self, args):
+        self.build = args.build
+        self.kernel = args.kernel
+        self.rounds = args.rounds
+
+    def program(self, name):
+        """A program of this build."""
+        return os.path.join(self.build, "bin", name)
+
+    def initramfs(self, which):
+        """boot: init alone; devices: with the modules of the devices under test."""
+        return os.path.join(self.build, "bench", which + ".cpio")
+
+
+def show(value):
+    """A number for people."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def print_row(name, series, rate, unit, peers, notes=""):
+    """rate turns a median cost into what is shown. The better peer is the one that counts."""
+    peer = min(peers, key=series.median)
+    others = [f"{p}={show(rate(series.median(p)))}" for p in peers if p != peer]
+    control = series.control(peer)
+    if "lodge" in series.names:
+        ratio, (low, high) = series.better("lodge", peer)
+        ours, verdict = show(rate(series.median("lodge"))), f"better={ratio:.2f}"
+        detail = f"95% {low:.2f}..{high:.2f}; A/A {control[0]:.2f}..{control[1]:.2f}; peer {peer}"
+    else:
+        ours, verdict = "-", "better=-"
+        detail = f"A/A {control[0]:.2f}..{control[1]:.2f}; peer {peer}"
+    detail += "".join("; " + text for text in others) + notes
+    print(f"{name} lodge={ours} peer={show(rate(series.median(peer)))} {unit} {verdict} ({detail})",
+          flush=True)
+    return peer
+
+
+def lodge_or_nothing(env, make):
+    """Lodge's machine in a list, or an empty list where it is not built."""
+    return [make(machines.Lodge, "lodge")] if machines.has_lodge(env) else []
+
+
+def bench_boot(env, work, _rows):
+    """From the start of the monitor to the first instruction of the guest's init."""
+    def make(kind, name):
+        return kind(name, env, work, initramfs=env.initramfs("boot"))
+    vms = lodge_or_nothing(env, make) + [make(machines.QemuMicrovm, "microvm")]
+    series = Series([vm.name for vm in vms])
+    exits = {}
+
+    def once(vm):
+        began = vm.start()
+        took = vm.wait_up() - began
+        exits.setdefault(vm.name, []).append(counts.read_kvm(vm.process.pid, "exits"))
+        vm.stop()
+        return took
+    for vm in vms:
+        once(vm)
+    by_name = {vm.name: vm for vm in vms}
+    for _ in range(env.rounds or ROUNDS["boot"]):
+        took = {}
+        for name in series.order():
+            took.setdefault(name, []).append(once(by_name[name]))
+        for name, pair in took.items():
+            series.add(name, pair)
+    notes = "; exits to init " + "|".join(
+        show(statistics.median(exits[n])) if None not in exits[n] else "-" for n in series.names)
+    print_row("boot.start", series, lambda s: s * 1000, "ms", ["microvm"], notes)
+
+
+def bench_memory(env, work, _rows):
+    """Private memory of all processes of a VM with a shared folder, beyond the guest's own."""
+    folder = os.path.join(work, "shared")
+    os.makedirs(folder, exist_ok=True)
+    shown = {}
+
+    def make(kind, name):
+        return kind(name, env, work, initramfs=env.initramfs("devices"), folder=folder)
+    for vm in lodge_or_nothing(env, make) + [make(machines.QemuVirtiofs, "qemu")]:
+        vm.start()
+        vm.wait_up()
+        vm.ask("modules")
+        vm.ask(vm.mount())
+        for job in ("fs.write", "fs.read", "fs.stat"):
+            vm.job(job)
+        shown[vm.name] = [kib / 1024 for kib in counts.own_memory(vm.pids(), machines.MEMORY_MIB)]
+        vm.stop()
+    lodge, lodge_rss = shown.get("lodge", (None, None))
+    qemu, qemu_rss = shown["qemu"]
+    better = f"{qemu / lodge:.2f}" if lodge else "-"
+    print(f"memory.private lodge={show(lodge)} peer={show(qemu)} MiB better={better} "
+          "(private dirty of all processes, after work on a share; peer QEMU q35 and virtiofsd; "
+          f"resident, shared libraries too: {show(lodge_rss)}|{show(qemu_rss)} MiB)", flush=True)
+
+
+def run_rows(env, vms, rows, rounds, rate_of, peers):
+    """Times every row on all machines, mirrored, then once more under the meters."""
+    by_name = {vm.name: vm for vm in vms}
+    for row in rows:
+        series = Series([vm.name for vm in vms])
+        for vm in vms:
+            vm.job(row)
+        for turn in range(env.rounds or rounds):
+            took = {}
+            for name in series.order(series.hopeless(peers, HOPELESS) if turn >= 2 else []):
+                amount, seconds, unit = by_name[name].job(row)
+                took.setdefault(name, []).append(seconds / amount)
+            for name, pair in took.items():
+                series.add(name, pair)
+        per = {vm.name: counts.count_job(vm, row) for vm in vms}
+        best = min(peers, key=series.median)
+        shown = [name for name in ("lodge", best) if name in per]
+        unit, rate, one = rate_of(unit)
+        notes = f"; per {one}: " + ", ".join(
+            f"{key} {'|'.join(show(per[name][key]) for name in shown)}"
+            for key in ("exits", "syscalls", "switches"))
+        print_row(row, series, rate, unit, peers, notes)
+
+
+def rate_of(unit):
+    """How a job's cost in seconds for each unit is shown."""
+    if unit == "bytes":
+        return "MB/s", lambda cost: 1 / cost / 1e6, "MB"
+    return f"{unit}/s", lambda cost: 1 / cost, unit.rstrip("s")
+
+
+def start_all(vms):
+    """Boots them one after the other: side by side they would only fight for one processor."""
+    for vm in vms:
+        vm.start()
+        vm.wait_up()
+        vm.ask("modules")
+
+
+def bench_fs(env, work, rows):
+    """The shared folder, through the in-box drivers."""
+    def make(kind, name):
+        folder = os.path.join(work, "folder-" + name)
+        os.makedirs(folder, exist_ok=True)
+        return kind(name, env, work, initramfs=env.initramfs("devices"), folder=folder)
+    vms = lodge_or_nothing(env, make)
+    vms += [make(machines.QemuVirtiofs, "virtiofsd"), make(machines.Qemu9p, "9p")]
+    try:
+        start_all(vms)
+        for vm in vms:
+            vm.ask(vm.mount())
+        run_rows(env, vms, rows, ROUNDS["fs"], rate_of, ["virtiofsd", "9p"])
+    finally:
+        for vm in vms:
+            vm.stop()
+
+
+def bench_blk(env, work, rows):
+    """A raw disk image in the host's memory."""
+    def make(kind, name):
+        disk = os.path.join(work, name + ".img")
+        with open(disk, "wb") as image:
+            for _ in range(DISK_MIB):
+                image.write(b"\x5a" * (1 << 20))
+        return kind(name, env, work, initramfs=env.initramfs("devices"), disk=disk)
+    vms = lodge_or_nothing(env, make) + [make(machines.QemuBlk, "qemu")]
+    try:
+        start_all(vms)
+        run_rows(env, vms, rows, ROUNDS["blk"], rate_of, ["qemu"])
+    finally:
+        for vm in vms:
+            vm.stop()
+
+
+GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs), ("blk", bench_blk)]
+
+
+def main():
+    """Runs those benchmarks whose names hold one of the given words."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--kernel", required=True)
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of each row (few, by default)")
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    env = Environment(args)
+    wanted = [n for n in NAMES if not args.names or
+              any(word == n if word in NAMES else word in n for word in args.names)]
+    if not wanted:
+        print("bench: no benchmark is called " + " or ".join(args.names), file=sys.stderr)
+        return 2
+    if not machines.has_lodge(env):
+        print("bench: no lodge-vmm is built: the peers run alone", file=sys.stderr)
+    failed = False
+    for word, run in GROUPS:
+        rows = [n for n in wanted if n.startswith(word + ".")]
+        if not rows:
+            continue
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="lb-", dir="/tmp") as work:
+            try:
+                run(env, work, rows)
+            except machines.BenchError as error:
+                print(f"bench: {word}: {error}", file=sys.stderr)
+                failed = True
+        print(f"# {word}: {time.monotonic() - began:.0f} s", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
