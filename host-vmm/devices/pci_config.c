@@ -104,7 +104,6 @@ void pci_config_init(struct pci_function *function)
 		if (bar_is_64(bar))
 			put32(writable + BAR_OFFSET(i + 1), (uint32_t)(mask >> 32));
 	}
-	function->next_cap = PCI_STD_HEADER_SIZEOF;
 }
 
 void pci_config_power_on(struct pci_function *function)

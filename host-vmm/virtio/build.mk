@@ -31,3 +31,8 @@ unit_tests += virtio_queue
 virtio_queue_srcs := tests/unit/virtio_queue.c $(virtio_rig_srcs)
 virtio_queue_libs := proto
 virtio_queue_pkgs := check
+
+unit_tests += pci_bus
+pci_bus_srcs := tests/unit/pci_bus.c $(virtio_rig_srcs)
+pci_bus_libs := proto
+pci_bus_pkgs := check
