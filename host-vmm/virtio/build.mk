@@ -36,3 +36,8 @@ unit_tests += pci_bus
 pci_bus_srcs := tests/unit/pci_bus.c $(virtio_rig_srcs)
 pci_bus_libs := proto
 pci_bus_pkgs := check
+
+unit_tests += virtio_transport
+virtio_transport_srcs := tests/unit/virtio_transport.c $(virtio_rig_srcs)
+virtio_transport_libs := proto
+virtio_transport_pkgs := check
