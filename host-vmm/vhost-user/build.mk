@@ -21,3 +21,9 @@ fuzz_targets += vhost_user_frontend
 vhost_user_frontend_srcs := tests/fuzz/vhost_user_frontend.c $(vhost_user_srcs) \
 	host-vmm/memory.c
 vhost_user_frontend_libs := proto
+
+unit_tests += vhost_user_fs
+vhost_user_fs_srcs = tests/unit/vhost_user_fs.c $(virtio_rig_srcs) $(vhost_user_srcs) \
+	$(virtio_fs_srcs)
+vhost_user_fs_libs := vmconf proto
+vhost_user_fs_pkgs := check

@@ -60,8 +60,7 @@
 	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX))
 
 struct virtio_fs {
-	struct device device;
-	struct virtio_device vdev;
+	struct virtio_model model;
 	const char *tag;
 	struct virtio_fs_config config;
 	uint64_t features; /* of the first back end; what the guest was offered */
@@ -126,14 +125,15 @@ static void drop_backend(struct virtio_fs *fs)
 	unwatch(&fs->watch);
 	fs_backend_close(fs->backend, FS_GRACE_MS, end);
 	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR, "%s (%s): the back end %s%s%s",
-			fs->device.name, fs->tag, vhost_user_why(fs->vu),
+			fs->model.device.name, fs->tag, vhost_user_why(fs->vu),
 			*end ? "; it ended with " : "", end);
-	for (unsigned int i = 0; fs->started && i < fs->vdev.n_queues; i++) {
-		struct virtqueue *vq = &fs->vdev.queues[i];
+	for (unsigned int i = 0; fs->started && i < fs->model.vdev.n_queues; i++) {
+		struct virtqueue *vq = &fs->model.vdev.queues[i];
 		int ret = fs_orphans_take_over(vq, fs->vu);
 
 		if (ret)
-			virtio_device_fail(&fs->vdev, vq->broken ? vq->broken_why : strerror(-ret));
+			virtio_device_fail(&fs->model.vdev,
+					   vq->broken ? vq->broken_why : strerror(-ret));
 	}
 	vhost_user_destroy(fs->vu);
 	fs->vu = NULL;
@@ -144,7 +144,7 @@ static void on_socket(void *opaque, uint32_t events);
 static int give_queues(struct virtio_fs *fs)
 {
 	struct vhost_user_vring rings[FS_QUEUES_MAX];
-	struct virtio_device *vdev = &fs->vdev;
+	struct virtio_device *vdev = &fs->model.vdev;
 	const uint64_t kick = 1;
 	int ret;
 
@@ -163,8 +163,8 @@ static int give_queues(struct virtio_fs *fs)
 			.err_fd = fs->err_fd,
 		};
 	}
-	ret = vhost_user_start(fs->vu, vdev->driver_features, fs->device.machine->memory, rings,
-			       vdev->n_queues);
+	ret = vhost_user_start(fs->vu, vdev->driver_features, fs->model.device.machine->memory,
+			       rings, vdev->n_queues);
 	if (ret)
 		return ret;
 	/* What came while nobody listened. An eventfd at its limit has been rung already. */
@@ -181,12 +181,13 @@ static void on_orphan_kick(void *opaque, uint32_t events)
 	struct virtio_fs *fs = opaque;
 
 	(void)events;
-	for (unsigned int i = 0; i < fs->vdev.n_queues; i++) {
-		struct virtqueue *vq = &fs->vdev.queues[i];
+	for (unsigned int i = 0; i < fs->model.vdev.n_queues; i++) {
+		struct virtqueue *vq = &fs->model.vdev.queues[i];
 		int ret = fs_orphans_serve(vq);
 
 		if (ret)
-			virtio_device_fail(&fs->vdev, vq->broken ? vq->broken_why : strerror(-ret));
+			virtio_device_fail(&fs->model.vdev,
+					   vq->broken ? vq->broken_why : strerror(-ret));
 	}
 }
 
@@ -200,8 +201,8 @@ static void leave_orphaned(struct virtio_fs *fs)
 static void enter_orphaned(struct virtio_fs *fs)
 {
 	arm_retry(fs, FS_RETRY_SECONDS);
-	for (unsigned int i = 0; i < fs->vdev.n_queues; i++) {
-		struct virtqueue *vq = &fs->vdev.queues[i];
+	for (unsigned int i = 0; i < fs->model.vdev.n_queues; i++) {
+		struct virtqueue *vq = &fs->model.vdev.queues[i];
 		int ret;
 
 		if (!vq->enabled || fs->kicks[i])
@@ -210,7 +211,7 @@ static void enter_orphaned(struct virtio_fs *fs)
 		ret = loop_add(fs->loop, vq->kick_fd, EPOLLIN | EPOLLET, on_orphan_kick, fs,
 			       &fs->kicks[i]);
 		if (ret)
-			virtio_device_fail(&fs->vdev, strerror(-ret));
+			virtio_device_fail(&fs->model.vdev, strerror(-ret));
 	}
 	on_orphan_kick(fs, 0);
 }
@@ -251,12 +252,12 @@ static void backend_lost(struct virtio_fs *fs)
 	if (!fs->started)
 		return;
 	if (!find_server(fs, why)) {
-		log_info("%s (%s): a new back end serves on", fs->device.name, fs->tag);
+		log_info("%s (%s): a new back end serves on", fs->model.device.name, fs->tag);
 		return;
 	}
 	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR,
 			"%s (%s): the back end %s; requests fail until one is there",
-			fs->device.name, fs->tag, why);
+			fs->model.device.name, fs->tag, why);
 	enter_orphaned(fs);
 }
 
@@ -283,7 +284,7 @@ static void on_retry(void *opaque, uint32_t events)
 	if (find_server(fs, why))
 		enter_orphaned(fs);
 	else
-		log_info("%s (%s): a back end is there again", fs->device.name, fs->tag);
+		log_info("%s (%s): a back end is there again", fs->model.device.name, fs->tag);
 }
 
 /* The back end says that a ring is broken: its word is enough to stop the device. */
@@ -294,7 +295,7 @@ static void on_ring_error(void *opaque, uint32_t events)
 
 	(void)events;
 	if (read(fs->err_fd, &count, sizeof(count)) == sizeof(count) && fs->started)
-		virtio_device_fail(&fs->vdev, "the back end reports a broken queue");
+		virtio_device_fail(&fs->model.vdev, "the back end reports a broken queue");
 }
 
 static uint64_t fs_features(struct virtio_device *vdev)
@@ -328,7 +329,7 @@ static int fs_start(struct virtio_device *vdev)
 	}
 	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR,
 			"%s (%s): the back end %s; requests fail until one is there",
-			fs->device.name, fs->tag, why);
+			fs->model.device.name, fs->tag, why);
 	enter_orphaned(fs);
 	return 0;
 }
@@ -403,8 +404,8 @@ static int create_root(struct virtio_fs *fs, char *root)
 
 static int choose(struct virtio_fs *fs)
 {
-	const struct vm_config *config = fs->device.machine->config;
-	size_t index = fs->device.index;
+	const struct vm_config *config = fs->model.device.machine->config;
+	size_t index = fs->model.device.index;
 
 	if (config->n_shares && index-- == 0) {
 		fs->tag = FS_TAG_SHARES;
@@ -438,7 +439,7 @@ static int open_fds(struct virtio_fs *fs)
 
 static void fill_config(struct virtio_fs *fs)
 {
-	unsigned int queues = fs->device.machine->config->cpus;
+	unsigned int queues = fs->model.device.machine->config->cpus;
 	unsigned int limit = vhost_user_queue_limit(fs->vu);
 
 	if (queues > FS_REQUEST_QUEUES_MAX)
@@ -448,18 +449,17 @@ static void fill_config(struct virtio_fs *fs)
 	memcpy(fs->config.tag, fs->tag, strlen(fs->tag));
 	fs->config.num_request_queues = queues;
 	fs->features = vhost_user_features(fs->vu) & FS_KNOWN_FEATURES;
-	fs->vdev.device = &fs->device;
-	fs->vdev.ops = &fs_ops;
-	fs->vdev.loop = fs->loop;
-	fs->vdev.n_queues = 1 + queues;
-	fs->vdev.queue_size = FS_QUEUE_SIZE;
+	fs->model.vdev.ops = &fs_ops;
+	fs->model.vdev.loop = fs->loop;
+	fs->model.vdev.n_queues = 1 + queues;
+	fs->model.vdev.queue_size = FS_QUEUE_SIZE;
 }
 
 static void fs_destroy(struct device *device)
 {
 	struct virtio_fs *fs = (struct virtio_fs *)device;
 
-	virtio_device_unregister(&fs->vdev);
+	virtio_model_destroy(device);
 	if (fs->loop) {
 		unwatch(&fs->watch);
 		unwatch(&fs->err_watch);
@@ -484,20 +484,16 @@ static int bring_up(struct virtio_fs *fs)
 	}
 	ret = open_fds(fs);
 	if (ret) {
-		log_error("%s (%s): %s", fs->device.name, fs->tag, strerror(-ret));
+		log_error("%s (%s): %s", fs->model.device.name, fs->tag, strerror(-ret));
 		return ret;
 	}
 	ret = connect_backend(fs, FS_NEEDED_FEATURES, why);
 	if (ret) {
-		log_error("%s (%s): the back end %s", fs->device.name, fs->tag, why);
+		log_error("%s (%s): the back end %s", fs->model.device.name, fs->tag, why);
 		return ret;
 	}
 	fill_config(fs);
-	ret = virtio_device_register(&fs->vdev);
-	if (ret)
-		log_error("%s (%s): cannot be added to the PCI bus: %s", fs->device.name, fs->tag,
-			  strerror(-ret));
-	return ret;
+	return virtio_model_register(&fs->model);
 }
 
 static int fs_create(struct device *device)
@@ -514,31 +510,16 @@ static int fs_create(struct device *device)
 	return ret;
 }
 
-static void fs_reset(struct device *device)
-{
-	virtio_device_reset(&((struct virtio_fs *)device)->vdev);
-}
-
-static int fs_save(struct device *device, struct state *state)
-{
-	return virtio_device_save(&((struct virtio_fs *)device)->vdev, state);
-}
-
-static int fs_load(struct device *device, struct state *state)
-{
-	return virtio_device_load(&((struct virtio_fs *)device)->vdev, state);
-}
-
 const struct device_type virtio_fs_type = {
 	.name = "virtio-fs",
 	.help = "folders of the host, served by lodge-fsd or another vhost-user back end",
 	.size = sizeof(struct virtio_fs),
 	.count = fs_count,
 	.create = fs_create,
-	.reset = fs_reset,
+	.reset = virtio_model_reset,
 	.destroy = fs_destroy,
-	.save = fs_save,
-	.load = fs_load,
+	.save = virtio_model_save,
+	.load = virtio_model_load,
 };
 
 /* ---- shares of a running machine ---- */
