@@ -3,9 +3,32 @@
 # folders below add their sources to it.
 libs += vmm
 vmm_srcs += \
+	host-vmm/boot/acpi.c \
+	host-vmm/boot/aml.c \
+	host-vmm/boot/boot.c \
+	host-vmm/boot/dsdt.c \
+	host-vmm/boot/elf.c \
+	host-vmm/boot/image.c \
 	host-vmm/bus.c \
+	host-vmm/chardev.c \
+	host-vmm/chardev_open.c \
+	host-vmm/cpuid.c \
+	host-vmm/devices/i8042.c \
+	host-vmm/devices/pm.c \
+	host-vmm/devices/ps2.c \
+	host-vmm/devices/registry.c \
+	host-vmm/devices/rtc.c \
+	host-vmm/devices/serial.c \
 	host-vmm/irq.c \
+	host-vmm/kvm.c \
 	host-vmm/loop.c \
+	host-vmm/machine.c \
 	host-vmm/memory.c \
-	host-vmm/state.c
+	host-vmm/state.c \
+	host-vmm/vcpu.c \
+	host-vmm/vcpu_state.c
 vmm_pkgs += glib-2.0 json-glib-1.0 liburing libseccomp
+
+progs += lodge-vmm
+lodge-vmm_srcs := host-vmm/main.c
+lodge-vmm_libs := vmm proto

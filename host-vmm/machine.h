@@ -18,6 +18,7 @@
 struct bus;
 struct device;
 struct irq;
+struct kvm_chips;
 struct loop;
 struct memory;
 struct pci_bus;
@@ -57,6 +58,9 @@ struct machine {
 
 	/* Exit status that the guest's init reported (`lodge run`), or -1. Under event_lock. */
 	int guest_status;
+
+	struct kvm_chips *power_on_chips;
+	unsigned int address_bits; /* of guest-physical addresses */
 };
 
 int machine_create(const struct vm_config *config, struct machine **ret_machine);
@@ -73,6 +77,8 @@ void machine_destroy(struct machine *machine);
 
 /* Any thread. Returns at once; the main thread acts on it. */
 void machine_request(struct machine *machine, enum machine_event event);
+/* Whether a request waits for machine_dispatch(): a vCPU stops then. Any thread. */
+bool machine_event_pending(const struct machine *machine);
 /* Presses the ACPI power button. Any thread. -ENODEV where the machine has none. */
 int machine_press_power_button(struct machine *machine);
 /* The guest's init tells the command's exit status. Any thread. */

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The DSDT's definition block: PCI's root with its windows, the legacy devices, S5.
+#include "host-vmm/boot/dsdt.h"
+
+#include "host-vmm/boot/acpi.h"
+#include "host-vmm/boot/aml.h"
+#include "host-vmm/layout.h"
+
+#define PM_PORTS 0x20u
+
+static void named_eisaid(struct aml *aml, const char *name, const char *id)
+{
+	aml_name(aml, name);
+	aml_eisaid(aml, id);
+}
+
+static void named_integer(struct aml *aml, const char *name, uint64_t value)
+{
+	aml_name(aml, name);
+	aml_integer(aml, value);
+}
+
+static void begin_resources(struct aml *aml)
+{
+	aml_name(aml, "_CRS");
+	aml_resources(aml);
+}
+
+/* Functions use messages only, so there is no _PRT. */
+static void pci_root(const struct acpi_options *options, struct aml *aml)
+{
+	aml_device(aml, "PCI0");
+	named_eisaid(aml, "_HID", "PNP0A08");
+	named_eisaid(aml, "_CID", "PNP0A03");
+	named_integer(aml, "_UID", 0);
+	named_integer(aml, "_SEG", 0);
+	named_integer(aml, "_BBN", 0);
+	begin_resources(aml);
+	aml_bus_window(aml, 0, 255);
+	aml_io(aml, 0xcf8, 8);
+	aml_io_window(aml, LAYOUT_PCI_IO, LAYOUT_PCI_IO_SIZE);
+	aml_memory_window(aml, LAYOUT_PCI_MMIO32, LAYOUT_PCI_MMIO32_SIZE);
+	if (options->pci_mmio64_size > 0)
+		aml_memory_window(aml, options->pci_mmio64, options->pci_mmio64_size);
+	aml_resources_end(aml);
+	aml_end(aml);
+}
+
+/* Without this reservation Linux does not believe the MCFG. */
+static void motherboard(struct aml *aml)
+{
+	aml_device(aml, "MBRD");
+	named_eisaid(aml, "_HID", "PNP0C02");
+	named_integer(aml, "_UID", 0);
+	begin_resources(aml);
+	aml_fixed_memory(aml, LAYOUT_ECAM, LAYOUT_ECAM_SIZE);
+	aml_io(aml, LAYOUT_PORT_PM, PM_PORTS);
+	aml_resources_end(aml);
+	aml_end(aml);
+}
+
+static void legacy(struct aml *aml, const char *name, const char *id, unsigned int uid)
+{
+	aml_device(aml, name);
+	named_eisaid(aml, "_HID", id);
+	named_integer(aml, "_UID", uid);
+	begin_resources(aml);
+}
+
+static void legacy_end(struct aml *aml, unsigned int irq)
+{
+	aml_irq(aml, irq);
+	aml_resources_end(aml);
+	aml_end(aml);
+}
+
+void dsdt_build(const struct acpi_options *options, struct aml *aml)
+{
+	aml_scope(aml, "_SB_");
+	pci_root(options, aml);
+	motherboard(aml);
+	legacy(aml, "RTC0", "PNP0B00", 0);
+	aml_io(aml, LAYOUT_PORT_RTC, 2);
+	legacy_end(aml, LAYOUT_IRQ_RTC);
+	if (options->has_serial) {
+		legacy(aml, "COM1", "PNP0501", 1);
+		aml_io(aml, LAYOUT_PORT_SERIAL, 8);
+		legacy_end(aml, LAYOUT_IRQ_SERIAL);
+	}
+	if (options->has_i8042) {
+		legacy(aml, "KBD0", "PNP0303", 0);
+		aml_io(aml, LAYOUT_PORT_I8042, 1);
+		aml_io(aml, LAYOUT_PORT_I8042 + 4, 1);
+		legacy_end(aml, LAYOUT_IRQ_KEYBOARD);
+		legacy(aml, "MOU0", "PNP0F13", 0);
+		legacy_end(aml, LAYOUT_IRQ_MOUSE);
+	}
+	aml_end(aml);
+
+	aml_name(aml, "_S5_");
+	aml_package(aml);
+	aml_integer(aml, ACPI_S5_SLP_TYP);
+	aml_integer(aml, 0);
+	aml_integer(aml, 0);
+	aml_integer(aml, 0);
+	aml_end(aml);
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A PS/2 keyboard and a PS/2 mouse: how they answer commands.
+#include "host-vmm/devices/ps2.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "host-vmm/state.h"
+
+#define ACK    0xfau
+#define RESEND 0xfeu
+#define BAT_OK 0xaau /* basic assurance test passed */
+#define ECHO   0xeeu
+
+#define CMD_RESET    0xffu
+#define CMD_RESEND   0xfeu
+#define CMD_DEFAULTS 0xf6u
+#define CMD_DISABLE  0xf5u
+#define CMD_ENABLE   0xf4u
+#define CMD_RATE     0xf3u
+#define CMD_IDENTIFY 0xf2u
+
+#define KBD_SCAN_SET 0xf0u
+#define KBD_ECHO     0xeeu
+#define KBD_LEDS     0xedu
+#define KBD_ID_FIRST 0xabu
+#define KBD_ID_LAST  0x83u
+
+#define MOUSE_REMOTE	 0xf0u
+#define MOUSE_READ	 0xebu
+#define MOUSE_STREAM	 0xeau
+#define MOUSE_STATUS	 0xe9u
+#define MOUSE_RESOLUTION 0xe8u
+#define MOUSE_SCALE_2	 0xe7u
+#define MOUSE_SCALE_1	 0xe6u
+#define MOUSE_RATE	 100u
+#define MOUSE_WHEEL	 3u
+#define MOUSE_BUTTONS	 4u
+
+static void put(struct ps2 *ps2, uint8_t byte)
+{
+	if (ps2->len < PS2_QUEUE)
+		ps2->queue[(ps2->head + ps2->len++) % PS2_QUEUE] = byte;
+}
+
+uint8_t ps2_take(struct ps2 *ps2)
+{
+	uint8_t byte = ps2->queue[ps2->head];
+
+	ps2->head = (ps2->head + 1) % PS2_QUEUE;
+	ps2->len--;
+	return byte;
+}
+
+void ps2_keyboard_reset(struct ps2 *keyboard)
+{
+	*keyboard = (struct ps2){ .enabled = true, .scan_set = 2 };
+}
+
+void ps2_mouse_reset(struct ps2 *mouse)
+{
+	*mouse = (struct ps2){ .rate = MOUSE_RATE, .resolution = 2 };
+}
+
+static void keyboard_parameter(struct ps2 *keyboard, uint8_t command, uint8_t byte)
+{
+	put(keyboard, ACK);
+	if (command == KBD_LEDS)
+		keyboard->leds = byte & 7;
+	else if (command == KBD_SCAN_SET && byte == 0)
+		put(keyboard, keyboard->scan_set);
+	else if (command == KBD_SCAN_SET && byte <= 3)
+		keyboard->scan_set = byte;
+}
+
+void ps2_keyboard_write(struct ps2 *keyboard, uint8_t byte)
+{
+	uint8_t command = keyboard->command;
+
+	keyboard->command = 0;
+	if (command != 0 && byte < KBD_LEDS) {
+		keyboard_parameter(keyboard, command, byte);
+		return;
+	}
+	switch (byte) {
+	case CMD_RESET:
+		ps2_keyboard_reset(keyboard);
+		put(keyboard, ACK);
+		put(keyboard, BAT_OK);
+		return;
+	case CMD_DEFAULTS:
+	case CMD_DISABLE:
+		ps2_keyboard_reset(keyboard);
+		keyboard->enabled = byte == CMD_DEFAULTS;
+		break;
+	case CMD_ENABLE:
+		keyboard->enabled = true;
+		break;
+	case CMD_RATE:
+	case KBD_SCAN_SET:
+	case KBD_LEDS:
+		keyboard->command = byte;
+		break;
+	case CMD_IDENTIFY:
+		put(keyboard, ACK);
+		put(keyboard, KBD_ID_FIRST);
+		put(keyboard, KBD_ID_LAST);
+		return;
+	case KBD_ECHO:
+		put(keyboard, ECHO);
+		return;
+	case 0xf7: /* typematic, make and break for all keys or one: of scan set 3 */
+	case 0xf8:
+	case 0xf9:
+	case 0xfa:
+		break;
+	default:
+		put(keyboard, RESEND);
+		return;
+	}
+	put(keyboard, ACK);
+}
+
+/* Rates of 200, 100, 80 in a row ask for the wheel; 200, 200, 80 then for five buttons. */
+static void set_rate(struct ps2 *mouse, uint8_t rate)
+{
+	if (mouse->rates[0] == 200 && mouse->rates[1] == 100 && rate == 80)
+		mouse->id = MOUSE_WHEEL;
+	if (mouse->rates[0] == 200 && mouse->rates[1] == 200 && rate == 80 &&
+	    mouse->id == MOUSE_WHEEL)
+		mouse->id = MOUSE_BUTTONS;
+	mouse->rates[0] = mouse->rates[1];
+	mouse->rates[1] = rate;
+	mouse->rate = rate;
+}
+
+static void put_status(struct ps2 *mouse)
+{
+	put(mouse, mouse->remote << 6 | mouse->enabled << 5 | mouse->scale << 4);
+	put(mouse, mouse->resolution);
+	put(mouse, mouse->rate);
+}
+
+static void put_still_packet(struct ps2 *mouse)
+{
+	put(mouse, 0x08);
+	put(mouse, 0);
+	put(mouse, 0);
+	if (mouse->id != 0)
+		put(mouse, 0);
+}
+
+void ps2_mouse_write(struct ps2 *mouse, uint8_t byte)
+{
+	uint8_t command = mouse->command;
+
+	mouse->command = 0;
+	if (command != 0) {
+		put(mouse, ACK);
+		if (command == CMD_RATE)
+			set_rate(mouse, byte);
+		else
+			mouse->resolution = byte & 3;
+		return;
+	}
+	switch (byte) {
+	case CMD_RESET:
+		ps2_mouse_reset(mouse);
+		put(mouse, ACK);
+		put(mouse, BAT_OK);
+		put(mouse, 0);
+		return;
+	case CMD_RATE:
+	case MOUSE_RESOLUTION:
+		mouse->command = byte;
+		break;
+	case CMD_DEFAULTS:
+	case CMD_DISABLE:
+		mouse->enabled = false;
+		break;
+	case CMD_ENABLE:
+		mouse->enabled = true;
+		break;
+	case MOUSE_REMOTE:
+	case MOUSE_STREAM:
+		mouse->remote = byte == MOUSE_REMOTE;
+		break;
+	case MOUSE_SCALE_1:
+	case MOUSE_SCALE_2:
+		mouse->scale = byte == MOUSE_SCALE_2;
+		break;
+	case CMD_IDENTIFY:
+		put(mouse, ACK);
+		put(mouse, mouse->id);
+		return;
+	case MOUSE_STATUS:
+		put(mouse, ACK);
+		put_status(mouse);
+		return;
+	case MOUSE_READ:
+		put(mouse, ACK);
+		put_still_packet(mouse);
+		return;
+	default:
+		put(mouse, RESEND);
+		return;
+	}
+	put(mouse, ACK);
+}
+
+void ps2_save(const struct ps2 *ps2, struct state *state)
+{
+	state_put_u8(state, ps2->len);
+	for (unsigned int i = 0; i < ps2->len; i++)
+		state_put_u8(state, ps2->queue[(ps2->head + i) % PS2_QUEUE]);
+	state_put_u8(state, ps2->command);
+	state_put_u8(state, ps2->enabled);
+	state_put_u8(state, ps2->scan_set);
+	state_put_u8(state, ps2->leds);
+	state_put_u8(state, ps2->rate);
+	state_put_u8(state, ps2->resolution);
+	state_put_u8(state, ps2->id);
+	state_put_u8(state, ps2->scale);
+	state_put_u8(state, ps2->remote);
+	state_put(state, ps2->rates, sizeof(ps2->rates));
+}
+
+int ps2_load(struct ps2 *ps2, struct state *state)
+{
+	unsigned int len = state_get_u8(state);
+
+	memset(ps2, 0, sizeof(*ps2));
+	if (len > PS2_QUEUE)
+		return -EBADMSG;
+	for (unsigned int i = 0; i < len; i++)
+		put(ps2, state_get_u8(state));
+	ps2->command = state_get_u8(state);
+	ps2->enabled = state_get_u8(state) != 0;
+	ps2->scan_set = state_get_u8(state);
+	ps2->leds = state_get_u8(state);
+	ps2->rate = state_get_u8(state);
+	ps2->resolution = state_get_u8(state);
+	ps2->id = state_get_u8(state);
+	ps2->scale = state_get_u8(state) != 0;
+	ps2->remote = state_get_u8(state) != 0;
+	state_get(state, ps2->rates, sizeof(ps2->rates));
+	return 0;
+}
