@@ -13,7 +13,7 @@
  *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
  *	[device]	balloon=yes  rng=yes  i8042=yes
  *
- * BACKEND is none, stdio, fd:IN[,OUT], pty, file:PATH, socket:PATH (we listen) or run-status (the
+ * BACKEND is none, stdio, fd:IN[,OUT] (-1: none), pty, file:PATH, socket:PATH (we listen) or run-status (the
  * port on which the guest's init reports an exit status).
  *
  * Relative paths are relative to the VM's folder; the config holds absolute ones, also within

@@ -137,6 +137,11 @@ static bool parse_fd(const char **at)
 {
 	unsigned int digits = 0;
 
+	/* -1 is no descriptor: that direction has nobody. */
+	if (g_str_has_prefix(*at, "-1") && !g_ascii_isdigit((*at)[2])) {
+		*at += 2;
+		return true;
+	}
 	for (; g_ascii_isdigit(**at); (*at)++)
 		digits++;
 	return digits >= 1 && digits <= 6;

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What all verbs share: error lines, options, exit statuses.
+#include "host-vmm/cli/cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "protocol/lib/fd.h"
+
+int fail(int status, const char *format, ...)
+{
+	g_autofree char *text = NULL;
+	g_autofree char *line = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	for (char *c = text; *c; c++) {
+		if (g_ascii_iscntrl(*c))
+			*c = '?';
+	}
+	line = g_strdup_printf("lodge: %s\n", text);
+	/* Nobody is left to tell where stderr is closed. */
+	(void)fd_write_all(STDERR_FILENO, line, strlen(line));
+	return status;
+}
+
+int parse_options(int *argc, char ***argv, const char *synopsis, const char *summary,
+		  const char *description, const GOptionEntry *entries)
+{
+	g_autoptr(GOptionContext) context = g_option_context_new(synopsis);
+	g_autoptr(GError) error = NULL;
+	g_autofree char *program = g_strdup_printf("lodge %s", (*argv)[0]);
+
+	/* --help takes its usage line from it. */
+	g_set_prgname(program);
+	g_option_context_set_summary(context, summary);
+	if (description)
+		g_option_context_set_description(context, description);
+	g_option_context_add_main_entries(context, entries, NULL);
+	g_option_context_set_strict_posix(context, TRUE);
+	if (!g_option_context_parse(context, argc, argv, &error))
+		return fail(EX_USAGE, "%s: %s; see %s --help", (*argv)[0], error->message, program);
+	if (*argc > 1 && !strcmp((*argv)[1], "--")) {
+		for (int i = 1; i < *argc; i++)
+			(*argv)[i] = (*argv)[i + 1];
+		(*argc)--;
+	}
+	return 0;
+}
+
+int status_of(int error)
+{
+	switch (-error) {
+	case 0:
+		return EX_OK;
+	case EINVAL:
+	case EBADMSG:
+	case EFBIG:
+		return EX_DATAERR;
+	case ENOENT:
+	case ENOTDIR:
+	case EISDIR:
+		return EX_NOINPUT;
+	case EACCES:
+	case EPERM:
+		return EX_NOPERM;
+	case EAGAIN:
+	case EBUSY:
+	case ETIMEDOUT:
+		return EX_TEMPFAIL;
+	case EIO:
+	case ENOSPC:
+	case EROFS:
+		return EX_CANTCREAT;
+	case ECONNREFUSED:
+	case ENODEV:
+	case ESRCH:
+		return EX_UNAVAILABLE;
+	default:
+		return EX_OSERR;
+	}
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The `lodge` command: a const table of verbs, one file each, and what they share.
+ *
+ * A verb prints its own errors, by fail(): one line that names the thing and the remedy, and
+ * returns the process's exit status, which is of sysexits.h unless the verb says otherwise.
+ */
+#ifndef LODGE_VMM_CLI_H
+#define LODGE_VMM_CLI_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct verb {
+	const char *name;
+	const char *help; /* one line */
+	/* @argv[0] is the verb's name; the array ends with NULL and the verb may permute it. */
+	int (*run)(int argc, char **argv);
+};
+
+int verb_check(int argc, char **argv);
+int verb_create(int argc, char **argv);
+int verb_delete(int argc, char **argv);
+int verb_info(int argc, char **argv);
+int verb_kill(int argc, char **argv);
+int verb_list(int argc, char **argv);
+int verb_run(int argc, char **argv);
+int verb_set(int argc, char **argv);
+int verb_show(int argc, char **argv);
+int verb_start(int argc, char **argv);
+int verb_stop(int argc, char **argv);
+
+/* Prints "lodge: TEXT" on stderr, control characters made harmless, and gives back @status. */
+int fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Parses options. @synopsis is what follows the verb ("NAME [KEY=VALUE...]"), @summary and
+ * @description are for --help, which prints and ends the process. Options end at the first word
+ * that is none. 0, or EX_USAGE with the error printed.
+ */
+int parse_options(int *argc, char ***argv, const char *synopsis, const char *summary,
+		  const char *description, const GOptionEntry *entries);
+
+/* The exit status for a negative errno, by sysexits.h. */
+int status_of(int error);
+
+#endif

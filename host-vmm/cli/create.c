@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `lodge create`: makes a VM's folder and a vm.conf that people can go on from.
+#include "host-vmm/cli/cli.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "host-vmm/cli/hostcheck.h"
+#include "host-vmm/cli/kernel.h"
+#include "host-vmm/cli/paths.h"
+#include "host-vmm/cli/run_options.h"
+#include "host-vmm/conf/file.h"
+#include "host-vmm/conf/words.h"
+
+static const char head[] =
+	" A VM of Lodge; vm.conf(5) tells all groups and keys. Edit it by hand or by lodge set.";
+
+struct wishes {
+	char *cpus, *memory, *kernel, *initrd, *append;
+	char **disks, **shares;
+};
+
+static void wishes_clear(struct wishes *wishes)
+{
+	g_free(wishes->cpus);
+	g_free(wishes->memory);
+	g_free(wishes->kernel);
+	g_free(wishes->initrd);
+	g_free(wishes->append);
+	g_strfreev(wishes->disks);
+	g_strfreev(wishes->shares);
+}
+
+static void set_flag(GKeyFile *file, const char *group, const char *key, bool flag)
+{
+	if (flag)
+		g_key_file_set_string(file, group, key, "yes");
+}
+
+static int add_disks(GKeyFile *file, char **disks)
+{
+	for (unsigned int i = 0; disks && disks[i]; i++) {
+		g_autofree char *group = g_strdup_printf("disk disk%u", i);
+		g_autofree char *message = NULL;
+		struct vm_disk disk;
+
+		if (run_parse_disk(disks[i], &disk, &message))
+			return fail(EX_USAGE, "--disk: %s", message);
+		g_key_file_set_string(file, group, "file", disk.file);
+		set_flag(file, group, "read-only", disk.read_only);
+		set_flag(file, group, "direct", disk.direct);
+		g_free(disk.file);
+	}
+	return 0;
+}
+
+static int add_shares(GKeyFile *file, char **shares)
+{
+	for (unsigned int i = 0; shares && shares[i]; i++) {
+		g_autofree char *group = NULL;
+		g_autofree char *message = NULL;
+		struct vm_share share;
+
+		if (run_parse_share(shares[i], &share, &message))
+			return fail(EX_USAGE, "--share: %s", message);
+		group = g_strdup_printf("share %s", share.name);
+		g_key_file_set_string(file, group, "path", share.path);
+		set_flag(file, group, "read-only", share.read_only);
+		g_free(share.name);
+		g_free(share.path);
+	}
+	return 0;
+}
+
+/* Without --kernel: this host's newest, with the initrd that its distribution made for it. */
+static int add_kernel(GKeyFile *file, const struct wishes *wishes)
+{
+	g_autofree char *message = NULL;
+	g_autofree char *initrd = NULL;
+	struct kernel kernel;
+	int ret;
+
+	if (wishes->kernel) {
+		g_autofree char *path = g_canonicalize_filename(wishes->kernel, NULL);
+
+		g_key_file_set_string(file, "boot", "kernel", path);
+	} else {
+		ret = kernel_find("/boot", "/lib/modules", &kernel, &message);
+		if (ret)
+			return fail(EX_UNAVAILABLE, "%s", message);
+		initrd = g_strdup_printf("/boot/initrd.img-%s", kernel.version);
+		g_key_file_set_string(file, "boot", "kernel", kernel.image);
+		if (!wishes->initrd && !g_access(initrd, R_OK))
+			g_key_file_set_string(file, "boot", "initrd", initrd);
+		kernel_clear(&kernel);
+	}
+	if (wishes->initrd) {
+		g_autofree char *path = g_canonicalize_filename(wishes->initrd, NULL);
+
+		g_key_file_set_string(file, "boot", "initrd", path);
+	}
+	g_key_file_set_string(file, "boot", "append",
+			      wishes->append ? wishes->append : "console=ttyS0");
+	return 0;
+}
+
+static int fill(GKeyFile *file, const struct wishes *wishes)
+{
+	int status;
+
+	g_key_file_set_string(file, "cpu", "count", wishes->cpus ? wishes->cpus : "1");
+	g_key_file_set_string(file, "memory", "size", wishes->memory ? wishes->memory : "1G");
+	status = add_kernel(file, wishes);
+	if (!status)
+		status = add_disks(file, wishes->disks);
+	if (!status)
+		status = add_shares(file, wishes->shares);
+	g_key_file_set_string(file, "serial", "backend", "file:serial.log");
+	g_key_file_set_comment(file, NULL, NULL, head, NULL);
+	return status;
+}
+
+/* Checked before anything is made: a VM that could not start is not worth a folder. */
+static int check(const char *dir, const char *path, const char *text, gsize len)
+{
+	g_autofree char *message = NULL;
+	struct vm_config *config;
+	int ret;
+
+	ret = vm_config_parse(dir, path, text, len, &config, &message);
+	if (!ret)
+		ret = host_check(config, &message);
+	vm_config_free(config);
+	return ret ? fail(status_of(ret), "%s", message) : 0;
+}
+
+static int place(const char *word, char **ret_dir)
+{
+	g_autofree char *vms = paths_vms();
+	g_autofree char *conf = NULL;
+
+	if (strchr(word, '/')) {
+		*ret_dir = g_canonicalize_filename(word, NULL);
+	} else if (vm_check_name(word)) {
+		return fail(EX_USAGE,
+			    "'%s' cannot name a VM; use letters, digits, -, _ and ., 64 at most",
+			    word);
+	} else {
+		*ret_dir = g_build_filename(vms, word, NULL);
+	}
+	conf = g_build_filename(*ret_dir, "vm.conf", NULL);
+	if (g_file_test(conf, G_FILE_TEST_EXISTS))
+		return fail(EX_CANTCREAT,
+			    "%s is there already; take another name, or run: "
+			    "lodge delete %s",
+			    *ret_dir, word);
+	return 0;
+}
+
+static int make(const char *word, const struct wishes *wishes)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autofree char *dir = NULL;
+	g_autofree char *path = NULL;
+	g_autofree char *text = NULL;
+	g_autofree char *message = NULL;
+	gsize len;
+	int status;
+
+	status = place(word, &dir);
+	if (!status)
+		status = fill(file, wishes);
+	if (status)
+		return status;
+	path = g_build_filename(dir, "vm.conf", NULL);
+	text = g_key_file_to_data(file, &len, NULL);
+	status = check(dir, path, text, len);
+	if (status)
+		return status;
+	if (g_mkdir_with_parents(dir, 0755))
+		return fail(EX_CANTCREAT, "%s: cannot be made: %s; choose another place", dir,
+			    g_strerror(errno));
+	if (conf_file_write(path, text, len, &message))
+		return fail(EX_CANTCREAT, "%s", message);
+	printf("%s\n", dir);
+	return EX_OK;
+}
+
+int verb_create(int argc, char **argv)
+{
+	struct wishes wishes = { 0 };
+	/* clang-format off */
+	const GOptionEntry entries[] = {
+		{ "cpus", 'c', 0, G_OPTION_ARG_STRING, &wishes.cpus, "1 to 64; 1 if not given", "N" },
+		{ "memory", 'm', 0, G_OPTION_ARG_STRING, &wishes.memory, "1G if not given", "SIZE" },
+		{ "kernel", 'k', 0, G_OPTION_ARG_FILENAME, &wishes.kernel, "bzImage or vmlinux", "FILE" },
+		{ "initrd", 'i', 0, G_OPTION_ARG_FILENAME, &wishes.initrd, "its initrd", "FILE" },
+		{ "append", 'a', 0, G_OPTION_ARG_FILENAME, &wishes.append,
+		  "the kernel's command line", "TEXT" },
+		{ "disk", 'd', 0, G_OPTION_ARG_FILENAME_ARRAY, &wishes.disks,
+		  "a raw image or block device", "FILE[:ro][:direct]" },
+		{ "share", 's', 0, G_OPTION_ARG_FILENAME_ARRAY, &wishes.shares,
+		  "a folder of the host", "NAME=PATH[:ro]" },
+		{ 0 },
+	};
+	/* clang-format on */
+	int status;
+
+	status = parse_options(&argc, &argv, "NAME", "Makes a VM, and prints its folder.",
+			       "NAME is one of your VMs, or the path of a folder, with a '/'.",
+			       entries);
+	if (!status && argc < 2)
+		status = fail(EX_USAGE, "create: how is it called? say a NAME");
+	if (!status && argc > 2)
+		status = fail(EX_USAGE,
+			      "create: '%s' is one word too many; options come before "
+			      "the NAME",
+			      argv[2]);
+	if (!status)
+		status = make(argv[1], &wishes);
+	wishes_clear(&wishes);
+	return status;
+}

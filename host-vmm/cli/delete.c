@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `lodge delete`: removes a VM that does not run.
+#include "host-vmm/cli/cli.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <glib/gstdio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "host-vmm/cli/paths.h"
+#include "host-vmm/cli/vm.h"
+
+#define OPEN_FOLDERS 16 /* that nftw() keeps at once */
+
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+	(void)st;
+	(void)kind;
+	(void)at;
+	return remove(path);
+}
+
+/* Every file below; symbolic links are removed and not followed, other file systems left. */
+static int remove_tree(const char *dir)
+{
+	if (!nftw(dir, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT))
+		return EX_OK;
+	return fail(EX_CANTCREAT, "%s: not all could be removed: %s; remove the rest by hand", dir,
+		    g_strerror(errno));
+}
+
+/* A folder that the user chose may hold other things: only what Lodge itself made goes. */
+static int remove_ours(const char *dir)
+{
+	static const char *const ours[] = { "vm.conf", "vmm.log", "serial.log" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(ours); i++) {
+		g_autofree char *path = g_build_filename(dir, ours[i], NULL);
+
+		if (g_unlink(path) && errno != ENOENT)
+			return fail(EX_CANTCREAT, "%s: cannot be removed: %s; remove it by hand",
+				    path, g_strerror(errno));
+	}
+	if (g_rmdir(dir))
+		fprintf(stderr, "%s: other files are in it and were kept.\n", dir);
+	return EX_OK;
+}
+
+static bool confirm(const struct vm *vm, bool whole)
+{
+	char answer[16];
+
+	fprintf(stderr, "Delete the VM %s%s (%s)? [y/N] ", vm->name,
+		whole ? " with its disks and all else in its folder" : "'s settings", vm->dir);
+	return fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y');
+}
+
+static int delete (const struct vm *vm, bool yes)
+{
+	g_autofree char *vms = paths_vms();
+	g_autofree char *parent = g_path_get_dirname(vm->dir);
+	bool whole = !strcmp(parent, vms);
+
+	if (vm->running)
+		return fail(EX_TEMPFAIL, "%s runs; first run: lodge stop %s", vm->name, vm->name);
+	if (!yes && !isatty(STDIN_FILENO))
+		return fail(EX_USAGE, "delete: nobody is there to confirm; say --yes");
+	if (!yes && !confirm(vm, whole))
+		return fail(EX_TEMPFAIL, "%s was kept", vm->name);
+	return whole ? remove_tree(vm->dir) : remove_ours(vm->dir);
+}
+
+int verb_delete(int argc, char **argv)
+{
+	gboolean yes = FALSE;
+	const GOptionEntry entries[] = {
+		{ "yes", 'y', 0, G_OPTION_ARG_NONE, &yes, "do not ask", NULL },
+		{ 0 },
+	};
+	struct vm vm = { 0 };
+	int status;
+
+	status = parse_options(
+		&argc, &argv, "NAME", "Deletes a VM that does not run: its folder, disks and all.",
+		"In a folder given by its path only vm.conf and logs are deleted.", entries);
+	if (!status)
+		status = one_name(argc, argv, "delete");
+	if (!status)
+		status = vm_find(argv[1], &vm);
+	if (!status)
+		status = delete (&vm, yes);
+	vm_clear(&vm);
+	return status;
+}

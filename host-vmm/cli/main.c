@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The `lodge` command: finds the verb in the table and runs it.
+#include "host-vmm/cli/cli.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "protocol/lib/log.h"
+
+static const struct verb verbs[] = {
+	{ "check", "what this host can do, and how to get what is missing", verb_check },
+	{ "run", "start an instant VM and run a command in it", verb_run },
+	{ "create", "make a VM", verb_create },
+	{ "start", "start a VM", verb_start },
+	{ "stop", "ask a VM's guest to power off, and wait", verb_stop },
+	{ "kill", "pull a VM's plug", verb_kill },
+	{ "list", "list VMs", verb_list },
+	{ "show", "show a VM's settings", verb_show },
+	{ "set", "change a VM's settings", verb_set },
+	{ "info", "show what a running VM has", verb_info },
+	{ "delete", "delete a VM and all its files", verb_delete },
+};
+
+static int usage(FILE *to)
+{
+	fprintf(to,
+		"Usage: lodge VERB [OPTIONS] [NAME] ...\n\n"
+		"Desktop virtualization. A VM is a folder with a vm.conf in it; NAME is a VM of\n"
+		"yours or the path of such a folder.\n\nVerbs:\n");
+	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
+		fprintf(to, "  %-8s  %s\n", verbs[i].name, verbs[i].help);
+	fprintf(to, "\nlodge VERB --help tells more of a verb; lodge(1) of all.\n");
+	return to == stdout ? EX_OK : EX_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_CTYPE, "");
+	log_init("lodge", LOG_LEVEL_WARN);
+	/* Ends of sockets and pipes are errors of write(2) here. */
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2)
+		return usage(stderr);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+		return usage(stdout);
+	if (!strcmp(argv[1], "--version")) {
+		printf("lodge " LODGE_VERSION "\n");
+		return EX_OK;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
+		if (!strcmp(argv[1], verbs[i].name))
+			return verbs[i].run(argc - 1, argv + 1);
+	}
+	return fail(EX_USAGE, "there is no verb '%s'; lodge --help lists them", argv[1]);
+}

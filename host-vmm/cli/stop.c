@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `lodge stop` and `lodge kill`: the power button and the plug.
+#include "host-vmm/cli/cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "host-vmm/cli/client.h"
+#include "host-vmm/cli/vm.h"
+
+#define STOP_TIMEOUT_S 60
+#define KILL_GRACE_MS  3000 /* for the monitor to end by itself, before SIGKILL */
+
+static int ask(const struct vm *vm, const char *method)
+{
+	g_autofree char *message = NULL;
+	JsonObject *result;
+
+	if (client_ask(vm->socket, method, NULL, &result, &message))
+		return fail(EX_UNAVAILABLE, "%s: %s", vm->name, message);
+	json_object_unref(result);
+	return 0;
+}
+
+static int stop(const struct vm *vm, int timeout_s)
+{
+	bool shown = isatty(STDERR_FILENO);
+	int status = ask(vm, "stop");
+
+	if (status)
+		return status;
+	if (shown)
+		fprintf(stderr, "Asked %s to power off; waiting %d s at most...\n", vm->name,
+			timeout_s);
+	if (vm_wait_end(vm, timeout_s * 1000))
+		return EX_OK;
+	return fail(EX_TEMPFAIL,
+		    "%s still runs after %d s; wait longer by --timeout, or run: "
+		    "lodge kill %s",
+		    vm->name, timeout_s, vm->name);
+}
+
+int verb_stop(int argc, char **argv)
+{
+	int timeout = STOP_TIMEOUT_S;
+	const GOptionEntry entries[] = {
+		{ "timeout", 't', 0, G_OPTION_ARG_INT, &timeout, "60 if not given", "SECONDS" },
+		{ 0 },
+	};
+	struct vm vm = { 0 };
+	int status;
+
+	status = parse_options(
+		&argc, &argv, "NAME", "Presses a VM's power button and waits until it is off.",
+		"The guest decides whether it obeys; lodge kill does not ask.", entries);
+	if (!status && (timeout < 0 || timeout > 86400))
+		status = fail(EX_USAGE, "--timeout: %d will not do; give 0 to 86400 seconds",
+			      timeout);
+	if (!status)
+		status = one_name(argc, argv, "stop");
+	if (!status)
+		status = vm_find_running(argv[1], &vm);
+	if (!status)
+		status = stop(&vm, timeout);
+	vm_clear(&vm);
+	return status;
+}
+
+static int pull_the_plug(const struct vm *vm)
+{
+	g_autofree char *message = NULL;
+	JsonObject *result;
+
+	/* A monitor that hangs does not answer, and must end all the same. */
+	if (!client_ask(vm->socket, "kill", NULL, &result, &message)) {
+		json_object_unref(result);
+		if (vm_wait_end(vm, KILL_GRACE_MS))
+			return EX_OK;
+	}
+	if (!vm->pid || kill(vm->pid, SIGKILL) || !vm_wait_end(vm, KILL_GRACE_MS))
+		return fail(EX_OSERR, "%s: its monitor (process %d) does not end; kill it by hand",
+			    vm->name, (int)vm->pid);
+	return EX_OK;
+}
+
+int verb_kill(int argc, char **argv)
+{
+	const GOptionEntry entries[] = { { 0 } };
+	struct vm vm = { 0 };
+	int status;
+
+	status = parse_options(&argc, &argv, "NAME",
+			       "Ends a VM at once. What its guest has not written is lost.", NULL,
+			       entries);
+	if (!status)
+		status = one_name(argc, argv, "kill");
+	if (!status)
+		status = vm_find_running(argv[1], &vm);
+	if (!status)
+		status = pull_the_plug(&vm);
+	vm_clear(&vm);
+	return status;
+}

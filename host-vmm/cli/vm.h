@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A VM as the verbs see it: its folder, its run-time folder, whether it runs. */
+#ifndef LODGE_VMM_CLI_VM_H
+#define LODGE_VMM_CLI_VM_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct vm {
+	char *name, *dir, *runtime, *socket;
+	bool running;
+	pid_t pid; /* of the monitor that runs; 0 where it is not known */
+};
+
+/* Finds the VM that @word names. Prints the error: 0 or a status of sysexits.h. */
+int vm_find(const char *word, struct vm *ret_vm);
+/* The same, for verbs that only a running VM has; EX_UNAVAILABLE where it does not run. */
+int vm_find_running(const char *word, struct vm *ret_vm);
+void vm_clear(struct vm *vm);
+/* The VM whose run-time folder has @name and whose own is @dir; takes no errors. */
+void vm_open(const char *name, const char *dir, const char *runtime, struct vm *ret_vm);
+
+/* Waits for the monitor's end: false where it still runs after @timeout_ms (-1: no limit). */
+bool vm_wait_end(const struct vm *vm, int timeout_ms);
+
+/* For verbs that take one NAME and nothing more: 0, or EX_USAGE with the error printed. */
+int one_name(int argc, char **argv, const char *verb);
+
+#endif
