@@ -475,10 +475,111 @@ START_TEST(test_device_ends_a_frozen_server)
 }
 END_TEST
 
+/* ---- the device with somebody else's virtiofsd ---- */
+
+/* Debian's qemu-system-common 7.2; runs as root alone. */
+#define VIRTIOFSD "/usr/lib/qemu/virtiofsd"
+
+static struct vm_fs stranger;
+static char socket_path[96];
+
+static struct child start_virtiofsd(void)
+{
+	char socket_arg[128], source_arg[128];
+	char *argv[] = {
+		(char *)VIRTIOFSD, socket_arg, (char *)"-o", source_arg, (char *)"-f", NULL
+	};
+	struct child child;
+
+	unlink(socket_path);
+	snprintf(socket_arg, sizeof(socket_arg), "--socket-path=%s", socket_path);
+	snprintf(source_arg, sizeof(source_arg), "source=%s", folder);
+	ck_assert_int_eq(spawn_child(VIRTIOFSD, argv, NULL, 0, &child), 0);
+	for (int i = 0; i < 5000 && access(socket_path, F_OK); i++)
+		poll(NULL, 0, 1);
+	return child;
+}
+
+/* The retry comes each second. */
+static void ask_until_served(unsigned int i)
+{
+	for (int tries = 0; tries < 50; tries++) {
+		struct fuse_init_in init = { .major = 7, .minor = 31 };
+
+		call(i, FUSE_INIT, &init, sizeof(init));
+		if (!answer(i).error)
+			return;
+		assert_answer(i, -ENOTCONN);
+		poll(NULL, 0, 100);
+	}
+	ck_abort_msg("nobody serves");
+}
+
+START_TEST(test_device_with_virtiofsd)
+{
+	struct child child;
+
+	if (access(VIRTIOFSD, X_OK) || geteuid())
+		return;
+	snprintf(socket_path, sizeof(socket_path), "%s/.socket", folder);
+	child = start_virtiofsd();
+	stranger = (struct vm_fs){ .tag = (char *)"theirs", .socket = socket_path };
+	rig.config.fs = &stranger;
+	rig.config.n_fs = 1;
+	device = rig_add_device(&rig, &virtio_fs_type, 0);
+	ck_assert_ptr_nonnull(device);
+	drive();
+	ask_until_served(0);
+	call(1, FUSE_GETATTR, &(struct fuse_getattr_in){ 0 }, sizeof(struct fuse_getattr_in));
+	assert_answer(1, 0);
+	/* Another life of the driver on the same connection. */
+	drive();
+	ask_until_served(2);
+	/* It dies: errors, until a new one is there. */
+	spawn_end(&child, 0, NULL);
+	child = start_virtiofsd();
+	ask_until_served(3);
+	spawn_end(&child, 0, NULL);
+	call(4, FUSE_GETATTR, &(struct fuse_getattr_in){ 0 }, sizeof(struct fuse_getattr_in));
+	ck_assert_int_lt(answer(4).error, 0);
+	rig_remove_device(device);
+	unlink(socket_path);
+}
+END_TEST
+
+START_TEST(test_device_without_back_end)
+{
+	char long_tag[64];
+
+	memset(long_tag, 'x', sizeof(long_tag) - 1);
+	long_tag[sizeof(long_tag) - 1] = 0;
+	stranger = (struct vm_fs){ .tag = (char *)"theirs", .socket = (char *)"/nonexistent" };
+	rig.config.fs = &stranger;
+	rig.config.n_fs = 1;
+	ck_assert_ptr_null(rig_add_device(&rig, &virtio_fs_type, 0));
+	stranger.tag = long_tag;
+	ck_assert_ptr_null(rig_add_device(&rig, &virtio_fs_type, 0));
+	rig.config.n_fs = 0;
+	rig.config.shares = &share;
+	rig.config.n_shares = 1;
+	share = (struct vm_share){ .name = (char *)"x", .path = (char *)"/nonexistent" };
+	ck_assert_ptr_null(rig_add_device(&rig, &virtio_fs_type, 0));
+	share = (struct vm_share){ .name = (char *)"x", .path = (char *)"/dev/null" };
+	ck_assert_ptr_null(rig_add_device(&rig, &virtio_fs_type, 0));
+	share = (struct vm_share){ .name = (char *)"a/b", .path = folder };
+	ck_assert_ptr_null(rig_add_device(&rig, &virtio_fs_type, 0));
+	/* No file server to be found. */
+	share = (struct vm_share){ .name = (char *)"x", .path = folder };
+	setenv("LODGE_LIBEXEC", "/nonexistent", 1);
+	ck_assert_ptr_null(rig_add_device(&rig, &virtio_fs_type, 0));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("virtio-fs");
 	TCase *orphans = tcase_create("orphans"), *real = tcase_create("device");
+	TCase *foreign = tcase_create("foreign");
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
@@ -496,6 +597,11 @@ int main(void)
 	tcase_add_test(real, test_device_survives_the_death_of_its_server);
 	tcase_add_test(real, test_device_gives_up_on_a_server_that_keeps_dying);
 	tcase_add_test(real, test_device_ends_a_frozen_server);
+	tcase_add_checked_fixture(foreign, setup, teardown);
+	tcase_set_timeout(foreign, 60);
+	tcase_add_test(foreign, test_device_with_virtiofsd);
+	tcase_add_test(foreign, test_device_without_back_end);
+	suite_add_tcase(suite, foreign);
 	suite_add_tcase(suite, orphans);
 	suite_add_tcase(suite, real);
 	srunner_run_all(runner, CK_NORMAL);
