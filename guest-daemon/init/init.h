@@ -38,8 +38,13 @@ int conf_parse(char *text, size_t len, struct run_conf *ret_conf, const char **r
 void die(int error, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 void warn(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* modules.c: loads LODGE_RUN_CONF_MODULES/@file. 0 too where it is there already. */
-int module_load(const char *file);
+/*
+ * modules.c: opens @file of the initramfs, and loads what was opened, which closes @fd. They are
+ * two, because late modules are loaded when the initramfs is out of reach. 0 too where the kernel
+ * has the module already; @fd may be module_open()'s error, which is then handed back.
+ */
+int module_open(const char *file);
+int module_load(const char *file, int fd);
 
 /* mounts.c */
 void mount_kernel(void); /* /dev, /proc and /sys, of the initramfs */

@@ -22,6 +22,14 @@
 #include <lodge/run_conf.h>
 
 #define HOST_PATIENCE_MS 3000 /* for the host to open its end of a stream */
+#define LATE_MODULES_MAX 32
+
+/* What is kept from the start until the command runs. */
+struct guest {
+	struct run_conf conf;
+	int late_fds[LATE_MODULES_MAX];
+	int status_port, signals;
+};
 
 static void __attribute__((noreturn)) power_off(void)
 {
@@ -97,13 +105,28 @@ static void read_conf(struct run_conf *conf)
 		die(0, "%s: the record '%s' is malformed", LODGE_RUN_CONF_PATH, bad);
 }
 
-static void load_modules(const struct words *modules, bool needed)
+static void load_needed(const struct words *modules)
 {
 	for (size_t i = 0; i < modules->n; i++) {
-		int ret = module_load(modules->list[i]);
+		int ret = module_load(modules->list[i], module_open(modules->list[i]));
 
-		if (ret && needed)
+		if (ret)
 			die(-ret, "cannot load the kernel module %s", modules->list[i]);
+	}
+}
+
+static void open_late(const struct words *modules, int fds[LATE_MODULES_MAX])
+{
+	for (size_t i = 0; i < modules->n && i < LATE_MODULES_MAX; i++)
+		fds[i] = module_open(modules->list[i]);
+}
+
+/* While the command starts: a guest without its random numbers or button is still of use. */
+static void load_late(const struct words *modules, const int fds[LATE_MODULES_MAX])
+{
+	for (size_t i = 0; i < modules->n && i < LATE_MODULES_MAX; i++) {
+		int ret = module_load(modules->list[i], fds[i]);
+
 		if (ret)
 			warn(-ret, "cannot load the kernel module %s", modules->list[i]);
 	}
@@ -166,7 +189,7 @@ static pid_t start(const struct run_conf *conf, const struct streams *streams)
 	return child;
 }
 
-static int run_on_terminal(const struct run_conf *conf, int status_port, int signals)
+static int run_on_terminal(const struct guest *guest)
 {
 	static const int none[3] = { -1, -1, -1 };
 	struct streams streams = { .terminal = true };
@@ -179,16 +202,16 @@ static int run_on_terminal(const struct run_conf *conf, int status_port, int sig
 	streams.out = dup(streams.in);
 	streams.err = dup(streams.in);
 	keep = fcntl(streams.in, F_DUPFD_CLOEXEC, 0);
-	report_ready(status_port);
-	child = start(conf, &streams);
-	load_modules(&conf->late_modules, false);
-	status = pump_run(child, signals, power_button_open(), none, none);
+	report_ready(guest->status_port);
+	child = start(&guest->conf, &streams);
+	load_late(&guest->conf.late_modules, guest->late_fds);
+	status = pump_run(child, guest->signals, power_button_open(), none, none);
 	tcdrain(keep);
 	close(keep);
 	return status;
 }
 
-static int run_on_ports(const struct run_conf *conf, int status_port, int signals)
+static int run_on_ports(const struct guest *guest)
 {
 	static const char *const names[3] = { LODGE_RUN_PORT_STDIN, LODGE_RUN_PORT_STDOUT,
 					      LODGE_RUN_PORT_STDERR };
@@ -213,16 +236,17 @@ static int run_on_ports(const struct run_conf *conf, int status_port, int signal
 		(void)fchmod(ours[i], 0666);
 	}
 	streams = (struct streams){ theirs[0], theirs[1], theirs[2], false };
-	report_ready(status_port);
-	child = start(conf, &streams);
-	load_modules(&conf->late_modules, false);
-	return pump_run(child, signals, power_button_open(), ports, ours);
+	report_ready(guest->status_port);
+	child = start(&guest->conf, &streams);
+	load_late(&guest->conf.late_modules, guest->late_fds);
+	return pump_run(child, guest->signals, power_button_open(), ports, ours);
 }
 
 int main(void)
 {
-	struct run_conf conf;
-	int port, signals, status;
+	struct guest guest;
+	struct run_conf *conf = &guest.conf;
+	int status;
 
 	if (getpid() != 1) {
 		fprintf(stderr, "lodge-init: this is process 1 of a guest that lodge run starts\n");
@@ -230,24 +254,24 @@ int main(void)
 	}
 	mount_kernel();
 	open_console();
-	read_conf(&conf);
-	if (conf.hello) {
+	read_conf(conf);
+	if (conf->hello) {
 		dprintf(STDOUT_FILENO, "%s\n", LODGE_RUN_HELLO);
 		tcdrain(STDOUT_FILENO);
 		power_off();
 	}
-	load_modules(&conf.modules, true);
-	mount_root(&conf);
-	mount_rest(&conf);
-	name_and_loopback(&conf);
-	signals = open_signals();
-	port = open_status_port();
-	status = conf.terminal ? run_on_terminal(&conf, port, signals)
-			       : run_on_ports(&conf, port, signals);
+	load_needed(&conf->modules);
+	open_late(&conf->late_modules, guest.late_fds);
+	mount_root(conf);
+	mount_rest(conf);
+	name_and_loopback(conf);
+	guest.signals = open_signals();
+	guest.status_port = open_status_port();
+	status = conf->terminal ? run_on_terminal(&guest) : run_on_ports(&guest);
 	/* What the command left behind must not write after this. */
 	(void)kill(-1, SIGKILL);
 	sync();
-	if (port >= 0)
-		dprintf(port, LODGE_RUN_STATUS "%d\n", status);
+	if (guest.status_port >= 0)
+		dprintf(guest.status_port, LODGE_RUN_STATUS "%d\n", status);
 	power_off();
 }

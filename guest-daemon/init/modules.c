@@ -16,20 +16,26 @@
 #define MODULE_INIT_COMPRESSED_FILE 4 /* <linux/module.h> since 5.17 */
 #endif
 
-int module_load(const char *file)
+int module_open(const char *file)
 {
-	const char *dot = strrchr(file, '.');
-	bool plain = dot && !strcmp(dot, ".ko");
 	char path[300];
-	long ret;
 	int fd;
 
 	if (snprintf(path, sizeof(path), "%s/%s", LODGE_RUN_CONF_MODULES, file) >=
 	    (int)sizeof(path))
 		return -ENAMETOOLONG;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int module_load(const char *file, int fd)
+{
+	const char *dot = strrchr(file, '.');
+	bool plain = dot && !strcmp(dot, ".ko");
+	long ret;
+
 	if (fd < 0)
-		return -errno;
+		return fd;
 	ret = syscall(SYS_finit_module, fd, "", plain ? 0 : MODULE_INIT_COMPRESSED_FILE);
 	ret = ret ? -errno : 0;
 	close(fd);
