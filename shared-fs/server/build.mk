@@ -4,6 +4,7 @@ libs += fsd
 fsd_srcs := \
 	shared-fs/server/attr.c \
 	shared-fs/server/caller.c \
+	shared-fs/server/data.c \
 	shared-fs/server/dir.c \
 	shared-fs/server/dispatch.c \
 	shared-fs/server/entry.c \

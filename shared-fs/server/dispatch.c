@@ -13,9 +13,9 @@
 #define OP_NO_REPLY 0x04
 #define OP_MUTATES  0x08 /* refused on read-only shares */
 #define OP_DEFER    0x10 /* may block for long */
-#define OP_QUIET    0x20 /* nobody in the guest waits for the reply */
-#define OP_ROOT	    0x40 /* the synthetic root has it */
-#define OP_DATA	    0x80 /* what follows the struct stays in the guest's memory */
+
+#define OP_ROOT 0x40 /* the synthetic root has it */
+#define OP_DATA 0x80 /* what follows the struct stays in the guest's memory */
 
 #define STRUCT(type) sizeof(struct type)
 
@@ -41,7 +41,7 @@ static const struct op {
 	[FUSE_READ] = { "READ", op_read, STRUCT(fuse_read_in), 0 },
 	[FUSE_WRITE] = { "WRITE", op_write, STRUCT(fuse_write_in), OP_MUTATES | OP_DATA },
 	[FUSE_STATFS] = { "STATFS", op_statfs, 0, OP_ROOT },
-	[FUSE_RELEASE] = { "RELEASE", op_release, STRUCT(fuse_release_in), OP_QUIET },
+	[FUSE_RELEASE] = { "RELEASE", op_release, STRUCT(fuse_release_in), 0 },
 	[FUSE_FSYNC] = { "FSYNC", op_fsync, STRUCT(fuse_fsync_in), OP_DEFER },
 	[FUSE_SETXATTR] = { "SETXATTR", op_setxattr, FUSE_COMPAT_SETXATTR_IN_SIZE, OP_MUTATES },
 	[FUSE_GETXATTR] = { "GETXATTR", op_getxattr, STRUCT(fuse_getxattr_in), OP_ROOT },
@@ -51,8 +51,7 @@ static const struct op {
 	[FUSE_INIT] = { "INIT", op_init, 16, OP_ANY_TIME | OP_NO_INODE },
 	[FUSE_OPENDIR] = { "OPENDIR", op_opendir, STRUCT(fuse_open_in), OP_ROOT },
 	[FUSE_READDIR] = { "READDIR", op_readdir, STRUCT(fuse_read_in), OP_ROOT },
-	[FUSE_RELEASEDIR] = { "RELEASEDIR", op_releasedir, STRUCT(fuse_release_in),
-			      OP_QUIET | OP_ROOT },
+	[FUSE_RELEASEDIR] = { "RELEASEDIR", op_releasedir, STRUCT(fuse_release_in), OP_ROOT },
 	[FUSE_FSYNCDIR] = { "FSYNCDIR", op_fsyncdir, STRUCT(fuse_fsync_in), OP_DEFER | OP_ROOT },
 	[FUSE_GETLK] = { "GETLK", op_getlk, STRUCT(fuse_lk_in), 0 },
 	[FUSE_SETLK] = { "SETLK", op_setlk, STRUCT(fuse_lk_in), 0 },
@@ -199,7 +198,7 @@ enum request_result fs_request(struct request *req, struct fs *fs, struct scratc
 		log_debug("%s of %llu: %s", op ? op->name : "unknown request",
 			  (unsigned long long)req->in.nodeid, strerror((int)-result));
 	*ret_written = write_reply(req, result);
-	return op && op->flags & OP_QUIET ? REQUEST_QUIET : REQUEST_DONE;
+	return REQUEST_DONE;
 }
 
 const char *request_name(const struct request *req, size_t offset, size_t *next, int *ret_err)

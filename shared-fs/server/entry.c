@@ -122,10 +122,14 @@ int entry_of_fd(struct fs *fs, struct inode *dir, int fd, struct inode **ret_ino
 void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,
 		struct fuse_entry_out *entry)
 {
+	struct validity valid = cache_validity(fs, stx);
+
 	/* The slot's generation is part of nodeid; generation 0 for all is as good as any. */
 	*entry = (struct fuse_entry_out){ .nodeid = slot_id(&inode->slot),
-					  .entry_valid = cache_seconds(fs),
-					  .attr_valid = cache_seconds(fs) };
+					  .entry_valid = valid.seconds,
+					  .attr_valid = valid.seconds,
+					  .entry_valid_nsec = valid.ns,
+					  .attr_valid_nsec = valid.ns };
 	attr_fill(fs, inode, stx, &entry->attr);
 }
 

@@ -18,6 +18,12 @@ int host_open_flags(uint32_t guest_flags)
 	return (int)(guest_flags & (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC)) | O_CLOEXEC;
 }
 
+/* For a file that is made, or opened by CREATE: the inode's own must do for any later use of it. */
+static uint32_t create_flags(const struct request *req, uint32_t guest_flags)
+{
+	return req->fs->zero_open ? (guest_flags & O_TRUNC) | O_RDWR : guest_flags;
+}
+
 int inode_open(struct fs *fs, const struct inode *inode, uint32_t guest_flags)
 {
 	int fd;
@@ -86,6 +92,9 @@ static int finish_open(struct request *req, struct inode *inode, int fd, uint32_
 	struct handle *handle;
 	int ret;
 
+	*out = (struct fuse_open_out){ .open_flags = FOPEN_NOFLUSH };
+	if (req->fs->zero_open)
+		return data_install(req->fs, inode, fd);
 	ret = handle_new(req->fs, inode, fd, false, &handle);
 	if (ret)
 		return ret;
@@ -114,6 +123,8 @@ int64_t op_open(struct request *req)
 	int ret;
 	int fd;
 
+	if (req->fs->zero_open)
+		return -ENOSYS;
 	if (!may_open(req, body->flags))
 		return -EROFS;
 	if (req->reply_room < sizeof(*out))
@@ -144,7 +155,8 @@ static int create_file(struct request *req, const char *name, const struct fuse_
 		goto err_uncharge;
 	/* O_EXCL: neither follows a symbolic link nor opens a device that somebody put there. */
 	fd = openat(req->inode->fd, name,
-		    (host_open_flags(body->flags) & ~O_TRUNC) | O_CREAT | O_EXCL | O_NOFOLLOW,
+		    (host_open_flags(create_flags(req, body->flags)) & ~O_TRUNC) | O_CREAT |
+			    O_EXCL | O_NOFOLLOW,
 		    body->mode & 07777);
 	ret = fd < 0 ? -errno : 0;
 	caller_leave(req->fs, &caller);
@@ -157,7 +169,7 @@ static int create_file(struct request *req, const char *name, const struct fuse_
 	ret = entry_find(req->fs, req->inode, name, &inode, &stx);
 	if (ret)
 		return ret;
-	fd = inode_open(req->fs, inode, body->flags);
+	fd = inode_open(req->fs, inode, create_flags(req, body->flags));
 	inode_put(req->fs, inode);
 	inode_forget(req->fs, slot_id(&inode->slot), 1);
 	return fd;
@@ -226,8 +238,8 @@ int64_t op_tmpfile(struct request *req)
 	ret = caller_enter(req, 0, &caller);
 	if (!ret) {
 		fd = openat(req->inode->fd, ".",
-			    (host_open_flags(body->flags) & ~O_TRUNC) | O_TMPFILE |
-				    (int)(body->flags & O_EXCL),
+			    (host_open_flags(create_flags(req, body->flags)) & ~O_TRUNC) |
+				    O_TMPFILE | (int)(body->flags & O_EXCL),
 			    body->mode & 07777);
 		ret = fd < 0 ? -errno : 0;
 		caller_leave(req->fs, &caller);
@@ -239,28 +251,35 @@ int64_t op_tmpfile(struct request *req)
 	return reply_created(req, fd, body->flags);
 }
 
-static struct handle *file_get(const struct request *req, uint64_t fh)
+int file_get(const struct request *req, uint64_t fh, bool write, struct handle **ret_handle)
 {
-	struct handle *handle = handle_get(req->fs, fh, req->inode);
+	struct handle *handle;
 
-	if (handle && handle->is_dir) {
+	if (!fh && req->fs->zero_open)
+		return data_get(req->fs, req->inode, write, false, ret_handle);
+	handle = handle_get(req->fs, fh, req->inode);
+	if (!handle)
+		return -EBADF;
+	if (handle->is_dir) {
 		handle_put(req->fs, handle);
-		return NULL;
+		return -EBADF;
 	}
-	return handle;
+	*ret_handle = handle;
+	return 0;
 }
 
 int64_t op_read(struct request *req)
 {
 	const struct fuse_read_in *body = request_body(req, fuse_read_in);
-	struct handle *handle = file_get(req, body->fh);
 	struct iovec *iov = req->reply;
 	size_t n = req->n_reply;
 	struct iovec first = *iov;
+	struct handle *handle;
 	ssize_t got;
 
-	if (!handle)
-		return -EBADF;
+	got = file_get(req, body->fh, false, &handle);
+	if (got)
+		return got;
 	req->payload = NULL;
 	if (first.iov_len < sizeof(struct fuse_out_header)) {
 		got = -EINVAL; /* no driver splits the header: it stays where it is found again */
@@ -283,17 +302,22 @@ int64_t op_write(struct request *req)
 	struct fuse_write_out *out = (struct fuse_write_out *)req->scratch->reply;
 	struct handle *handle;
 	ssize_t put;
+	int how = 0;
 	int n;
 
 	if (iov_limit(req->out, &req->n_out, body->size) != body->size)
 		return -EINVAL;
-	handle = file_get(req, body->fh);
-	if (!handle)
-		return -EBADF;
+	put = file_get(req, body->fh, true, &handle);
+	if (put)
+		return put;
 	n = req->n_out > IOV_MAX ? IOV_MAX : (int)req->n_out;
+	if (req->fs->zero_open && body->flags & (O_DSYNC | O_SYNC))
+		how |= body->flags & (O_SYNC & ~O_DSYNC) ? RWF_SYNC : RWF_DSYNC;
 	/* Pages of a mapping know their place, whatever the mode of the file they go through. */
 	if (body->flags & O_APPEND && !(body->write_flags & FUSE_WRITE_CACHE))
-		put = pwritev2(handle->fd, req->out, n, (off_t)body->offset, RWF_APPEND);
+		how |= RWF_APPEND;
+	if (how)
+		put = pwritev2(handle->fd, req->out, n, (off_t)body->offset, how);
 	else
 		put = pwritev(handle->fd, req->out, n, (off_t)body->offset);
 	put = put < 0 ? -errno : put;
@@ -307,11 +331,17 @@ int64_t op_write(struct request *req)
 int64_t op_flush(struct request *req)
 {
 	const struct fuse_flush_in *body = request_body(req, fuse_flush_in);
-	struct handle *handle = file_get(req, body->fh);
-	int ret = 0;
+	struct handle *handle;
+	int ret;
 
-	if (!handle)
-		return -EBADF;
+	if (req->fs->zero_open) {
+		/* A close(2), of what is not known: whoever still writes has it opened again. */
+		data_drop_writable(req->fs, req->inode);
+		return 0;
+	}
+	ret = file_get(req, body->fh, false, &handle);
+	if (ret)
+		return ret;
 	if (req->fs->config.host_locks)
 		ret = lock_owner_drop(req->fs, req->inode, body->lock_owner);
 	if (!ret && !inode_share(req->fs, req->inode)->local) {
@@ -334,11 +364,12 @@ int64_t op_release(struct request *req)
 int64_t op_fsync(struct request *req)
 {
 	const struct fuse_fsync_in *body = request_body(req, fuse_fsync_in);
-	struct handle *handle = file_get(req, body->fh);
+	struct handle *handle;
 	int ret;
 
-	if (!handle)
-		return -EBADF;
+	ret = file_get(req, body->fh, false, &handle);
+	if (ret)
+		return ret;
 	if (body->fsync_flags & FUSE_FSYNC_FDATASYNC)
 		ret = fdatasync(handle->fd);
 	else
@@ -356,9 +387,9 @@ int64_t op_fallocate(struct request *req)
 
 	if (body->offset > INT64_MAX || body->length > INT64_MAX)
 		return -EINVAL;
-	handle = file_get(req, body->fh);
-	if (!handle)
-		return -EBADF;
+	ret = file_get(req, body->fh, true, &handle);
+	if (ret)
+		return ret;
 	ret = fallocate(handle->fd, (int)body->mode, (off_t)body->offset, (off_t)body->length)
 		      ? -errno
 		      : 0;
@@ -372,12 +403,13 @@ int64_t op_lseek(struct request *req)
 	struct fuse_lseek_out *out = (struct fuse_lseek_out *)req->scratch->reply;
 	struct handle *handle;
 	off_t at;
+	int ret;
 
 	if (body->whence != SEEK_DATA && body->whence != SEEK_HOLE)
 		return -EINVAL;
-	handle = file_get(req, body->fh);
-	if (!handle)
-		return -EBADF;
+	ret = file_get(req, body->fh, false, &handle);
+	if (ret)
+		return ret;
 	at = lseek(handle->fd, (off_t)body->offset, (int)body->whence);
 	if (at < 0)
 		at = -errno;
@@ -393,26 +425,26 @@ int64_t op_copy_file_range(struct request *req)
 	const struct fuse_copy_file_range_in *body = request_body(req, fuse_copy_file_range_in);
 	struct fuse_write_out *out = (struct fuse_write_out *)req->scratch->reply;
 	struct inode *to_inode = inode_get(req->fs, body->nodeid_out);
-	struct handle *from = file_get(req, body->fh_in);
-	struct handle *to = to_inode ? handle_get(req->fs, body->fh_out, to_inode) : NULL;
+	struct request to_req = { .fs = req->fs, .inode = to_inode };
+	struct handle *from = NULL;
+	struct handle *to = NULL;
 	off_t from_at = (off_t)body->off_in;
 	off_t to_at = (off_t)body->off_out;
 	size_t len = body->len < UINT32_MAX >> 1 ? body->len : UINT32_MAX >> 1;
 	const struct share *share;
-	ssize_t done = -EBADF;
+	ssize_t done = -ESTALE;
 
-	if (!from || !to || to->is_dir)
-		goto out;
-	share = inode_share(req->fs, to_inode);
-	if (share->read_only)
-		done = -EROFS;
-	else if (body->flags)
-		done = -EINVAL;
-	else
+	share = to_inode ? inode_share(req->fs, to_inode) : NULL;
+	if (share)
+		done = share->read_only ? -EROFS : body->flags ? -EINVAL : 0;
+	if (!done)
+		done = file_get(req, body->fh_in, false, &from);
+	if (!done)
+		done = file_get(&to_req, body->fh_out, true, &to);
+	if (!done) {
 		done = copy_file_range(from->fd, &from_at, to->fd, &to_at, len, 0);
-	if (done == -1)
-		done = -errno;
-out:
+		done = done < 0 ? -errno : done;
+	}
 	handle_put(req->fs, to);
 	handle_put(req->fs, from);
 	inode_put(req->fs, to_inode);

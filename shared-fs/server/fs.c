@@ -21,6 +21,7 @@ int fs_create(const struct fs_config *config, struct fs **ret_fs)
 	fs->config = *config;
 	fs->euid = geteuid();
 	fs->egid = getegid();
+	fs->data_wake = -1;
 	fs->inodes.object_size = sizeof(struct inode);
 	fs->handles.object_size = sizeof(struct handle);
 	fs->n_buckets = INODE_HASH_BUCKETS;

@@ -86,6 +86,7 @@ struct inode {
 	 */
 	uint64_t stamp;
 	struct lock_owner *locks; /* lock */
+	struct handle *data[2]; /* lock: see data.c; read only, and writable */
 };
 
 struct dir_stream;
@@ -97,12 +98,17 @@ struct handle {
 	bool closed; /* lock: released, the last reference closes it */
 	bool is_dir;
 	bool writable;
-	struct inode *inode; /* holds a reference */
+	bool unreadable; /* is_data: the host's mode lets us write only */
+	bool is_data; /* belongs to the inode, not to an open file of the guest */
+	bool used; /* lock, is_data: since the last sweep */
+	uint16_t ring_place; /* lock, is_data */
+	struct inode *inode; /* holds a reference, but for is_data */
 	struct dir_stream *stream; /* its own lock inside; made at the first READDIR */
 };
 
 #define INODE_HASH_BUCKETS 4096 /* at the start; grows with the table */
 #define SEEN_NAMES	   4096
+#define DATA_FILES	   256 /* files that are open without the guest's saying so */
 
 struct fs {
 	struct fs_config config;
@@ -113,7 +119,9 @@ struct fs {
 	bool started; /* lock for writing: INIT was answered */
 	uint32_t minor; /* of the session */
 	uint64_t features; /* INIT flags in force */
+	bool zero_open; /* the guest opens without a message: fh is 0, data.c has the files */
 	int proc_fd; /* /proc/self/fd */
+	int data_wake; /* eventfd, signalled when data_sweep() is to be called each second; -1 */
 	uint32_t epoch; /* atomic: counts resets, ends waits for locks */
 	uint64_t interrupted; /* atomic: unique of the last INTERRUPT */
 	uint32_t n_fds; /* atomic: descriptors held for the guest */
@@ -128,6 +136,9 @@ struct fs {
 	uint32_t n_buckets;
 	uint32_t *buckets; /* slot index + 1 */
 	uint8_t seen[SEEN_NAMES]; /* atomic: fingerprints of names that led to known inodes */
+	uint32_t n_data; /* lock */
+	uint32_t data_next; /* lock: the place that is given next */
+	struct handle *data[DATA_FILES]; /* lock */
 	struct slots inodes;
 	struct slots handles;
 };
@@ -173,6 +184,21 @@ int handle_new(struct fs *fs, struct inode *inode, int fd, bool is_dir, struct h
 struct handle *handle_get(struct fs *fs, uint64_t fh, const struct inode *inode);
 void handle_put(struct fs *fs, struct handle *handle);
 int handle_release(struct fs *fs, uint64_t fh, const struct inode *inode); /* -EBADF */
+
+/* data.c: files of inodes, for guests that send no OPEN. */
+/* The file of @inode, open for reading (or writing too), with a reference. With @only_if_open
+ * -EBADF where it is not open. */
+int data_get(struct fs *fs, struct inode *inode, bool write, bool only_if_open,
+	     struct handle **ret_handle);
+/* Takes @fd (charged), open for reading and writing. */
+int data_install(struct fs *fs, struct inode *inode, int fd);
+/* Closes what is open for writing: a program file that is held so cannot be run. */
+void data_drop_writable(struct fs *fs, struct inode *inode);
+/* Closes what was not used since the last call. True if something is left. */
+bool data_sweep(struct fs *fs);
+/* With fs->lock: takes the handle out of its inode and the ring; handle_put() it without the lock.
+ */
+void data_unlink_locked(struct fs *fs, struct handle *handle);
 
 /* The fd budget: -ENFILE when the guest has used it up. */
 int fd_charge(struct fs *fs, uint32_t n);

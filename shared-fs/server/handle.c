@@ -52,7 +52,7 @@ struct handle *handle_get(struct fs *fs, uint64_t fh, const struct inode *inode)
 
 	pthread_mutex_lock(&fs->lock);
 	handle = slots_get(&fs->handles, fh);
-	if (handle && (handle->closed || handle->inode != inode))
+	if (handle && (handle->closed || handle->is_data || handle->inode != inode))
 		handle = NULL;
 	if (handle)
 		handle->refs++;
@@ -74,7 +74,7 @@ void handle_put(struct fs *fs, struct handle *handle)
 		return;
 	}
 	fd = handle->fd;
-	inode = handle->inode;
+	inode = handle->is_data ? NULL : handle->inode;
 	stream = handle->stream;
 	slots_free(&fs->handles, handle);
 	pthread_mutex_unlock(&fs->lock);
@@ -92,7 +92,7 @@ int handle_release(struct fs *fs, uint64_t fh, const struct inode *inode)
 
 	pthread_mutex_lock(&fs->lock);
 	handle = slots_get(&fs->handles, fh);
-	if (handle && (handle->closed || handle->inode != inode))
+	if (handle && (handle->closed || handle->is_data || handle->inode != inode))
 		handle = NULL;
 	if (handle)
 		handle->closed = true;
@@ -114,7 +114,7 @@ void handles_reset(struct fs *fs)
 			return;
 		}
 		handle = slots_at(&fs->handles, i);
-		if (handle->slot.used && !handle->closed)
+		if (handle->slot.used && !handle->closed && !handle->is_data)
 			handle->closed = true;
 		else
 			handle = NULL;

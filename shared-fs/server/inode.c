@@ -79,30 +79,43 @@ static struct inode *hash_find(const struct fs *fs, uint16_t share, const struct
 	return NULL;
 }
 
-/* With fs->lock. Unlinks an inode that nobody uses; what is returned is to be closed without it. */
-static int detach_if_unused(struct fs *fs, struct inode *inode, struct lock_owner **ret_locks)
-{
-	int fd = inode->fd;
+/* What an inode that is gone leaves to be closed, without the lock. */
+struct remains {
+	int fd;
+	struct lock_owner *locks;
+	struct handle *data[2];
+};
 
+/* With fs->lock. Takes an inode that nobody uses out of the table. */
+static bool detach_if_unused(struct fs *fs, struct inode *inode, struct remains *ret_remains)
+{
 	if (inode->refs || inode->nlookup)
-		return -1;
+		return false;
+	*ret_remains =
+		(struct remains){ inode->fd, inode->locks, { inode->data[0], inode->data[1] } };
+	for (size_t i = 0; i < 2; i++) {
+		if (inode->data[i])
+			data_unlink_locked(fs, inode->data[i]);
+	}
 	if (inode->share != NO_SHARE) {
 		hash_remove(fs, inode);
 		fs->shares[inode->share].n_inodes--;
 	}
-	*ret_locks = inode->locks;
 	slots_free(&fs->inodes, inode);
-	return fd;
+	return true;
 }
 
-static void close_detached(struct fs *fs, int fd, struct lock_owner *locks)
+static void close_remains(struct fs *fs, const struct remains *remains)
 {
+	struct lock_owner *locks = remains->locks;
 	uint32_t n = 0;
 
-	if (fd >= 0) {
-		close(fd);
+	if (remains->fd >= 0) {
+		close(remains->fd);
 		n++;
 	}
+	handle_put(fs, remains->data[0]);
+	handle_put(fs, remains->data[1]);
 	while (locks) {
 		struct lock_owner *next = locks->next;
 
@@ -138,35 +151,35 @@ void inode_ref(struct fs *fs, struct inode *inode)
 
 void inode_put(struct fs *fs, struct inode *inode)
 {
-	struct lock_owner *locks = NULL;
-	int fd = -1;
+	struct remains remains;
+	bool gone;
 
 	if (!inode)
 		return;
 	pthread_mutex_lock(&fs->lock);
-	if (!--inode->refs)
-		fd = detach_if_unused(fs, inode, &locks);
+	inode->refs--;
+	gone = detach_if_unused(fs, inode, &remains);
 	pthread_mutex_unlock(&fs->lock);
-	if (fd >= 0)
-		close_detached(fs, fd, locks);
+	if (gone)
+		close_remains(fs, &remains);
 }
 
 void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup)
 {
-	struct lock_owner *locks = NULL;
+	struct remains remains;
 	struct inode *inode;
-	int fd = -1;
+	bool gone = false;
 
 	pthread_mutex_lock(&fs->lock);
 	inode = slots_get(&fs->inodes, nodeid);
 	if (inode && nodeid != ROOT_NODEID) {
 		/* A guest that forgets more than it was granted harms itself alone. */
 		inode->nlookup -= nlookup < inode->nlookup ? nlookup : inode->nlookup;
-		fd = detach_if_unused(fs, inode, &locks);
+		gone = detach_if_unused(fs, inode, &remains);
 	}
 	pthread_mutex_unlock(&fs->lock);
-	if (fd >= 0)
-		close_detached(fs, fd, locks);
+	if (gone)
+		close_remains(fs, &remains);
 }
 
 int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, int *fd,
@@ -207,9 +220,9 @@ out:
 void inodes_reset(struct fs *fs)
 {
 	for (uint32_t i = 0;; i++) {
-		struct lock_owner *locks = NULL;
+		struct remains remains;
 		struct inode *inode;
-		int fd = -1;
+		bool gone = false;
 
 		pthread_mutex_lock(&fs->lock);
 		if (i >= fs->inodes.n_made) {
@@ -219,10 +232,10 @@ void inodes_reset(struct fs *fs)
 		inode = slots_at(&fs->inodes, i);
 		if (inode->slot.used && slot_id(&inode->slot) != ROOT_NODEID) {
 			inode->nlookup = 0;
-			fd = detach_if_unused(fs, inode, &locks);
+			gone = detach_if_unused(fs, inode, &remains);
 		}
 		pthread_mutex_unlock(&fs->lock);
-		if (fd >= 0)
-			close_detached(fs, fd, locks);
+		if (gone)
+			close_remains(fs, &remains);
 	}
 }

@@ -39,8 +39,8 @@ int64_t op_ioctl(struct request *req)
 		int flags;
 		struct fsxattr xattr;
 	} arg = { .flags = 0 };
-	struct handle *handle;
-	int ret;
+	struct handle *handle = NULL;
+	int ret = 0;
 
 	if (body->flags & FUSE_IOCTL_UNRESTRICTED || !ioctl_row)
 		return -ENOTTY;
@@ -52,9 +52,12 @@ int64_t op_ioctl(struct request *req)
 	    req->reply_room < sizeof(*out) + ioctl_row->out_size)
 		return -EINVAL;
 	memcpy(&arg, body + 1, ioctl_row->in_size);
-	handle = handle_get(req->fs, body->fh, req->inode);
-	if (!handle)
-		return -EBADF;
+	if (S_ISDIR(req->inode->type))
+		handle = handle_get(req->fs, body->fh, req->inode);
+	else
+		ret = file_get(req, body->fh, false, &handle);
+	if (ret || !handle)
+		return ret ? ret : -EBADF;
 	ret = ioctl(handle->fd, ioctl_row->host, &arg) ? -errno : 0;
 	handle_put(req->fs, handle);
 	if (ret)

@@ -20,10 +20,12 @@ struct fd_name fd_name(int fd);
 /* Attributes as the guest shall see them. @inode may be the synthetic root, then @stx is NULL. */
 void attr_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,
 	       struct fuse_attr *attr);
-/* -errno of statx. */
-int attr_of_fd(struct fs *fs, const struct inode *inode, int fd, struct fuse_attr *attr);
-/* Seconds that names and attributes are good for in the guest. */
-uint64_t cache_seconds(const struct fs *fs);
+/* How long the guest may take a name and its attributes for true. */
+struct validity {
+	uint64_t seconds;
+	uint32_t ns;
+};
+struct validity cache_validity(const struct fs *fs, const struct statx *stx);
 
 /* Looks @name up in @dir; the guest gets one lookup of it and the caller a reference. */
 int entry_find(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
@@ -35,6 +37,10 @@ void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *st
 		struct fuse_entry_out *entry);
 /* entry_find and entry_fill, and the reference is dropped: length of the reply or an error. */
 int64_t entry_reply(struct request *req, const char *name);
+
+/* The open file that @fh means, with a reference: one of the guest's, or the inode's own where the
+ * guest opens without a message. */
+int file_get(const struct request *req, uint64_t fh, bool write, struct handle **ret_handle);
 
 /* Opens the regular file of an inode anew: a descriptor (charged to the budget) or an error. */
 int inode_open(struct fs *fs, const struct inode *inode, uint32_t guest_flags);

@@ -88,7 +88,7 @@ static int serve(struct queue *queue, struct batch *ret_batch)
 			ret_batch->urgent++;
 			unsignalled++;
 			break;
-		case REQUEST_QUIET:
+
 		case REQUEST_NO_REPLY:
 			ret_batch->quiet++;
 			break;

@@ -6,10 +6,10 @@
  * which give it back themselves. It sleeps in epoll_wait(2) on the front end's eventfd, edge
  * triggered: a wake-up costs one system call, the eventfd is never read.
  *
- * Signals are saved where nobody waits: the completion of a RELEASE or FORGET is in the used ring
- * at once, but its interrupt is left to the next reply's, for QUIET_MS at most. The high priority
- * queue (0) carries FORGETs alone: there, too, the driver's notifications are suppressed while they
- * flow.
+ * Signals are saved where nobody waits: the completion of a FORGET is in the used ring at once, but
+ * its interrupt is left to the next one's, for QUIET_MS at most. The high priority queue (0)
+ * carries FORGETs alone: there, too, the driver's notifications are suppressed while they flow.
+ * (RELEASE would be another, but Linux' virtio-fs driver waits for it.)
  *
  * Locking: fields are set by the vhost-user thread while the queue's thread does not run
  * (queue_stop, queue_start); used_lock guards the used side of the ring.

@@ -57,7 +57,7 @@ struct request {
 
 enum request_result {
 	REQUEST_DONE, /* *ret_written is the used length */
-	REQUEST_QUIET, /* done, and nobody in the guest waits for it: the signal may be late */
+
 	REQUEST_DEFER, /* call request_run() on a thread that may block */
 	REQUEST_NO_REPLY, /* done, no reply by the protocol: used length 0, and nobody waits */
 };

@@ -9,15 +9,32 @@
 #define MAX_WRITE (1024 * 1024)
 #define MAX_PAGES 256 /* FUSE_MAX_MAX_PAGES: MAX_WRITE in pages */
 
-/* What each is good for stands in linux/fuse.h; left out on purpose are WRITEBACK_CACHE (the host's
- * changes of size and time would not be seen), NO_OPEN and NO_OPENDIR (a file is checked for
- * changes when it is opened), POSIX_ACL (an extra request for every file), EXPORT_SUPPORT ("..": no
- * name). */
+/*
+ * What each is good for stands in linux/fuse.h. Left out on purpose: WRITEBACK_CACHE (the host's
+ * changes of size and time would not be seen), NO_OPENDIR_SUPPORT (a folder is checked for changes
+ * when it is opened), POSIX_ACL (an extra request for every file), EXPORT_SUPPORT ("..": no name).
+ */
 #define WANTED_FEATURES                                                                            \
 	((uint64_t)(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_HAS_IOCTL_DIR | \
 		    FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |           \
 		    FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | \
 		    FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT))
+
+/*
+ * Opening without a message saves two of five round trips of open, read, close. What OPEN is good
+ * for otherwise: locks on the host, looking at the file each time (CACHE_NEVER), errors at close on
+ * network file systems. ATOMIC_O_TRUNC is a flag of OPEN: it has to go then.
+ */
+static bool wants_zero_open(const struct fs *fs)
+{
+	if (fs->config.host_locks || fs->config.cache == CACHE_NEVER)
+		return false;
+	for (size_t i = 0; i < SHARES_MAX; i++) {
+		if (fs->shares[i].used && !fs->shares[i].local)
+			return false;
+	}
+	return true;
+}
 
 static uint64_t wanted(const struct fs *fs)
 {
@@ -27,6 +44,8 @@ static uint64_t wanted(const struct fs *fs)
 		features |= FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS;
 	if (fs->config.cache == CACHE_ALWAYS)
 		features &= ~(uint64_t)FUSE_AUTO_INVAL_DATA;
+	if (wants_zero_open(fs))
+		features |= FUSE_NO_OPEN_SUPPORT;
 	return features;
 }
 
@@ -51,6 +70,9 @@ int64_t op_init(struct request *req)
 	fs->minor = body->minor < FUSE_KERNEL_MINOR_VERSION ? body->minor
 							    : FUSE_KERNEL_MINOR_VERSION;
 	fs->features = offered & wanted(fs);
+	fs->zero_open = fs->features & FUSE_NO_OPEN_SUPPORT;
+	if (fs->zero_open)
+		fs->features &= ~(uint64_t)FUSE_ATOMIC_O_TRUNC;
 	out->minor = fs->minor;
 	out->max_readahead = body->max_readahead;
 	out->flags = (uint32_t)fs->features;

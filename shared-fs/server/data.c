@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Files that are open because of what is done with them.
+ *
+ * A guest that opens without a message (FUSE_NO_OPEN_SUPPORT) sends READ and WRITE with handle 0.
+ * The inode then has files of its own: one for reading, one for reading and writing, opened when
+ * first needed. No message says when they are needed no longer, so they are closed
+ * - when the inode goes,
+ * - in turn, when there are more than DATA_FILES,
+ * - by data_sweep(), a second or two after their last use,
+ * - and the writable one by FLUSH and by a chmod(2) that makes a program of the file: the host
+ * could not run what we hold open for writing.
+ */
+#include "shared-fs/server/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "shared-fs/server/ops.h"
+
+void data_unlink_locked(struct fs *fs, struct handle *handle)
+{
+	handle->inode->data[handle->writable] = NULL;
+	fs->data[handle->ring_place] = NULL;
+	fs->n_data--;
+}
+
+/* With fs->lock. Puts a new handle into its inode and the ring; what had the place is returned. */
+static struct handle *link_locked(struct fs *fs, struct handle *handle)
+{
+	struct handle *old = fs->data[fs->data_next];
+
+	if (old)
+		data_unlink_locked(fs, old);
+	handle->ring_place = (uint16_t)fs->data_next;
+	fs->data[fs->data_next] = handle;
+	fs->data_next = (fs->data_next + 1) % DATA_FILES;
+	handle->inode->data[handle->writable] = handle;
+	fs->n_data++;
+	return old;
+}
+
+static struct handle *find_locked(const struct inode *inode, bool write)
+{
+	struct handle *handle = inode->data[1];
+
+	if (write || (handle && !handle->unreadable))
+		return handle;
+	return inode->data[0];
+}
+
+static void wake_sweeper(const struct fs *fs)
+{
+	uint64_t one = 1;
+
+	if (fs->data_wake >= 0 && write(fs->data_wake, &one, sizeof(one)) < 0)
+		return; /* it is awake */
+}
+
+/* Takes @fd, that nobody can be found to have been faster with. */
+static struct handle *make_locked(struct fs *fs, struct inode *inode, int *fd, int access,
+				  struct handle **ret_old)
+{
+	struct handle *handle = slots_alloc(&fs->handles);
+
+	if (!handle)
+		return NULL;
+	handle->fd = *fd;
+	*fd = -1;
+	handle->writable = access != O_RDONLY;
+	handle->unreadable = access == O_WRONLY;
+	handle->is_data = true;
+	handle->inode = inode;
+	handle->refs = 1;
+	*ret_old = link_locked(fs, handle);
+	return handle;
+}
+
+/* Takes @fd. The inode's file is there afterwards, this one or one that another thread was faster
+ * with; *ret_handle (unless NULL) gets a reference to it. */
+static int publish(struct fs *fs, struct inode *inode, int fd, int access,
+		   struct handle **ret_handle)
+{
+	struct handle *old = NULL;
+	struct handle *handle;
+	bool wake;
+
+	pthread_mutex_lock(&fs->lock);
+	wake = !fs->n_data;
+	handle = find_locked(inode, access != O_RDONLY);
+	if (!handle)
+		handle = make_locked(fs, inode, &fd, access, &old);
+	if (handle)
+		handle->used = true;
+	if (handle && ret_handle) {
+		handle->refs++;
+		*ret_handle = handle;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	handle_put(fs, old);
+	if (fd >= 0) {
+		close(fd);
+		fd_uncharge(fs, 1);
+	}
+	if (wake)
+		wake_sweeper(fs);
+	return handle ? 0 : -ENOMEM;
+}
+
+int data_get(struct fs *fs, struct inode *inode, bool write, bool only_if_open,
+	     struct handle **ret_handle)
+{
+	int access = write ? O_RDWR : O_RDONLY;
+	struct handle *handle;
+	int fd;
+
+	pthread_mutex_lock(&fs->lock);
+	handle = find_locked(inode, write);
+	if (handle) {
+		handle->refs++;
+		handle->used = true;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	*ret_handle = handle;
+	if (handle)
+		return 0;
+	if (only_if_open)
+		return -EBADF;
+	if (write && inode_share(fs, inode)->read_only)
+		return -EROFS;
+	fd = inode_open(fs, inode, (uint32_t)access);
+	if (fd == -EACCES && write) {
+		access = O_WRONLY;
+		fd = inode_open(fs, inode, O_WRONLY);
+	}
+	return fd < 0 ? fd : publish(fs, inode, fd, access, ret_handle);
+}
+
+int data_install(struct fs *fs, struct inode *inode, int fd)
+{
+	return publish(fs, inode, fd, O_RDWR, NULL);
+}
+
+void data_drop_writable(struct fs *fs, struct inode *inode)
+{
+	struct handle *handle;
+
+	pthread_mutex_lock(&fs->lock);
+	handle = inode->data[1];
+	if (handle)
+		data_unlink_locked(fs, handle);
+	pthread_mutex_unlock(&fs->lock);
+	handle_put(fs, handle);
+}
+
+bool data_sweep(struct fs *fs)
+{
+	bool left;
+
+	for (size_t i = 0; i < DATA_FILES; i++) {
+		struct handle *handle;
+
+		pthread_mutex_lock(&fs->lock);
+		handle = fs->data[i];
+		if (handle && handle->used) {
+			handle->used = false;
+			handle = NULL;
+		}
+		if (handle)
+			data_unlink_locked(fs, handle);
+		pthread_mutex_unlock(&fs->lock);
+		handle_put(fs, handle);
+	}
+	pthread_mutex_lock(&fs->lock);
+	left = fs->n_data;
+	pthread_mutex_unlock(&fs->lock);
+	return left;
+}
