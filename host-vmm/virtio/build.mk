@@ -9,7 +9,12 @@ virtio_srcs := \
 	host-vmm/virtio/virtio_device.c \
 	host-vmm/virtio/virtio_model.c \
 	host-vmm/virtio/virtio_pci.c
-vmm_srcs += $(pci_srcs) $(virtio_srcs) \
+blk_srcs := \
+	host-vmm/virtio/blk.c \
+	host-vmm/virtio/blk_engine.c \
+	host-vmm/virtio/blk_image.c \
+	host-vmm/virtio/blk_request.c
+vmm_srcs += $(pci_srcs) $(virtio_srcs) $(blk_srcs) \
 	host-vmm/virtio/console.c \
 	host-vmm/virtio/console_port.c \
 	host-vmm/virtio/rng.c \
