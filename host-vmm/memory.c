@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "host-vmm/layout.h"
 #include "protocol/lib/fd.h"
 
-#define PAGE	  4096ull
-#define HUGE_PAGE (2ull << 20)
+#define PAGE	   4096ull
+#define HUGE_PAGE  (2ull << 20)
+#define LOAD_CHUNK (256u << 10) /* bytes read at once; fits a processor's cache */
 
 struct memory {
 	int fd;
@@ -243,39 +243,85 @@ size_t memory_iov_size(const struct iovec *iov, size_t count)
 	return size;
 }
 
+/* A page of zeroes is what fresh memory reads as already. */
+static bool is_zero(const uint8_t *bytes, size_t len)
+{
+	return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
+}
+
+static size_t page_at(size_t at, size_t len)
+{
+	return len - at < PAGE ? len - at : PAGE;
+}
+
+static int write_run(int fd, const uint8_t *bytes, size_t len, off_t offset)
+{
+	while (len > 0) {
+		ssize_t n = pwrite(fd, bytes, len, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		bytes += n;
+		offset += n;
+		len -= n;
+	}
+	return 0;
+}
+
 /* Writing to the memfd rather than through the mapping: no page fault for each page, and no
- * clearing of pages that are overwritten whole. */
+ * clearing of pages that are overwritten whole. Runs of zero pages take no memory at all. */
+static int write_sparsely(int fd, const uint8_t *bytes, size_t len, off_t offset)
+{
+	size_t at = 0;
+	int ret = 0;
+
+	while (at < len && ret == 0) {
+		size_t start = at;
+
+		while (at < len && !is_zero(bytes + at, page_at(at, len)))
+			at += page_at(at, len);
+		ret = write_run(fd, bytes + start, at - start, offset + start);
+		while (at < len && is_zero(bytes + at, page_at(at, len)))
+			at += page_at(at, len);
+	}
+	return ret;
+}
+
 int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offset, size_t len)
 {
 	const struct memory_region *region;
-	off_t from = offset;
-	uint64_t left;
-	uint8_t *host;
+	uint64_t left, to;
+	uint8_t *chunk;
+	int ret = 0;
 
 	if (len == 0)
 		return 0;
 	region = find(memory, gpa, &left);
 	if (!region || len > left)
 		return -EFAULT;
-	if (lseek(memory->fd, region->file_offset + (gpa - region->gpa), SEEK_SET) < 0)
-		return -errno;
-	host = (uint8_t *)region->host + (gpa - region->gpa);
-	while (len > 0) {
-		ssize_t n = sendfile(memory->fd, fd, &from, len);
+	to = region->file_offset + (gpa - region->gpa);
+	/* Read rather than mapped: a file that somebody cuts meanwhile must not raise SIGBUS. */
+	chunk = malloc(LOAD_CHUNK);
+	if (!chunk)
+		return -ENOMEM;
+	while (len > 0 && ret == 0) {
+		ssize_t n = pread(fd, chunk, len < LOAD_CHUNK ? len : LOAD_CHUNK, offset);
 
-		/* Files that cannot be spliced are read through the mapping. */
-		if (n < 0 && errno == EINVAL)
-			n = pread(fd, host, len, from), from += n > 0 ? n : 0;
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -ENODATA;
-		host += n;
+		if (n <= 0) {
+			ret = n < 0 ? -errno : -ENODATA;
+			break;
+		}
+		ret = write_sparsely(memory->fd, chunk, n, to);
+		offset += n;
+		to += n;
 		len -= n;
 	}
-	return 0;
+	free(chunk);
+	return ret;
 }
 
 int memory_discard(const struct memory *memory, uint64_t gpa, uint64_t len)

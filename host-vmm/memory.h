@@ -62,8 +62,9 @@ size_t memory_iov_write(const struct iovec *iov, size_t count, size_t offset, co
 size_t memory_iov_size(const struct iovec *iov, size_t count);
 
 /*
- * Fills [gpa, gpa + len) from @fd at @offset: the boot images. -EFAULT as above, -ENODATA where the
- * file ends early, or the errno of reading. One caller at a time.
+ * Fills [gpa, gpa + len), which has not been written to since it was made or discarded, from the
+ * regular file @fd at @offset: the boot images. -EFAULT as above, -ENODATA where the file ends
+ * early, or the errno of reading.
  */
 int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offset, size_t len);
 
