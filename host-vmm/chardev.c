@@ -100,12 +100,15 @@ static bool deliver(struct chardev *chardev)
 	return true;
 }
 
-/* Input ended for good: a pipe's or file's end. Output goes on. */
+/* Input ended for good: a pipe's or file's end. Output goes on; where there is none, nobody is left
+ * at the other end, and the device hears of it behind the last byte. */
 static void end_input(struct chardev *chardev)
 {
 	loop_remove(chardev->in);
 	chardev->in = NULL;
 	fd_close(&chardev->in_fd);
+	if (chardev->out_fd < 0)
+		hang_up(chardev);
 }
 
 /* One chunk; false when there is nothing more to read now. */

@@ -36,7 +36,8 @@ struct chardev_events {
 	/* There is room again after chardev_write() took less than it was given. */
 	void (*writable)(void *opaque);
 	/* The other end came (true) or went (false). Those that have no notion of it, such as
-	 * files, are open from the start and say nothing. */
+	 * files, are open from the start and say nothing; but an input without an output
+	 * ("fd:IN,-1") goes when it ends, behind its last byte. */
 	void (*opened)(void *opaque, bool open);
 };
 
