@@ -6,6 +6,7 @@ vhost_user_srcs := \
 	host-vmm/vhost-user/wire.c
 virtio_fs_srcs := \
 	host-vmm/vhost-user/spawn.c \
+	host-vmm/vhost-user/starter.c \
 	host-vmm/virtio/fs.c \
 	host-vmm/virtio/fs_backend.c \
 	host-vmm/virtio/fs_orphans.c
@@ -27,3 +28,9 @@ vhost_user_fs_srcs = tests/unit/vhost_user_fs.c $(virtio_rig_srcs) $(vhost_user_
 	$(virtio_fs_srcs)
 vhost_user_fs_libs := vmconf proto
 vhost_user_fs_pkgs := check
+
+unit_tests += vhost_user_starter
+vhost_user_starter_srcs := tests/unit/vhost_user_starter.c host-vmm/vhost-user/spawn.c \
+	host-vmm/vhost-user/starter.c
+vhost_user_starter_libs := proto
+vhost_user_starter_pkgs := check

@@ -378,14 +378,31 @@ static int add_configured_share(struct virtio_fs *fs, const struct vm_share *sha
 	int fd = open(share->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int ret = fd < 0 ? -errno : fs_backend_share_add(fs->backend, &info, fd);
 
-	if (ret)
-		log_error("share %s: %s: %s", share->name, share->path, strerror(-ret));
+	if (ret == -EINVAL)
+		log_error("share '%s': a name has 1 to %d bytes of UTF-8 without '/' and is not "
+			  "'.' or '..'",
+			  share->name, VM_SHARE_NAME_MAX);
+	else if (ret)
+		log_error("share %s: '%s': %s; give the path of a folder that you may read",
+			  share->name, share->path, strerror(-ret));
+	return ret;
+}
+
+static int create_own(struct virtio_fs *fs, bool export)
+{
+	int ret = fs_backend_create_own(export, &fs->backend);
+
+	if (ret == -ENOENT)
+		log_error("the file server lodge-fsd is not there: install it beside lodge-vmm, or "
+			  "set LODGE_LIBEXEC to its folder");
+	else if (ret)
+		log_error("the file server cannot be started: %s", strerror(-ret));
 	return ret;
 }
 
 static int create_shares(struct virtio_fs *fs, const struct vm_config *config)
 {
-	int ret = fs_backend_create_own(false, &fs->backend);
+	int ret = create_own(fs, false);
 
 	for (size_t i = 0; !ret && i < config->n_shares; i++)
 		ret = add_configured_share(fs, &config->shares[i]);
@@ -397,7 +414,7 @@ static int create_root(struct virtio_fs *fs, char *root)
 	struct vm_share share = {
 		.name = (char *)FS_TAG_ROOT, .path = root, .read_only = true, .owner_exact = true
 	};
-	int ret = fs_backend_create_own(true, &fs->backend);
+	int ret = create_own(fs, true);
 
 	return ret ? ret : add_configured_share(fs, &share);
 }

@@ -15,9 +15,11 @@
 
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/vhost-user/spawn.h"
+#include "host-vmm/vhost-user/starter.h"
 #include "protocol/lib/fd.h"
 
-#define FSD_PROGRAM "lodge-fsd"
+#define FSD_PROGRAM    "lodge-fsd"
+#define FSD_SOCKET_ARG "--fd=3"
 /* The uid and gid that distributions give to the first user of a machine. */
 #define GUEST_USER_ID 1000
 
@@ -30,7 +32,7 @@ struct share {
 struct fs_backend {
 	char *socket; /* NULL: a lodge-fsd of ours */
 	bool export;
-	struct child child; /* the device's loop */
+	struct starter *starter; /* the device's loop; NULL for a stranger's socket */
 	time_t starts[FS_RESTARTS_MAX]; /* CLOCK_MONOTONIC seconds; 0: none */
 
 	pthread_mutex_t lock; /* over what follows */
@@ -46,7 +48,6 @@ static int create(const char *socket, bool export, struct fs_backend **ret_backe
 		return -ENOMEM;
 	pthread_mutex_init(&backend->lock, NULL);
 	backend->export = export;
-	backend->child.pidfd = -1;
 	if (socket) {
 		backend->socket = strdup(socket);
 		if (!backend->socket) {
@@ -63,9 +64,44 @@ int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend
 	return create(socket, false, ret_backend);
 }
 
+/* What a lodge-fsd may be told: its socket, and to share descriptors that we hold. */
+static bool arg_allowed(const char *arg)
+{
+	static const char export[] = "--export=", share[] = "--share=", path[] = "=/proc/self/fd/";
+	const char *at = strstr(arg, path);
+
+	if (!strcmp(arg, FSD_SOCKET_ARG))
+		return true;
+	if (strncmp(arg, share, sizeof(share) - 1) && strncmp(arg, export, sizeof(export) - 1))
+		return false;
+	/* The first = of a share ends its name, so the path begins there or nowhere. */
+	if (!at ||
+	    at != strchr(strncmp(arg, share, sizeof(share) - 1) ? arg : arg + sizeof(share) - 1,
+			 '='))
+		return false;
+	at += sizeof(path) - 1;
+	return *at >= '0' && *at <= '9' && !strchr(at, '/');
+}
+
 int fs_backend_create_own(bool export, struct fs_backend **ret_backend)
 {
-	return create(NULL, export, ret_backend);
+	struct fs_backend *backend;
+	char *path;
+	int ret;
+
+	ret = spawn_find(FSD_PROGRAM, &path);
+	if (ret)
+		return ret;
+	ret = create(NULL, export, &backend);
+	if (!ret) {
+		ret = starter_create(path, arg_allowed, &backend->starter);
+		if (ret)
+			fs_backend_destroy(backend);
+		else
+			*ret_backend = backend;
+	}
+	free(path);
+	return ret;
 }
 
 static void share_free(struct share *share)
@@ -79,7 +115,7 @@ void fs_backend_destroy(struct fs_backend *backend)
 {
 	if (!backend)
 		return;
-	spawn_end(&backend->child, 0, NULL);
+	starter_destroy(backend->starter);
 	for (size_t i = 0; i < backend->n_shares; i++)
 		share_free(&backend->shares[i]);
 	free(backend->shares);
@@ -150,10 +186,9 @@ static int make_args(const struct fs_backend *backend, char ***ret_argv)
 	if (!argv)
 		return -ENOMEM;
 	argv[0] = strdup(FSD_PROGRAM);
-	if (!argv[0] || asprintf(&argv[1], "--fd=%d", SPAWN_FIRST_FD) < 0) {
-		argv[1] = NULL;
+	argv[1] = strdup(FSD_SOCKET_ARG);
+	if (!argv[0] || !argv[1])
 		ret = -ENOMEM;
-	}
 	for (size_t i = 0; !ret && i < backend->n_shares; i++)
 		ret = share_arg(backend, i, &argv[2 + i]);
 	if (ret) {
@@ -164,21 +199,23 @@ static int make_args(const struct fs_backend *backend, char ***ret_argv)
 	return 0;
 }
 
-static int start_fsd(struct fs_backend *backend, const char *path, int socket)
+static int start_fsd(struct fs_backend *backend, int socket)
 {
-	int fds[SPAWN_FDS_MAX];
+	int fds[STARTER_FDS_MAX];
 	size_t n_fds = 0;
 	char **argv;
 	int ret;
 
-	_Static_assert(SPAWN_FDS_MAX > FS_SHARES_MAX, "a socket and every share");
+	_Static_assert(SPAWN_FIRST_FD == 3, "FSD_SOCKET_ARG");
+	_Static_assert(STARTER_FDS_MAX > FS_SHARES_MAX && STARTER_ARGS_MAX > FS_SHARES_MAX + 2,
+		       "a socket and every share");
 	pthread_mutex_lock(&backend->lock);
 	fds[n_fds++] = socket;
 	for (size_t i = 0; i < backend->n_shares; i++)
 		fds[n_fds++] = backend->shares[i].fd;
 	ret = make_args(backend, &argv);
 	if (!ret) {
-		ret = spawn_child(path, argv, fds, n_fds, &backend->child);
+		ret = starter_start(backend->starter, argv, fds, n_fds);
 		free_args(argv);
 	}
 	pthread_mutex_unlock(&backend->lock);
@@ -187,7 +224,6 @@ static int start_fsd(struct fs_backend *backend, const char *path, int socket)
 
 static int open_own(struct fs_backend *backend, int *ret_socket, char ret_why[FS_WHY_MAX])
 {
-	char *path;
 	int pair[2];
 	int ret;
 
@@ -196,21 +232,13 @@ static int open_own(struct fs_backend *backend, int *ret_socket, char ret_why[FS
 			 FSD_PROGRAM, FS_RESTARTS_MAX, FS_RESTARTS_WINDOW);
 		return -EBUSY;
 	}
-	ret = spawn_find(FSD_PROGRAM, &path);
-	if (ret) {
-		snprintf(ret_why, FS_WHY_MAX,
-			 "%s is not there: install it, or set LODGE_LIBEXEC to its folder",
-			 FSD_PROGRAM);
-		return ret;
-	}
 	ret = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ? -errno : 0;
 	if (!ret) {
-		ret = start_fsd(backend, path, pair[1]);
+		ret = start_fsd(backend, pair[1]);
 		close(pair[1]);
 		if (ret)
 			close(pair[0]);
 	}
-	free(path);
 	if (ret)
 		snprintf(ret_why, FS_WHY_MAX, "%s cannot be started: %s", FSD_PROGRAM,
 			 strerror(-ret));
@@ -241,10 +269,8 @@ void fs_backend_close(struct fs_backend *backend, unsigned int grace_ms,
 	int status;
 
 	*ret_text = 0;
-	if (backend->child.pid <= 0)
-		return;
-	spawn_end(&backend->child, grace_ms, &status);
-	spawn_status_text(status, ret_text);
+	if (backend->starter && !starter_end(backend->starter, grace_ms, &status))
+		spawn_status_text(status, ret_text);
 }
 
 /* Under lock. */

@@ -24,7 +24,7 @@ struct fs_backend;
 #define FS_RESTARTS_MAX	   5
 #define FS_RESTARTS_WINDOW 60 /* seconds */
 
-#define FS_SHARES_MAX 256
+#define FS_SHARES_MAX 240 /* a descriptor each, in one message to the starter */
 #define FS_WHY_MAX    256
 
 struct fs_share_info {
@@ -36,15 +36,18 @@ struct fs_share_info {
 
 /* A stranger's back end at @socket. */
 int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend);
-/* A lodge-fsd: with @export, its first share is the root of the file system, else the shares are
- * folders in a root of its own. */
+/*
+ * A lodge-fsd: with @export, its first share is the root of the file system, else the shares are
+ * folders in a root of its own. -ENOENT where there is no lodge-fsd. Main thread: the processes
+ * end with the thread that calls this.
+ */
 int fs_backend_create_own(bool export, struct fs_backend **ret_backend);
 /* Ends the process. NULL is fine. */
 void fs_backend_destroy(struct fs_backend *backend);
 
 /*
  * A new connection, after the old one was closed: connects, or starts lodge-fsd. -EBUSY: has died
- * too often lately; -ENOENT: there is no lodge-fsd; otherwise the errno of connect(2), fork(2) ...
+ * too often lately; otherwise the errno of connect(2), fork(2) ...
  * *ret_why then says it in words that follow "the back end".
  */
 int fs_backend_open(struct fs_backend *backend, int *ret_socket, char ret_why[FS_WHY_MAX]);

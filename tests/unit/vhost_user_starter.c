@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Helper processes: what they are given, that they end, and what a starter refuses. */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host-vmm/vhost-user/starter.h"
+#include "protocol/lib/fd.h"
+
+static struct starter *starter;
+
+static bool allowed(const char *argument)
+{
+	return strcmp(argument, "forbidden") != 0;
+}
+
+static void setup(void)
+{
+	ck_assert_int_eq(starter_create("/bin/sh", allowed, &starter), 0);
+}
+
+static void teardown(void)
+{
+	starter_destroy(starter);
+}
+
+static int start(const char *script, int fd)
+{
+	char *argv[] = { (char *)"sh", (char *)"-c", (char *)script, NULL };
+
+	return starter_start(starter, argv, &fd, 1);
+}
+
+/* What the script writes to descriptor 3. */
+static const char *output_of(const char *script)
+{
+	static char text[4096];
+	int pipes[2];
+	ssize_t got;
+
+	ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
+	ck_assert_int_eq(start(script, pipes[1]), 0);
+	close(pipes[1]);
+	got = fd_read_all(pipes[0], text, sizeof(text) - 1);
+	ck_assert_int_ge(got, 0);
+	text[got] = 0;
+	close(pipes[0]);
+	ck_assert_int_eq(starter_end(starter, 5000, NULL), 0);
+	return text;
+}
+
+START_TEST(test_given_only_its_own)
+{
+	autofd leak = open("/dev/zero", O_RDWR); /* not close-on-exec, on purpose */
+
+	ck_assert_int_ge(leak, 0);
+	ck_assert_str_eq(output_of("i=4; while [ $i -lt 300 ]; do "
+				   "[ -e /proc/$$/fd/$i ] && echo $i >&3; i=$((i + 1)); "
+				   "done; echo end >&3"),
+			 "end\n");
+	ck_assert_str_eq(output_of("echo $(readlink /proc/$$/fd/0 /proc/$$/fd/1) >&3"),
+			 "/dev/null /dev/null\n");
+}
+END_TEST
+
+START_TEST(test_blocks_no_signal)
+{
+	sigset_t all, old;
+	const char *text;
+
+	/* As the loops' threads do. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	text = output_of("grep SigBlk /proc/self/status >&3");
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	ck_assert_str_eq(text, "SigBlk:\t0000000000000000\n");
+}
+END_TEST
+
+START_TEST(test_ends)
+{
+	int status = 0;
+
+	ck_assert_int_eq(starter_end(starter, 0, &status), -ECHILD);
+	ck_assert_int_eq(start("exit 3", 0), 0);
+	ck_assert_int_eq(start("exit 3", 0), -EBUSY);
+	ck_assert_int_eq(starter_end(starter, 5000, &status), 0);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 3);
+	/* One that does not end by itself. */
+	ck_assert_int_eq(start("trap '' TERM; while :; do sleep 1; done", 0), 0);
+	ck_assert_int_eq(starter_end(starter, 10, &status), 0);
+	ck_assert(WIFSIGNALED(status));
+	ck_assert_int_eq(starter_end(starter, 10, &status), -ECHILD);
+}
+END_TEST
+
+START_TEST(test_refuses)
+{
+	char *forbidden[] = { (char *)"sh", (char *)"-c", (char *)"forbidden", NULL };
+	char *many[STARTER_ARGS_MAX + 2];
+	int fds[STARTER_FDS_MAX + 1] = { 0 };
+
+	ck_assert_int_eq(starter_start(starter, forbidden, NULL, 0), -EPERM);
+	for (int i = 0; i <= STARTER_ARGS_MAX; i++)
+		many[i] = (char *)"x";
+	many[STARTER_ARGS_MAX + 1] = NULL;
+	ck_assert_int_eq(starter_start(starter, many, NULL, 0), -E2BIG);
+	forbidden[2] = (char *)":";
+	ck_assert_int_eq(starter_start(starter, forbidden, fds, STARTER_FDS_MAX + 1), -E2BIG);
+	/* As many as may be, arrive. */
+	ck_assert_int_eq(starter_start(starter, forbidden, fds, STARTER_FDS_MAX), 0);
+	ck_assert_int_eq(starter_end(starter, 5000, NULL), 0);
+}
+END_TEST
+
+/* Whoever holds the other end of the pipe notices that the helper is gone. */
+START_TEST(test_helper_dies_with_the_starter)
+{
+	int pipes[2];
+	char byte;
+
+	ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
+	ck_assert_int_eq(start("exec sleep 1000", pipes[1]), 0);
+	close(pipes[1]);
+	starter_destroy(starter);
+	starter = NULL;
+	ck_assert_int_eq(read(pipes[0], &byte, 1), 0);
+	close(pipes[0]);
+}
+END_TEST
+
+START_TEST(test_starter_killed)
+{
+	char path[64], text[32] = "";
+	FILE *file;
+	int pipes[2];
+	char byte;
+
+	ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
+	ck_assert_int_eq(start("exec sleep 1000", pipes[1]), 0);
+	close(pipes[1]);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	file = fopen(path, "r");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_ptr_nonnull(fgets(text, sizeof(text), file));
+	fclose(file);
+	kill(atoi(text), SIGKILL);
+	ck_assert_int_eq(read(pipes[0], &byte, 1), 0);
+	close(pipes[0]);
+	ck_assert_int_eq(starter_end(starter, 0, NULL), -EPIPE);
+	ck_assert_int_eq(start("exit 0", 0), -EPIPE);
+}
+END_TEST
+
+START_TEST(test_find)
+{
+	char folder[] = "/tmp/lodge-find-XXXXXX", program[64];
+	char *path;
+	int fd;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	setenv("LODGE_LIBEXEC", folder, 1);
+	ck_assert_int_eq(spawn_find("lodge-no-such-helper", &path), -ENOENT);
+	snprintf(program, sizeof(program), "%s/lodge-no-such-helper", folder);
+	fd = open(program, O_CREAT | O_WRONLY, 0600);
+	close(fd);
+	/* There, but no program. */
+	ck_assert_int_eq(spawn_find("lodge-no-such-helper", &path), -ENOENT);
+	chmod(program, 0700);
+	ck_assert_int_eq(spawn_find("lodge-no-such-helper", &path), 0);
+	ck_assert_str_eq(path, program);
+	free(path);
+	unlink(program);
+	rmdir(folder);
+}
+END_TEST
+
+START_TEST(test_status_text)
+{
+	char text[SPAWN_STATUS_MAX];
+
+	spawn_status_text(0x0300, text);
+	ck_assert_str_eq(text, "exit status 3");
+	spawn_status_text(9, text);
+	ck_assert_str_eq(text, "signal 9 (Killed)");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("helper processes");
+	TCase *tcase = tcase_create("starter");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 30);
+	tcase_add_test(tcase, test_given_only_its_own);
+	tcase_add_test(tcase, test_blocks_no_signal);
+	tcase_add_test(tcase, test_ends);
+	tcase_add_test(tcase, test_refuses);
+	tcase_add_test(tcase, test_helper_dies_with_the_starter);
+	tcase_add_test(tcase, test_starter_killed);
+	tcase_add_test(tcase, test_find);
+	tcase_add_test(tcase, test_status_text);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
