@@ -9,3 +9,8 @@ vmm_srcs += $(conf_srcs)
 libs += vmconf
 vmconf_srcs := $(conf_srcs)
 vmconf_pkgs := glib-2.0
+
+unit_tests += vmconf_reader
+vmconf_reader_srcs := tests/unit/vmconf_reader.c
+vmconf_reader_libs := vmconf proto
+vmconf_reader_pkgs := check

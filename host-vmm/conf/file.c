@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -86,6 +87,15 @@ static int split_key(const char *word, char **ret_group, char **ret_key)
 	return 0;
 }
 
+/* "disk.data" without a key is the whole of [disk data]. */
+static bool remove_whole_group(GKeyFile *file, const char *word)
+{
+	g_autofree char *group = g_strdup(word);
+
+	*strchr(group, '.') = ' ';
+	return g_key_file_remove_group(file, group, NULL);
+}
+
 static void apply(GKeyFile *file, const char *group, const char *key, const char *value)
 {
 	g_auto(GStrv) left = NULL;
@@ -128,7 +138,8 @@ int vm_config_change(const char *dir, const char *path, const char *text, size_t
 		return ret;
 	g_clear_pointer(ret_message, g_free);
 	g_key_file_load_from_data(file, text, len, G_KEY_FILE_KEEP_COMMENTS, NULL);
-	apply(file, group, key, value);
+	if (value || !remove_whole_group(file, word))
+		apply(file, group, key, value);
 	made = g_key_file_to_data(file, &made_len, NULL);
 	ret = vm_config_parse(dir, path, made, made_len, &config, ret_message);
 	vm_config_free(config);

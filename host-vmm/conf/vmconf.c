@@ -387,6 +387,7 @@ static int read_key(struct reader *reader, const char *group, const struct group
 		    const char *name, void *target)
 {
 	const struct key_row *key = find_key(row, name);
+	g_autoptr(GError) error = NULL;
 	g_autofree char *value = NULL;
 	g_autofree char *problem = NULL;
 
@@ -396,8 +397,9 @@ static int read_key(struct reader *reader, const char *group, const struct group
 		problem = g_strdup_printf("there is no such key; [%s] knows %s", row->kind, known);
 		return fault(reader, group, name, problem);
 	}
-	value = g_key_file_get_string(reader->file, group, name, NULL);
-	if (!value)
+	/* It gives back a value, too, where it complains of an escape. */
+	value = g_key_file_get_string(reader->file, group, name, &error);
+	if (error || !value)
 		return fault(reader, group, name,
 			     "a \\ stands before what is none of s, n, t, r, \\; write \\\\");
 	g_strchomp(value);

@@ -13,8 +13,8 @@
  *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
  *	[device]	balloon=yes  rng=yes  i8042=yes
  *
- * BACKEND is none, stdio, fd:IN[,OUT] (-1: none), pty, file:PATH, socket:PATH (we listen) or run-status (the
- * port on which the guest's init reports an exit status).
+ * BACKEND is none, stdio, fd:IN[,OUT] (-1: none), pty, file:PATH, socket:PATH (we listen) or
+ *run-status (the port on which the guest's init reports an exit status).
  *
  * Relative paths are relative to the VM's folder; the config holds absolute ones, also within
  * BACKEND. Sizes take K, M, G, T (powers of 1024) and a decimal point. What is not said: 1 CPU, 1G,
@@ -108,8 +108,8 @@ void vm_config_free(struct vm_config *config);
 
 /*
  * Sets "GROUP.KEY" or "GROUP.NAME.KEY" ("memory.size", "disk.data.file") to @value, or removes it
- * where @value is NULL; comments stay. The outcome is checked as vm_config_load() does, and the
- * file replaced in one step or not at all.
+ * where @value is NULL ("disk.data" is then the whole group); comments stay. The outcome is checked
+ * as vm_config_load() does, and the file replaced in one step or not at all.
  */
 int vm_config_set(const char *dir, const char *word, const char *value, char **ret_message);
 /* The same from text to text (*ret_text, g_free()). */
