@@ -10,5 +10,5 @@ const struct device_type *const device_types[] = {
 	&pm_type, &rtc_type, &i8042_type, &serial_type,
 	/* On PCI: */
 	&virtio_console_type, &virtio_rng_type, &virtio_fs_type, &virtio_blk_type,
-	NULL, /* the end */
+	&virtio_balloon_type, NULL, /* the end */
 };

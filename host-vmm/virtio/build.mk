@@ -15,6 +15,7 @@ blk_srcs := \
 	host-vmm/virtio/blk_image.c \
 	host-vmm/virtio/blk_request.c
 vmm_srcs += $(pci_srcs) $(virtio_srcs) $(blk_srcs) \
+	host-vmm/virtio/balloon.c \
 	host-vmm/virtio/console.c \
 	host-vmm/virtio/console_port.c \
 	host-vmm/virtio/rng.c \
