@@ -29,15 +29,16 @@ struct fd_name fd_name(int fd)
 }
 
 /*
- * What changed lately is likely to change again: a file's attributes are good for a twentieth of
- * the time since its last change, from 20 ms to 1 s. The clock's and the file's errors do not
- * matter.
+ * What changed lately is likely to change again: a file's or folder's attributes are good for a
+ * twentieth of the time since its last change, from 20 ms (a folder: 100 ms) to 1 s. A guest that
+ * opens without a message compares times when they run out, and drops what it has cached.
  */
 #define VALID_MIN_NS 20000000
+#define VALID_DIR_NS 100000000
 #define VALID_MAX_NS 1000000000
 #define VALID_PART   20
 
-static int64_t valid_ns(const struct statx_timestamp *changed)
+static int64_t valid_ns(const struct statx_timestamp *changed, int64_t min)
 {
 	struct timespec now;
 	int64_t age;
@@ -45,14 +46,14 @@ static int64_t valid_ns(const struct statx_timestamp *changed)
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	age = now.tv_sec - changed->tv_sec;
 	if (age < 0)
-		return VALID_MIN_NS;
+		return min;
 	if (age >= VALID_PART)
 		return VALID_MAX_NS;
 	age = (age * 1000000000 + now.tv_nsec - changed->tv_nsec) / VALID_PART;
-	return age < VALID_MIN_NS ? VALID_MIN_NS : age > VALID_MAX_NS ? VALID_MAX_NS : age;
+	return age < min ? min : age > VALID_MAX_NS ? VALID_MAX_NS : age;
 }
 
-struct validity cache_validity(const struct fs *fs, const struct statx *stx)
+struct validity cache_validity(const struct fs *fs, const struct statx *stx, bool name)
 {
 	int64_t ns = VALID_MAX_NS;
 
@@ -61,7 +62,9 @@ struct validity cache_validity(const struct fs *fs, const struct statx *stx)
 	if (fs->config.cache == CACHE_ALWAYS)
 		return (struct validity){ .seconds = 86400 };
 	if (stx && S_ISREG(stx->stx_mode))
-		ns = valid_ns(&stx->stx_ctime);
+		ns = valid_ns(&stx->stx_ctime, VALID_MIN_NS);
+	else if (stx && S_ISDIR(stx->stx_mode) && !name)
+		ns = valid_ns(&stx->stx_ctime, VALID_DIR_NS);
 	return (struct validity){ (uint64_t)(ns / 1000000000), (uint32_t)(ns % 1000000000) };
 }
 
@@ -141,7 +144,7 @@ static int64_t reply_attr(struct request *req, int fd)
 
 	if (fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, &stx))
 		return -errno;
-	valid = cache_validity(req->fs, fd >= 0 ? &stx : NULL);
+	valid = cache_validity(req->fs, fd >= 0 ? &stx : NULL, false);
 	out->attr_valid = valid.seconds;
 	out->attr_valid_nsec = valid.ns;
 	out->dummy = 0;

@@ -4,6 +4,7 @@ libs += fsd
 fsd_srcs := \
 	shared-fs/server/attr.c \
 	shared-fs/server/caller.c \
+	shared-fs/server/control.c \
 	shared-fs/server/data.c \
 	shared-fs/server/dir.c \
 	shared-fs/server/dispatch.c \
@@ -26,5 +27,6 @@ fsd_srcs := \
 	shared-fs/server/xattr.c
 
 progs += lodge-fsd
-lodge-fsd_srcs := shared-fs/server/main.c
+lodge-fsd_srcs := shared-fs/server/main.c shared-fs/server/sandbox.c shared-fs/server/seccomp.c
+lodge-fsd_pkgs := libseccomp
 lodge-fsd_libs := fsd proto

@@ -77,6 +77,8 @@ int64_t op_opendir(struct request *req)
 	int fd = -1;
 	int ret;
 
+	if (req->fs->zero_open)
+		return -ENOSYS;
 	if (!S_ISDIR(req->inode->type))
 		return -ENOTDIR;
 	if (req->reply_room < sizeof(*out))
@@ -110,14 +112,24 @@ int64_t op_releasedir(struct request *req)
 	return handle_release(req->fs, body->fh, req->inode);
 }
 
+int dir_get(const struct request *req, uint64_t fh, struct handle **ret_handle)
+{
+	if (!S_ISDIR(req->inode->type))
+		return -ENOTDIR;
+	if (!fh && req->fs->zero_open && req->inode->fd >= 0)
+		return data_get(req->fs, req->inode, false, false, ret_handle);
+	*ret_handle = handle_get(req->fs, fh, req->inode);
+	return *ret_handle ? 0 : -EBADF;
+}
+
 int64_t op_fsyncdir(struct request *req)
 {
 	const struct fuse_fsync_in *body = request_body(req, fuse_fsync_in);
-	struct handle *handle = handle_get(req->fs, body->fh, req->inode);
-	int ret = 0;
+	struct handle *handle;
+	int ret = dir_get(req, body->fh, &handle);
 
-	if (!handle)
-		return -EBADF;
+	if (ret)
+		return ret;
 	if (handle->fd >= 0 && fsync(handle->fd))
 		ret = -errno;
 	handle_put(req->fs, handle);
@@ -257,20 +269,19 @@ static int64_t list(struct request *req, bool plus)
 {
 	const struct fuse_read_in *body = request_body(req, fuse_read_in);
 	struct listing listing = { .req = req, .plus = plus, .room = REQUEST_REPLY_MAX };
-	struct handle *handle = handle_get(req->fs, body->fh, req->inode);
 	struct dir_stream *stream;
-	int64_t ret = -EBADF;
+	struct handle *handle;
+	int64_t ret;
 
 	if (body->size < listing.room)
 		listing.room = body->size;
 	if (req->reply_room < listing.room)
 		listing.room = req->reply_room;
-	if (!handle || !handle->is_dir)
-		goto out;
-	if (handle->fd < 0) {
-		ret = list_shares(&listing, body->offset);
-		goto out;
-	}
+	if (req->inode->fd < 0)
+		return list_shares(&listing, body->offset);
+	ret = dir_get(req, body->fh, &handle);
+	if (ret)
+		return ret;
 	stream = stream_of(req->fs, handle);
 	if (!stream) {
 		ret = -ENOMEM;

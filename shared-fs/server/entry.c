@@ -122,14 +122,15 @@ int entry_of_fd(struct fs *fs, struct inode *dir, int fd, struct inode **ret_ino
 void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,
 		struct fuse_entry_out *entry)
 {
-	struct validity valid = cache_validity(fs, stx);
+	struct validity name = cache_validity(fs, stx, true);
+	struct validity attr = cache_validity(fs, stx, false);
 
 	/* The slot's generation is part of nodeid; generation 0 for all is as good as any. */
 	*entry = (struct fuse_entry_out){ .nodeid = slot_id(&inode->slot),
-					  .entry_valid = valid.seconds,
-					  .attr_valid = valid.seconds,
-					  .entry_valid_nsec = valid.ns,
-					  .attr_valid_nsec = valid.ns };
+					  .entry_valid = name.seconds,
+					  .attr_valid = attr.seconds,
+					  .entry_valid_nsec = name.ns,
+					  .attr_valid_nsec = attr.ns };
 	attr_fill(fs, inode, stx, &entry->attr);
 }
 

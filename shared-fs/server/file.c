@@ -30,8 +30,10 @@ int inode_open(struct fs *fs, const struct inode *inode, uint32_t guest_flags)
 	int ret;
 
 	/* Opening a device or a fifo of the host would do things to the host, or block. */
-	if (!S_ISREG(inode->type))
-		return S_ISDIR(inode->type) ? -EISDIR : S_ISLNK(inode->type) ? -ELOOP : -ENXIO;
+	if (S_ISDIR(inode->type) && (guest_flags & O_ACCMODE) != O_RDONLY)
+		return -EISDIR;
+	if (!S_ISREG(inode->type) && !S_ISDIR(inode->type))
+		return S_ISLNK(inode->type) ? -ELOOP : -ENXIO;
 	ret = fd_charge(fs, 1);
 	if (ret)
 		return ret;
@@ -129,6 +131,8 @@ int64_t op_open(struct request *req)
 		return -EROFS;
 	if (req->reply_room < sizeof(*out))
 		return -EINVAL;
+	if (S_ISDIR(req->inode->type))
+		return -EISDIR;
 	fd = inode_open(req->fs, req->inode, body->flags);
 	if (fd < 0)
 		return fd;
@@ -255,6 +259,8 @@ int file_get(const struct request *req, uint64_t fh, bool write, struct handle *
 {
 	struct handle *handle;
 
+	if (S_ISDIR(req->inode->type))
+		return -EISDIR;
 	if (!fh && req->fs->zero_open)
 		return data_get(req->fs, req->inode, write, false, ret_handle);
 	handle = handle_get(req->fs, fh, req->inode);

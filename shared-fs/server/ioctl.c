@@ -53,11 +53,11 @@ int64_t op_ioctl(struct request *req)
 		return -EINVAL;
 	memcpy(&arg, body + 1, ioctl_row->in_size);
 	if (S_ISDIR(req->inode->type))
-		handle = handle_get(req->fs, body->fh, req->inode);
+		ret = dir_get(req, body->fh, &handle);
 	else
 		ret = file_get(req, body->fh, false, &handle);
-	if (ret || !handle)
-		return ret ? ret : -EBADF;
+	if (ret)
+		return ret;
 	ret = ioctl(handle->fd, ioctl_row->host, &arg) ? -errno : 0;
 	handle_put(req->fs, handle);
 	if (ret)

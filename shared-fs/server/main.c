@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,16 +21,23 @@
 
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
+#include "shared-fs/server/control.h"
 #include "shared-fs/server/options.h"
+#include "shared-fs/server/sandbox.h"
 #include "shared-fs/server/vhost.h"
 
+#define SWEEP_MS   1000
 #define FD_RESERVE 128 /* descriptors that the guest cannot make us use up */
 
 struct server {
 	struct options options;
+	struct sandbox sandbox;
+	struct control control;
 	struct fs *fs;
 	struct backend *backend;
 	int listen_fd; /* -1: one connection was given */
+	int control_listen_fd; /* -1 */
+	int wake_fd; /* eventfd: files are open that want to be closed some day */
 	uint32_t fd_limit;
 	int share_fds[SHARES_MAX];
 };
@@ -85,30 +93,48 @@ static int open_shares(struct server *server)
 	return 0;
 }
 
-static int open_socket(struct server *server)
+static int listen_on(const char *path, int *ret_fd)
 {
-	const struct options *options = &server->options;
-	socklen_t len = sizeof(int);
-	int listening = 0;
+	int fd = unix_listen(path, 1);
 
-	if (options->socket_path) {
-		server->listen_fd = unix_listen(options->socket_path, 1);
-		if (server->listen_fd >= 0)
-			return 0;
-		log_error("cannot listen on '%s': %s%s", options->socket_path,
-			  strerror(-server->listen_fd),
-			  server->listen_fd == -EADDRINUSE
-				  ? "; another server has it, use another path"
-				  : "");
+	if (fd < 0) {
+		log_error("cannot listen on '%s': %s%s", path, strerror(-fd),
+			  fd == -EADDRINUSE ? "; another server has it, use another path" : "");
 		return EX_CANTCREAT;
 	}
-	if (getsockopt(options->socket_fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len)) {
-		log_error("--fd %d is no socket: %s", options->socket_fd, strerror(errno));
+	*ret_fd = fd;
+	return 0;
+}
+
+static int check_given_socket(const char *option, int fd, int *ret_listening)
+{
+	socklen_t len = sizeof(*ret_listening);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, ret_listening, &len)) {
+		log_error("--%s %d is no socket: %s", option, fd, strerror(errno));
 		return EX_USAGE;
 	}
-	fcntl(options->socket_fd, F_SETFD, FD_CLOEXEC);
-	server->listen_fd = listening ? options->socket_fd : -1;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return 0;
+}
+
+static int open_sockets(struct server *server)
+{
+	const struct options *options = &server->options;
+	int listening;
+	int status;
+
+	if (options->socket_path) {
+		status = listen_on(options->socket_path, &server->listen_fd);
+	} else {
+		status = check_given_socket("fd", options->socket_fd, &listening);
+		server->listen_fd = !status && listening ? options->socket_fd : -1;
+	}
+	if (!status && options->control_path)
+		status = listen_on(options->control_path, &server->control_listen_fd);
+	if (!status && options->control_fd >= 0)
+		status = check_given_socket("control-fd", options->control_fd, &listening);
+	return status;
 }
 
 static int make_fs(struct server *server)
@@ -117,6 +143,7 @@ static int make_fs(struct server *server)
 	struct fs_config config = { .cache = options->cache,
 				    .host_locks = options->host_locks,
 				    .no_xattr = options->no_xattr,
+				    .user_namespace = server->sandbox.user_namespace,
 				    .fd_limit = server->fd_limit };
 	int ret;
 
@@ -127,6 +154,18 @@ static int make_fs(struct server *server)
 		log_error("cannot start: %s", strerror(-ret));
 		return EX_OSERR;
 	}
+	server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	server->fs->data_wake = server->wake_fd;
+	control_init(&server->control, server->fs, server->control_listen_fd, options->control_fd);
+	return 0;
+}
+
+static int add_shares(struct server *server)
+{
+	const struct options *options = &server->options;
+	int ret;
+
+	server->fs->switch_ids = server->sandbox.can_switch_ids;
 	for (size_t i = 0; i < options->n_shares; i++) {
 		const struct share_option *share = &options->shares[i];
 
@@ -147,44 +186,98 @@ static bool front_end_ended(struct server *server)
 	return server->listen_fd < 0 || server->options.once;
 }
 
-static int serve(struct server *server)
+/* One message, or one connection. The exit status, -1 to go on. */
+static int serve_front_end(struct server *server)
 {
 	struct backend *backend = server->backend;
+	int ret;
+
+	if (backend->connection < 0) {
+		int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd >= 0)
+			backend_connect(backend, fd);
+		return -1;
+	}
+	ret = backend_message(backend);
+	if (ret >= 0)
+		return -1;
+	if (ret != -ECONNRESET)
+		log_error("the front end's connection is given up: %s", strerror(-ret));
+	if (!front_end_ended(server))
+		return -1;
+	return ret == -ECONNRESET ? EX_OK : EX_PROTOCOL;
+}
+
+static int serve(struct server *server)
+{
+	bool sweeping = false;
+	uint64_t count;
+	int status = -1;
 
 	if (server->listen_fd < 0)
-		backend_connect(backend, server->options.socket_fd);
-	for (;;) {
-		bool connected = backend->connection >= 0;
-		struct pollfd polled = { .fd = connected ? backend->connection : server->listen_fd,
-					 .events = POLLIN };
-		int ret;
+		backend_connect(server->backend, server->options.socket_fd);
+	while (status < 0) {
+		bool connected = server->backend->connection >= 0;
+		struct pollfd polled[] = {
+			{ .fd = connected ? server->backend->connection : server->listen_fd,
+			  .events = POLLIN },
+			{ .fd = control_fd(&server->control), .events = POLLIN },
+			{ .fd = sweeping ? -1 : server->wake_fd, .events = POLLIN },
+		};
+		int n = poll(polled, 3, sweeping ? SWEEP_MS : -1);
 
-		if (poll(&polled, 1, -1) < 0) {
-			if (errno == EINTR)
-				continue;
+		if (n < 0 && errno != EINTR) {
 			log_error("poll: %s", strerror(errno));
 			return EX_OSERR;
 		}
-		if (!connected) {
-			int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-
-			if (fd >= 0)
-				backend_connect(backend, fd);
-			continue;
-		}
-		ret = backend_message(backend);
-		if (ret >= 0)
-			continue;
-		if (ret != -ECONNRESET)
-			log_error("the front end's connection is given up: %s", strerror(-ret));
-		if (front_end_ended(server))
-			return ret == -ECONNRESET ? EX_OK : EX_PROTOCOL;
+		if (!n)
+			sweeping = data_sweep(server->fs);
+		if (n > 0 && polled[2].revents)
+			sweeping = read(server->wake_fd, &count, sizeof(count)) > 0;
+		if (n > 0 && polled[1].revents)
+			control_serve(&server->control);
+		if (n > 0 && polled[0].revents)
+			status = serve_front_end(server);
 	}
+	return status;
+}
+
+static int seal(struct server *server)
+{
+	int ret = sandbox_seal(&server->sandbox, server->options.shares, server->share_fds,
+			       server->options.n_shares, server->fs->proc_fd);
+
+	if (ret)
+		log_error("cannot close the sandbox: %s; try another --sandbox", strerror(-ret));
+	return ret ? EX_OSERR : 0;
+}
+
+static int run(struct server *server)
+{
+	int status = open_shares(server);
+
+	if (!status)
+		status = open_sockets(server);
+	if (!status)
+		status = make_fs(server);
+	if (!status)
+		status = seal(server);
+	if (!status)
+		status = add_shares(server);
+	if (!status)
+		status = serve(server);
+	backend_destroy(server->backend);
+	if (server->fs)
+		control_fini(&server->control);
+	fs_destroy(server->fs);
+	return status;
 }
 
 int main(int argc, char **argv)
 {
-	struct server server = { .listen_fd = -1 };
+	struct server server = { .listen_fd = -1, .control_listen_fd = -1, .wake_fd = -1 };
+	const char *socket_path;
 	int status;
 
 	log_init("lodge-fsd", LOG_LEVEL_INFO);
@@ -205,17 +298,16 @@ int main(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit: EFBIG for the guest */
 	umask(0); /* the guest's kernel applied its caller's */
 	server.fd_limit = raise_fd_limit();
-	status = open_shares(&server);
-	if (!status)
-		status = open_socket(&server);
-	if (!status)
-		status = make_fs(&server);
-	if (!status)
-		status = serve(&server);
-	backend_destroy(server.backend);
-	fs_destroy(server.fs);
-	if (server.options.socket_path && server.listen_fd >= 0)
-		unlink(server.options.socket_path);
+	server.sandbox.mode = server.options.sandbox;
+	socket_path = server.options.socket_path;
+	if (sandbox_enter(&server.sandbox, socket_path))
+		status = EX_UNAVAILABLE;
+	else
+		status = run(&server);
+	/* Elsewhere the path is out of reach by now: the parent removes it, or the next to listen.
+	 */
+	if (socket_path && server.listen_fd >= 0 && server.sandbox.mode == SANDBOX_NONE)
+		unlink(socket_path);
 	options_free(&server.options);
 	return status;
 }

@@ -20,12 +20,12 @@ struct fd_name fd_name(int fd);
 /* Attributes as the guest shall see them. @inode may be the synthetic root, then @stx is NULL. */
 void attr_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,
 	       struct fuse_attr *attr);
-/* How long the guest may take a name and its attributes for true. */
+/* How long the guest may take attributes, or with @name where a name leads, for true. */
 struct validity {
 	uint64_t seconds;
 	uint32_t ns;
 };
-struct validity cache_validity(const struct fs *fs, const struct statx *stx);
+struct validity cache_validity(const struct fs *fs, const struct statx *stx, bool name);
 
 /* Looks @name up in @dir; the guest gets one lookup of it and the caller a reference. */
 int entry_find(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
@@ -42,7 +42,11 @@ int64_t entry_reply(struct request *req, const char *name);
  * guest opens without a message. */
 int file_get(const struct request *req, uint64_t fh, bool write, struct handle **ret_handle);
 
-/* Opens the regular file of an inode anew: a descriptor (charged to the budget) or an error. */
+/* The same for folders. */
+int dir_get(const struct request *req, uint64_t fh, struct handle **ret_handle);
+
+/* Opens the regular file (or folder) of an inode anew: a descriptor (charged to the budget) or an
+ * error. */
 int inode_open(struct fs *fs, const struct inode *inode, uint32_t guest_flags);
 /* open(2) flags of the guest as the server uses them. */
 int host_open_flags(uint32_t guest_flags);

@@ -11,8 +11,8 @@
 
 /*
  * What each is good for stands in linux/fuse.h. Left out on purpose: WRITEBACK_CACHE (the host's
- * changes of size and time would not be seen), NO_OPENDIR_SUPPORT (a folder is checked for changes
- * when it is opened), POSIX_ACL (an extra request for every file), EXPORT_SUPPORT ("..": no name).
+ * changes of size and time would not be seen), POSIX_ACL (an extra request for every file),
+ * EXPORT_SUPPORT ("..": no name).
  */
 #define WANTED_FEATURES                                                                            \
 	((uint64_t)(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_HAS_IOCTL_DIR | \
@@ -21,9 +21,9 @@
 		    FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT))
 
 /*
- * Opening without a message saves two of five round trips of open, read, close. What OPEN is good
- * for otherwise: locks on the host, looking at the file each time (CACHE_NEVER), errors at close on
- * network file systems. ATOMIC_O_TRUNC is a flag of OPEN: it has to go then.
+ * Opening without a message saves two of five round trips of open, read, close, and two of listing.
+ * What OPEN is good for otherwise: locks on the host, looking at the file each time (CACHE_NEVER),
+ * errors at close on network file systems. ATOMIC_O_TRUNC is a flag of OPEN: it has to go then.
  */
 static bool wants_zero_open(const struct fs *fs)
 {
@@ -45,7 +45,7 @@ static uint64_t wanted(const struct fs *fs)
 	if (fs->config.cache == CACHE_ALWAYS)
 		features &= ~(uint64_t)FUSE_AUTO_INVAL_DATA;
 	if (wants_zero_open(fs))
-		features |= FUSE_NO_OPEN_SUPPORT;
+		features |= FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT;
 	return features;
 }
 
@@ -70,7 +70,8 @@ int64_t op_init(struct request *req)
 	fs->minor = body->minor < FUSE_KERNEL_MINOR_VERSION ? body->minor
 							    : FUSE_KERNEL_MINOR_VERSION;
 	fs->features = offered & wanted(fs);
-	fs->zero_open = fs->features & FUSE_NO_OPEN_SUPPORT;
+	fs->zero_open = fs->features & FUSE_NO_OPEN_SUPPORT &&
+			fs->features & FUSE_NO_OPENDIR_SUPPORT;
 	if (fs->zero_open)
 		fs->features &= ~(uint64_t)FUSE_ATOMIC_O_TRUNC;
 	out->minor = fs->minor;
