@@ -3,3 +3,9 @@
 guest_progs += lodge-init
 lodge-init_srcs := $(addprefix guest-daemon/init/, \
 	child.c conf.c main.c modules.c mounts.c ports.c power.c pump.c users.c)
+
+unit_tests += init_conf
+init_conf_srcs := tests/unit/init_conf.c guest-daemon/init/conf.c $(addprefix host-vmm/cli/, \
+	cpio.c initramfs.c kernel.c modules.c paths.c)
+init_conf_libs := vmconf proto
+init_conf_pkgs := check glib-2.0

@@ -10,3 +10,15 @@ cli_pkgs := glib-2.0 json-glib-1.0
 progs += lodge
 lodge_srcs := host-vmm/cli/main.c host-vmm/kvm.c host-vmm/memory.c
 lodge_libs := cli vmconf proto
+
+unit_tests += cli_cpio cli_kernel cli_words
+cli_cpio_srcs := tests/unit/cli_cpio.c host-vmm/cli/cpio.c
+cli_cpio_libs := proto
+cli_cpio_pkgs := check glib-2.0
+cli_kernel_srcs := tests/unit/cli_kernel.c host-vmm/cli/kernel.c host-vmm/cli/modules.c
+cli_kernel_libs := proto
+cli_kernel_pkgs := check glib-2.0
+cli_words_srcs := tests/unit/cli_words.c $(addprefix host-vmm/cli/, \
+	cli.c monitor.c paths.c run_options.c tail.c)
+cli_words_libs := vmconf proto
+cli_words_pkgs := check glib-2.0 json-glib-1.0
