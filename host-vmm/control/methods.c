@@ -3,13 +3,17 @@
 #include "host-vmm/control/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/device.h"
 #include "host-vmm/machine.h"
+#include "host-vmm/virtio/console.h"
+#include "host-vmm/virtio/fs.h"
 
 static int ping(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
 {
@@ -69,6 +73,114 @@ static int kill_machine(void *opaque, JsonObject *params, JsonObject *result,
 	return 0;
 }
 
+/* The member @key, a string; NULL with the error said where it is missing. */
+static const char *need_string(JsonObject *params, const char *key, struct control_error *error)
+{
+	JsonNode *node = json_object_get_member(params, key);
+
+	if (node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING)
+		return json_node_get_string(node);
+	error->message = g_strdup_printf("the parameter %s is missing, or no string", key);
+	error->hint = g_strdup_printf("add \"%s\":\"...\" to params", key);
+	return NULL;
+}
+
+static bool get_flag(JsonObject *params, const char *key)
+{
+	JsonNode *node = json_object_get_member(params, key);
+
+	return node && JSON_NODE_HOLDS_VALUE(node) &&
+	       json_node_get_value_type(node) == G_TYPE_BOOLEAN && json_node_get_boolean(node);
+}
+
+static int explain_share(int ret, const char *name, struct control_error *error)
+{
+	if (ret == -ENODEV) {
+		error->message = g_strdup("this VM was started without shares");
+		error->hint = g_strdup("add one to vm.conf and start it anew");
+	} else if (ret == -EEXIST) {
+		error->message = g_strdup_printf("there is a share '%s' already", name);
+		error->hint = g_strdup("remove it first, or take another name");
+	} else if (ret == -ENOENT) {
+		error->message = g_strdup_printf("there is no share '%s'", name);
+		error->hint = g_strdup("share-list names those there are");
+	} else if (ret) {
+		error->message = g_strdup_printf("share '%s': %s", name, g_strerror(-ret));
+		error->hint = g_strdup("give a folder that you may read, and a name without /");
+	}
+	return ret;
+}
+
+static int share_add(void *opaque, JsonObject *params, JsonObject *result,
+		     struct control_error *error)
+{
+	struct fs_share_info info = { 0 };
+	int fd;
+
+	(void)result;
+	info.name = need_string(params, "name", error);
+	info.path = info.name ? need_string(params, "path", error) : NULL;
+	if (!info.path)
+		return -EINVAL;
+	info.read_only = get_flag(params, "read_only");
+	info.owner_exact = get_flag(params, "owner_exact");
+	if (vm_check_share_name(info.name))
+		return explain_share(-EINVAL, info.name, error);
+	fd = open(info.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		error->message = g_strdup_printf("%s: %s", info.path, g_strerror(errno));
+		error->hint = g_strdup("a share must be a folder that you may read");
+		return -EINVAL;
+	}
+	return explain_share(fs_share_add(opaque, &info, fd), info.name, error);
+}
+
+static int share_remove(void *opaque, JsonObject *params, JsonObject *result,
+			struct control_error *error)
+{
+	const char *name = need_string(params, "name", error);
+
+	(void)result;
+	return name ? explain_share(fs_share_remove(opaque, name), name, error) : -EINVAL;
+}
+
+static void add_share_row(void *opaque, const struct fs_share_info *info)
+{
+	JsonObject *row = json_object_new();
+
+	json_object_set_string_member(row, "name", info->name);
+	json_object_set_string_member(row, "path", info->path);
+	json_object_set_boolean_member(row, "read_only", info->read_only);
+	json_object_set_boolean_member(row, "owner_exact", info->owner_exact);
+	json_array_add_object_element(opaque, row);
+}
+
+static int share_list(void *opaque, JsonObject *params, JsonObject *result,
+		      struct control_error *error)
+{
+	JsonArray *rows = json_array_new();
+	int ret = fs_share_each(opaque, add_share_row, rows);
+
+	(void)params;
+	json_object_set_array_member(result, "shares", rows);
+	return ret == -ENODEV ? 0 : explain_share(ret, "", error);
+}
+
+static int resize(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+{
+	gint64 cols = json_object_get_int_member_with_default(params, "cols", 0);
+	gint64 rows = json_object_get_int_member_with_default(params, "rows", 0);
+
+	(void)result;
+	if (cols < 1 || cols > UINT16_MAX || rows < 1 || rows > UINT16_MAX) {
+		error->message = g_strdup("cols and rows are 1 to 65535");
+		error->hint = g_strdup("send {\"cols\":80,\"rows\":24}");
+		return -EINVAL;
+	}
+	virtio_console_resize(opaque, (uint16_t)cols, (uint16_t)rows);
+	return 0;
+}
+
 static JsonArray *list_devices(const struct machine *machine)
 {
 	JsonArray *devices = json_array_new();
@@ -116,10 +228,20 @@ static int info(void *opaque, JsonObject *params, JsonObject *result, struct con
 	return 0;
 }
 
+/* clang-format off */
 const struct control_method control_machine_methods[] = {
-	{ "ping", ping },	  { "status", status }, { "stop", stop },
-	{ "kill", kill_machine }, { "info", info },	{ NULL, NULL },
+	{ "ping", ping },
+	{ "status", status },
+	{ "stop", stop },
+	{ "kill", kill_machine },
+	{ "info", info },
+	{ "share-add", share_add },
+	{ "share-remove", share_remove },
+	{ "share-list", share_list },
+	{ "resize", resize },
+	{ NULL, NULL },
 };
+/* clang-format on */
 
 int control_start(struct machine *machine, const char *path, struct control **ret_control)
 {
