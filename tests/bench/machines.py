@@ -234,7 +234,7 @@ class Lodge(Machine):
         conf.append(self.device_group())
         with open(os.path.join(self.work, "vm.conf"), "w", encoding="utf-8") as file:
             file.write("\n".join(conf) + "\n")
-        return [self.env.program("lodge-vmm"), self.work]
+        return [self.env.program("lodge-vmm"), "--vm", self.work, "--runtime", os.path.join(self.work, "run")]
 
     def device_group(self):
         """The [device] group: nothing but what is measured, as the peers have it."""
