@@ -32,3 +32,8 @@ vmm_pkgs += glib-2.0 json-glib-1.0 liburing libseccomp
 progs += lodge-vmm
 lodge-vmm_srcs := host-vmm/main.c
 lodge-vmm_libs := vmm proto
+
+unit_tests += vmm_machine
+vmm_machine_srcs := tests/unit/vmm_machine.c tests/unit/tiny_kernel.c
+vmm_machine_libs := vmm proto
+vmm_machine_pkgs := check
