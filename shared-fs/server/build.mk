@@ -30,3 +30,8 @@ progs += lodge-fsd
 lodge-fsd_srcs := shared-fs/server/main.c shared-fs/server/sandbox.c shared-fs/server/seccomp.c
 lodge-fsd_pkgs := libseccomp
 lodge-fsd_libs := fsd proto
+
+# The conformance run inside of a guest.
+guest_progs += fs-conform
+fs-conform_srcs := tests/vm/posix/conform.c tests/vm/posix/names.c tests/vm/posix/data.c \
+	tests/vm/posix/attrs.c
