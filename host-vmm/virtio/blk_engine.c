@@ -159,16 +159,16 @@ void blk_engine_drain(struct virtio_blk *blk)
 static int open_ring(struct virtio_blk *blk)
 {
 	const unsigned int entries = BLK_QUEUE_SIZE;
+	/* Not DEFER_TASKRUN: epoll does not hear of what worker threads complete then. */
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_COOP_TASKRUN |
-			 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SINGLE_ISSUER |
-			 IORING_SETUP_DEFER_TASKRUN,
+			 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SINGLE_ISSUER,
 		.cq_entries = 2 * BLK_QUEUE_SIZE * blk->model.vdev.n_queues,
 	};
 	int ret = io_uring_queue_init_params(entries, &blk->ring, &params);
 
 	if (ret == -EINVAL) {
-		/* Kernels before 6.1. */
+		/* Kernels before 6.0. */
 		params = (struct io_uring_params){ .flags = IORING_SETUP_CQSIZE,
 						   .cq_entries = params.cq_entries };
 		ret = io_uring_queue_init_params(entries, &blk->ring, &params);

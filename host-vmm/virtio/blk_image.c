@@ -74,7 +74,7 @@ static void find_holder(int fd, char *text, size_t len)
 	struct stat file;
 	DIR *proc = opendir("/proc");
 
-	snprintf(text, len, "another process");
+	snprintf(text, len, "another disk of this VM, or a process of another user");
 	snprintf(self, sizeof(self), "%d", getpid());
 	if (!proc)
 		return;

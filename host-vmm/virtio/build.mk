@@ -47,3 +47,8 @@ unit_tests += virtio_transport
 virtio_transport_srcs := tests/unit/virtio_transport.c $(virtio_rig_srcs)
 virtio_transport_libs := proto
 virtio_transport_pkgs := check
+
+unit_tests += virtio_blk
+virtio_blk_srcs := tests/unit/virtio_blk.c $(blk_srcs) $(virtio_rig_srcs)
+virtio_blk_libs := proto
+virtio_blk_pkgs := check liburing
