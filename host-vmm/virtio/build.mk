@@ -14,12 +14,13 @@ blk_srcs := \
 	host-vmm/virtio/blk_engine.c \
 	host-vmm/virtio/blk_image.c \
 	host-vmm/virtio/blk_request.c
-vmm_srcs += $(pci_srcs) $(virtio_srcs) $(blk_srcs) \
-	host-vmm/virtio/balloon.c \
+console_srcs := \
 	host-vmm/virtio/console.c \
 	host-vmm/virtio/console_port.c \
-	host-vmm/virtio/rng.c \
 	host-vmm/virtio/run_status.c
+vmm_srcs += $(pci_srcs) $(virtio_srcs) $(blk_srcs) $(console_srcs) \
+	host-vmm/virtio/balloon.c \
+	host-vmm/virtio/rng.c
 
 # Tests bring a machine without KVM: the rig stands in for machine.c.
 virtio_rig_srcs := \
@@ -52,3 +53,8 @@ unit_tests += virtio_blk
 virtio_blk_srcs := tests/unit/virtio_blk.c $(blk_srcs) $(virtio_rig_srcs)
 virtio_blk_libs := proto
 virtio_blk_pkgs := check liburing
+
+unit_tests += virtio_console
+virtio_console_srcs := tests/unit/virtio_console.c $(console_srcs) $(virtio_rig_srcs)
+virtio_console_libs := proto
+virtio_console_pkgs := check
