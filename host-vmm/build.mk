@@ -37,3 +37,22 @@ unit_tests += vmm_machine
 vmm_machine_srcs := tests/unit/vmm_machine.c tests/unit/tiny_kernel.c
 vmm_machine_libs := vmm proto
 vmm_machine_pkgs := check
+
+# The legacy devices, on a machine without KVM: the rig stands in for machine.c and irq.c.
+vmm_rig_srcs := \
+	tests/unit/vmm_rig.c \
+	host-vmm/bus.c \
+	host-vmm/chardev.c \
+	host-vmm/chardev_open.c \
+	host-vmm/devices/i8042.c \
+	host-vmm/devices/pm.c \
+	host-vmm/devices/ps2.c \
+	host-vmm/devices/rtc.c \
+	host-vmm/devices/serial.c \
+	host-vmm/loop.c \
+	host-vmm/state.c
+
+unit_tests += vmm_legacy
+vmm_legacy_srcs := tests/unit/vmm_legacy.c $(vmm_rig_srcs)
+vmm_legacy_libs := proto
+vmm_legacy_pkgs := check

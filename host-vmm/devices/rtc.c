@@ -55,6 +55,7 @@
 #define PM_BIT	    0x80u /* of hours in 12-hour mode */
 #define ANY_ALARM   0xc0u /* alarm bytes from here on match everything */
 #define DAY_SECONDS 86400
+#define OFFSET_MAX  (1ll << 40) /* seconds, 34,000 years */
 #define NS_PER_SEC  1000000000ll
 
 #define STATE_VERSION 1
@@ -68,21 +69,27 @@ struct rtc {
 	uint8_t index;
 	uint8_t cmos[CMOS_BYTES];
 	int64_t offset; /* seconds from the host's clock to the guest's */
-	int64_t periodic_ns; /* guest's time of the last periodic event */
+	int64_t periodic_ns; /* CLOCK_MONOTONIC of the last periodic event */
 	int64_t checked; /* second up to which updates and alarms were told */
 };
 
-static int64_t now_ns(const struct rtc *rtc)
+static int64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NS_PER_SEC + now.tv_nsec;
+}
+
+/* The guest's time. A guest may set any year up to 16599, so nanoseconds would not fit 64 bits. */
+static int64_t now_seconds(const struct rtc *rtc, int64_t *ret_ns)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (now.tv_sec + rtc->offset) * NS_PER_SEC + now.tv_nsec;
-}
-
-static int64_t floor_seconds(int64_t ns)
-{
-	return ns / NS_PER_SEC - (ns % NS_PER_SEC < 0);
+	if (ret_ns)
+		*ret_ns = now.tv_nsec;
+	return now.tv_sec + rtc->offset;
 }
 
 static uint8_t encode(const struct rtc *rtc, unsigned int value)
@@ -112,7 +119,7 @@ static unsigned int decode_hour(const struct rtc *rtc, uint8_t value)
 /* Puts the time into the registers, unless the guest is setting it. */
 static void refresh(struct rtc *rtc)
 {
-	time_t now = floor_seconds(now_ns(rtc));
+	time_t now = now_seconds(rtc, NULL);
 	struct tm tm;
 
 	if ((rtc->cmos[REG_B] & B_SET) || !gmtime_r(&now, &tm))
@@ -141,31 +148,72 @@ static void adopt(struct rtc *rtc)
 	};
 
 	rtc->offset = timegm(&tm) - time(NULL);
-	rtc->checked = floor_seconds(now_ns(rtc));
+	rtc->checked = now_seconds(rtc, NULL);
 }
 
-static bool alarm_matches(const struct rtc *rtc, int64_t second)
+static int second_of_day(int64_t time)
 {
-	time_t time = second;
-	struct tm tm;
+	int64_t second = time % DAY_SECONDS;
 
-	if (!gmtime_r(&time, &tm))
-		return false;
-	return (rtc->cmos[REG_SECONDS_ALARM] >= ANY_ALARM ||
-		rtc->cmos[REG_SECONDS_ALARM] == encode(rtc, tm.tm_sec)) &&
-	       (rtc->cmos[REG_MINUTES_ALARM] >= ANY_ALARM ||
-		rtc->cmos[REG_MINUTES_ALARM] == encode(rtc, tm.tm_min)) &&
-	       (rtc->cmos[REG_HOURS_ALARM] >= ANY_ALARM ||
-		rtc->cmos[REG_HOURS_ALARM] == encode_hour(rtc, tm.tm_hour));
+	return (int)(second < 0 ? second + DAY_SECONDS : second);
 }
 
-/* The next second after @second at which the alarm goes off, or -1. */
-static int64_t next_alarm(const struct rtc *rtc, int64_t second)
+/* Whether a value, encoded, is what the alarm byte @alarm asks for. */
+static bool alarm_matches(uint8_t alarm, uint8_t encoded)
 {
-	for (int64_t i = 1; i <= DAY_SECONDS; i++)
-		if (alarm_matches(rtc, second + i))
-			return second + i;
+	return alarm >= ANY_ALARM || alarm == encoded;
+}
+
+/* The first second from @from on, 0 to 59, at which the alarm goes off, or -1. */
+static int alarm_second(const struct rtc *rtc, int from)
+{
+	for (int second = from; second < 60; second++)
+		if (alarm_matches(rtc->cmos[REG_SECONDS_ALARM], encode(rtc, second)))
+			return second;
 	return -1;
+}
+
+/* The same for seconds of an hour. */
+static int alarm_in_hour(const struct rtc *rtc, int from)
+{
+	int any = alarm_second(rtc, 0);
+
+	for (int minute = from / 60; minute < 60 && any >= 0; minute++) {
+		int second = any;
+
+		if (!alarm_matches(rtc->cmos[REG_MINUTES_ALARM], encode(rtc, minute)))
+			continue;
+		if (minute == from / 60)
+			second = alarm_second(rtc, from % 60);
+		if (second >= 0)
+			return minute * 60 + second;
+	}
+	return -1;
+}
+
+/* How many seconds after @now (of the day) the alarm next goes off, at least 1; -1: never. */
+static int next_alarm(const struct rtc *rtc, int now)
+{
+	int start = now + 1;
+
+	for (int hour = start / 3600; hour <= start / 3600 + 24; hour++) {
+		int from = hour == start / 3600 ? start % 3600 : 0, at;
+
+		if (!alarm_matches(rtc->cmos[REG_HOURS_ALARM], encode_hour(rtc, hour % 24)))
+			continue;
+		at = alarm_in_hour(rtc, from);
+		if (at >= 0)
+			return hour * 3600 + at - now;
+	}
+	return -1;
+}
+
+/* Whether the alarm went off in (@from, @to]. */
+static bool alarm_between(const struct rtc *rtc, int64_t from, int64_t to)
+{
+	int wait = next_alarm(rtc, second_of_day(from));
+
+	return wait > 0 && wait <= to - from;
 }
 
 static int64_t period_ns(const struct rtc *rtc)
@@ -180,60 +228,52 @@ static int64_t period_ns(const struct rtc *rtc)
 	return NS_PER_SEC / (32768 >> (rate - 1));
 }
 
-static void earlier(int64_t *at, int64_t candidate)
+/* A wait of 0 would switch the timer off. */
+static void earlier(int64_t *wait, int64_t candidate)
 {
-	if (*at < 0 || candidate < *at)
-		*at = candidate;
+	if (candidate < 1)
+		candidate = 1;
+	if (*wait < 0 || candidate < *wait)
+		*wait = candidate;
 }
 
 /* Under lock: arms the timer for the next interrupt that is enabled. */
 static void schedule(struct rtc *rtc)
 {
-	int64_t now = now_ns(rtc), second = floor_seconds(now), at = -1, alarm;
+	int64_t ns, second = now_seconds(rtc, &ns), wait = -1;
 	struct itimerspec when = { 0 };
 
 	if ((rtc->cmos[REG_B] & B_PERIODIC) && period_ns(rtc) > 0)
-		earlier(&at, rtc->periodic_ns + period_ns(rtc));
+		earlier(&wait, rtc->periodic_ns + period_ns(rtc) - monotonic_ns());
 	if (rtc->cmos[REG_B] & B_UPDATE)
-		earlier(&at, (second + 1) * NS_PER_SEC);
+		earlier(&wait, NS_PER_SEC - ns);
 	if (rtc->cmos[REG_B] & B_ALARM) {
-		alarm = next_alarm(rtc, second);
-		if (alarm >= 0)
-			earlier(&at, alarm * NS_PER_SEC);
-	}
-	if (at >= 0) {
-		int64_t wait = at > now ? at - now : 1;
+		int alarm = next_alarm(rtc, second_of_day(second));
 
-		when.it_value.tv_sec = wait / NS_PER_SEC;
-		when.it_value.tv_nsec = wait % NS_PER_SEC;
+		if (alarm > 0)
+			earlier(&wait, alarm * NS_PER_SEC - ns);
 	}
+	when.it_value.tv_sec = wait > 0 ? wait / NS_PER_SEC : 0;
+	when.it_value.tv_nsec = wait > 0 ? wait % NS_PER_SEC : 0;
 	(void)timerfd_settime(rtc->timer_fd, 0, &when, NULL);
 }
 
 /* Under lock: what has happened since the last look goes to register C, and to the line. */
 static void catch_up(struct rtc *rtc)
 {
-	int64_t now = now_ns(rtc), second = floor_seconds(now), period = period_ns(rtc);
-	uint8_t happened = 0;
+	int64_t second = now_seconds(rtc, NULL), period = period_ns(rtc);
+	int64_t since = monotonic_ns() - rtc->periodic_ns;
 
-	if (period > 0 && now - rtc->periodic_ns >= period) {
-		happened |= B_PERIODIC;
-		rtc->periodic_ns = now - (now - rtc->periodic_ns) % period;
+	if (period > 0 && since >= period) {
+		rtc->cmos[REG_C] |= B_PERIODIC;
+		rtc->periodic_ns += since - since % period;
 	}
 	if (second > rtc->checked) {
-		int64_t from = second - rtc->checked > DAY_SECONDS ? second - DAY_SECONDS
-								   : rtc->checked;
-
-		happened |= B_UPDATE;
-		if (rtc->cmos[REG_B] & B_ALARM) {
-			int64_t alarm = next_alarm(rtc, from);
-
-			if (alarm >= 0 && alarm <= second)
-				happened |= B_ALARM;
-		}
+		rtc->cmos[REG_C] |= B_UPDATE;
+		if (alarm_between(rtc, rtc->checked, second))
+			rtc->cmos[REG_C] |= B_ALARM;
 	}
 	rtc->checked = second;
-	rtc->cmos[REG_C] |= happened;
 	if (rtc->cmos[REG_C] & rtc->cmos[REG_B] & (B_PERIODIC | B_ALARM | B_UPDATE)) {
 		rtc->cmos[REG_C] |= C_IRQ;
 		irq_set_line(rtc->device.machine->irq, LAYOUT_IRQ_RTC, true);
@@ -297,8 +337,8 @@ static void write_register(struct rtc *rtc, uint8_t value)
 		if ((before & B_SET) && !(rtc->cmos[REG_B] & B_SET))
 			adopt(rtc);
 		if (!(before & B_PERIODIC))
-			rtc->periodic_ns = now_ns(rtc);
-		rtc->checked = floor_seconds(now_ns(rtc));
+			rtc->periodic_ns = monotonic_ns();
+		rtc->checked = now_seconds(rtc, NULL);
 		break;
 	}
 	if (index <= REG_B)
@@ -415,17 +455,17 @@ static int rtc_load(struct device *device, struct state *state)
 
 	state_get(state, cmos, sizeof(cmos));
 	offset = (int64_t)state_get_u64(state);
-	/* A hundred thousand years either way: sums with the host's time must not overflow. */
+	/* What a guest can set is within: sums with the host's time must not overflow. */
 	if (state_error(state) < 0 || version != STATE_VERSION || index >= CMOS_BYTES ||
-	    offset > 1ll << 32 || offset < -(1ll << 32))
+	    offset > OFFSET_MAX || offset < -OFFSET_MAX)
 		return -EBADMSG;
 	pthread_mutex_lock(&rtc->lock);
 	rtc->index = index;
 	memcpy(rtc->cmos, cmos, sizeof(cmos));
 	rtc->cmos[REG_A] &= 0x7f;
 	rtc->offset = offset;
-	rtc->periodic_ns = now_ns(rtc);
-	rtc->checked = floor_seconds(rtc->periodic_ns);
+	rtc->periodic_ns = monotonic_ns();
+	rtc->checked = now_seconds(rtc, NULL);
 	irq_set_line(device->machine->irq, LAYOUT_IRQ_RTC, rtc->cmos[REG_C] & C_IRQ);
 	schedule(rtc);
 	pthread_mutex_unlock(&rtc->lock);
