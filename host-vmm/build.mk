@@ -56,3 +56,14 @@ unit_tests += vmm_legacy
 vmm_legacy_srcs := tests/unit/vmm_legacy.c $(vmm_rig_srcs)
 vmm_legacy_libs := proto
 vmm_legacy_pkgs := check
+
+unit_tests += vmm_memory vmm_bus vmm_loop
+vmm_memory_srcs := tests/unit/vmm_memory.c host-vmm/memory.c
+vmm_memory_libs := proto
+vmm_memory_pkgs := check
+vmm_bus_srcs := tests/unit/vmm_bus.c host-vmm/bus.c
+vmm_bus_pkgs := check
+vmm_loop_srcs := tests/unit/vmm_loop.c host-vmm/chardev.c host-vmm/chardev_open.c \
+	host-vmm/loop.c host-vmm/state.c
+vmm_loop_libs := proto
+vmm_loop_pkgs := check

@@ -12,7 +12,8 @@
  *	socket:PATH   a Unix stream socket on which we listen; one client at a time
  *
  * Nothing here grows with what a guest writes: output is taken as fast as the back end takes it,
- * and no faster; where nobody is at the other end (no client, pty not open), it is dropped.
+ * and no faster; where nobody is at the other end (no client, pty not open), it is dropped. The
+ * process must ignore SIGPIPE.
  */
 #ifndef LODGE_VMM_CHARDEV_H
 #define LODGE_VMM_CHARDEV_H

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Guest memory: what lies where, copies at the edges, loading and giving back.
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host-vmm/layout.h"
+#include "host-vmm/memory.h"
+
+#define SIZE (16ull << 20)
+
+static struct memory *memory;
+
+static void setup(void)
+{
+	ck_assert_int_eq(memory_create(SIZE, &memory), 0);
+}
+
+static void teardown(void)
+{
+	memory_destroy(memory);
+}
+
+START_TEST(sizes_are_checked)
+{
+	const uint64_t bad[] = {
+		0, 1, 4095, 4097, LAYOUT_RAM_MAX + 4096, UINT64_MAX, UINT64_MAX & ~4095ull
+	};
+	struct memory *other;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_int_eq(memory_create(bad[i], &other), -EINVAL);
+}
+END_TEST
+
+START_TEST(large_memory_has_a_hole)
+{
+	const struct memory_region *regions;
+	struct memory *large;
+	uint32_t value = 0x12345678, seen = 0;
+	size_t n;
+
+	ck_assert_int_eq(memory_create(5ull << 30, &large), 0);
+	regions = memory_regions(large, &n);
+	ck_assert_uint_eq(n, 2);
+	ck_assert_uint_eq(regions[0].size, LAYOUT_LOW_RAM_END);
+	ck_assert_uint_eq(regions[1].gpa, LAYOUT_HIGH_RAM);
+	ck_assert_uint_eq(regions[1].file_offset, LAYOUT_LOW_RAM_END);
+	ck_assert_uint_eq(regions[1].size, (5ull << 30) - LAYOUT_LOW_RAM_END);
+	ck_assert_uint_eq((uintptr_t)regions[0].host % (2 << 20), 0);
+	ck_assert_int_eq(memory_write(large, LAYOUT_HIGH_RAM, &value, 4), 0);
+	ck_assert_int_eq(memory_read(large, LAYOUT_HIGH_RAM, &seen, 4), 0);
+	ck_assert_uint_eq(seen, value);
+	/* A range does not go on behind the hole. */
+	ck_assert_int_eq(memory_write(large, LAYOUT_LOW_RAM_END - 2, &value, 4), -EFAULT);
+	ck_assert_int_eq(memory_read(large, LAYOUT_LOW_RAM_END, &seen, 1), -EFAULT);
+	memory_destroy(large);
+}
+END_TEST
+
+START_TEST(edges)
+{
+	uint8_t bytes[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct iovec iov;
+
+	ck_assert_int_eq(memory_write(memory, SIZE - 8, bytes, 8), 0);
+	ck_assert_int_eq(memory_write(memory, SIZE - 7, bytes, 8), -EFAULT);
+	ck_assert_int_eq(memory_read(memory, SIZE, bytes, 1), -EFAULT);
+	ck_assert_int_eq(memory_read(memory, UINT64_MAX, bytes, 8), -EFAULT);
+	ck_assert_int_eq(memory_read(memory, UINT64_MAX - 3, bytes, 4), -EFAULT);
+	ck_assert_int_eq(memory_read(memory, 0, bytes, SIZE_MAX), -EFAULT);
+	ck_assert_int_eq(memory_read(memory, UINT64_MAX, bytes, 0), 0);
+	ck_assert_int_eq(memory_iov(memory, SIZE - 1, 1, &iov), 0);
+	ck_assert_int_eq(memory_iov(memory, SIZE - 1, 2, &iov), -EFAULT);
+	ck_assert_int_eq(memory_iov(memory, 0, 0, &iov), -EINVAL);
+}
+END_TEST
+
+START_TEST(vectors)
+{
+	struct iovec iov[3];
+	char text[16] = "";
+
+	ck_assert_int_eq(memory_iov(memory, 0x1000, 3, &iov[0]), 0);
+	ck_assert_int_eq(memory_iov(memory, 0x5000, 4, &iov[1]), 0);
+	ck_assert_int_eq(memory_iov(memory, 0x3000, 5, &iov[2]), 0);
+	ck_assert_uint_eq(memory_iov_size(iov, 3), 12);
+	ck_assert_uint_eq(memory_iov_write(iov, 3, 0, "abcdefghijklmn", 14), 12);
+	ck_assert_uint_eq(memory_iov_read(iov, 3, 2, text, 6), 6);
+	ck_assert_str_eq(text, "cdefgh");
+	ck_assert_uint_eq(memory_iov_read(iov, 3, 12, text, 6), 0);
+	ck_assert_int_eq(memory_read(memory, 0x5000, text, 4), 0);
+	ck_assert_int_eq(memcmp(text, "defg", 4), 0);
+}
+END_TEST
+
+START_TEST(loading)
+{
+	uint8_t *bytes = calloc(1, 1 << 20), *seen = calloc(1, 1 << 20);
+	int fd = memfd_create("image", MFD_CLOEXEC);
+	struct stat before, after;
+
+	/* Bytes, 512 KiB of zeroes, bytes that end within a page. */
+	memset(bytes, 0xab, 4096 + 77);
+	memset(bytes + (600 << 10), 0xcd, (400 << 10) + 5);
+	ck_assert_int_eq(write(fd, bytes, 1 << 20), 1 << 20);
+	ck_assert_int_eq(fstat(memory_fd(memory), &before), 0);
+	ck_assert_int_eq(memory_load(memory, 0x100000, fd, 0, 1 << 20), 0);
+	ck_assert_int_eq(fstat(memory_fd(memory), &after), 0);
+	ck_assert_int_eq(memory_read(memory, 0x100000, seen, 1 << 20), 0);
+	ck_assert_int_eq(memcmp(seen, bytes, 1 << 20), 0);
+	/* The zeroes take no memory. */
+	ck_assert_int_lt((after.st_blocks - before.st_blocks) * 512, 700 << 10);
+	ck_assert_int_eq(memory_load(memory, 0x200003, fd, 4095, 1000), 0);
+	ck_assert_int_eq(memory_read(memory, 0x200003, seen, 1000), 0);
+	ck_assert_int_eq(memcmp(seen, bytes + 4095, 1000), 0);
+	ck_assert_int_eq(memory_load(memory, 0x100000, fd, 1, 1 << 20), -ENODATA);
+	ck_assert_int_eq(memory_load(memory, SIZE - 10, fd, 0, 11), -EFAULT);
+	ck_assert_int_eq(memory_load(memory, SIZE, fd, 0, 0), 0);
+	close(fd);
+	free(bytes);
+	free(seen);
+}
+END_TEST
+
+START_TEST(discarding)
+{
+	uint8_t bytes[3 * 4096], zeroes[4096] = { 0 };
+
+	memset(bytes, 0x11, sizeof(bytes));
+	ck_assert_int_eq(memory_write(memory, 0x4000, bytes, sizeof(bytes)), 0);
+	/* Rounded inwards: only the page in the middle. */
+	ck_assert_int_eq(memory_discard(memory, 0x4001, sizeof(bytes) - 2), 0);
+	ck_assert_int_eq(memory_read(memory, 0x4000, bytes, sizeof(bytes)), 0);
+	ck_assert_uint_eq(bytes[4095], 0x11);
+	ck_assert_int_eq(memcmp(bytes + 4096, zeroes, 4096), 0);
+	ck_assert_uint_eq(bytes[8192], 0x11);
+	ck_assert_int_eq(memory_discard(memory, SIZE - 4096, 8192), -EFAULT);
+	ck_assert_int_eq(memory_discard(memory, UINT64_MAX - 4095, 4096), -EFAULT);
+	ck_assert_int_eq(memory_discard(memory, 0x10, 20), 0);
+}
+END_TEST
+
+START_TEST(others_cannot_cut_it)
+{
+	ck_assert_int_lt(ftruncate(memory_fd(memory), 4096), 0);
+	ck_assert_int_lt(ftruncate(memory_fd(memory), 2 * SIZE), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("vmm_memory");
+	TCase *tcase = tcase_create("memory");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, sizes_are_checked);
+	tcase_add_test(tcase, large_memory_has_a_hole);
+	tcase_add_test(tcase, edges);
+	tcase_add_test(tcase, vectors);
+	tcase_add_test(tcase, loading);
+	tcase_add_test(tcase, discarding);
+	tcase_add_test(tcase, others_cannot_cut_it);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
