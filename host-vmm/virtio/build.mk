@@ -58,3 +58,9 @@ unit_tests += virtio_console
 virtio_console_srcs := tests/unit/virtio_console.c $(console_srcs) $(virtio_rig_srcs)
 virtio_console_libs := proto
 virtio_console_pkgs := check
+
+unit_tests += virtio_balloon
+virtio_balloon_srcs := tests/unit/virtio_balloon.c host-vmm/virtio/balloon.c host-vmm/virtio/rng.c \
+	$(virtio_rig_srcs)
+virtio_balloon_libs := proto
+virtio_balloon_pkgs := check
