@@ -197,8 +197,14 @@ static int set_owner(const struct request *req, const struct fuse_setattr_in *bo
 	uid_t uid = body->valid & FATTR_UID ? host_uid(req->fs, share, body->uid) : (uid_t)-1;
 	gid_t gid = body->valid & FATTR_GID ? host_gid(req->fs, share, body->gid) : (gid_t)-1;
 
+	/* The server's own ids belong to the share's owner: given to another they would come back
+	 * as the owner's. */
+	if (share->owner.active &&
+	    ((body->valid & FATTR_UID && body->uid == req->fs->euid && uid != share->owner.uid) ||
+	     (body->valid & FATTR_GID && body->gid == req->fs->egid && gid != share->owner.gid)))
+		return -EPERM;
 	if (fchownat(req->inode->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
-		return -errno;
+		return errno == EINVAL ? -EPERM : -errno; /* EINVAL: not in the user namespace */
 	return 0;
 }
 
