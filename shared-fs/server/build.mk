@@ -35,3 +35,13 @@ lodge-fsd_libs := fsd proto
 guest_progs += fs-conform
 fs-conform_srcs := tests/vm/posix/conform.c tests/vm/posix/names.c tests/vm/posix/data.c \
 	tests/vm/posix/attrs.c
+
+unit_tests += fsd_requests
+fsd_requests_srcs := tests/unit/fsd_requests.c tests/unit/fsd_harness.c
+fsd_requests_libs := fsd proto
+fsd_requests_pkgs := check
+
+unit_tests += fsd_hostile
+fsd_hostile_srcs := tests/unit/fsd_hostile.c tests/unit/fsd_harness.c
+fsd_hostile_libs := fsd proto
+fsd_hostile_pkgs := check

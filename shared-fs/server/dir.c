@@ -251,7 +251,7 @@ static int64_t list_folder(struct listing *list, int fd, struct dir_stream *stre
 		ssize_t got;
 
 		list_some(list, entries, &stream->pos, stream->len, &stream->next);
-		if (stream->pos < stream->len || list->room - list->len < 512)
+		if (stream->pos < stream->len || (list->len && list->room - list->len < 512))
 			break;
 		got = syscall(SYS_getdents64, fd, entries, size);
 		if (got < 0 && !list->len)

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A fake front end and virtio-fs driver: lodge-fsd's back end runs in this process, behind a
+ * socketpair, with rings in a memfd, as a VMM and a guest would use it.
+ *
+ * One request at a time, unless a test writes the ring by hand.
+ */
+#ifndef LODGE_TESTS_FSD_HARNESS_H
+#define LODGE_TESTS_FSD_HARNESS_H
+
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lodge/vhost_user.h>
+
+#include "shared-fs/server/vhost.h"
+
+#define RIG_QUEUE_SIZE 64
+#define RIG_MEMORY     (8u << 20)
+#define RIG_GUEST_BASE 0x100000000ull
+#define RIG_USER_BASE  0x7f0000000000ull
+#define RIG_QUEUES     2
+/* Offsets in the memory. */
+#define RIG_RINGS  0x0 /* one every 64 KiB: descriptors, available, used */
+#define RIG_OUT	   0x100000
+#define RIG_IN	   0x300000
+#define RIG_BUFFER 0x200000 /* bytes of each */
+
+struct fsd_rig {
+	char folder[64]; /* the export, a fresh one */
+	struct fs *fs;
+	struct backend *backend;
+	pthread_t thread;
+	int socket;
+	int memory_fd;
+	uint8_t *memory;
+	int kick[RIG_QUEUES];
+	int call[RIG_QUEUES];
+	int err[RIG_QUEUES];
+	uint16_t avail[RIG_QUEUES];
+	uint16_t used[RIG_QUEUES];
+	uint64_t unique;
+	int end_status; /* of the back end's thread: what ended it */
+};
+
+struct fsd_rig_options {
+	struct fs_config config;
+	bool read_only;
+	bool synthetic_root; /* the share is "share" in the device's root */
+	struct owner_map owner;
+	bool no_init; /* the session is not begun */
+	bool classic; /* a guest that opens with OPEN */
+};
+
+void fsd_rig_start(struct fsd_rig *rig, const struct fsd_rig_options *options);
+void fsd_rig_stop(struct fsd_rig *rig);
+/* Rings, kicks, memory: to the point where requests are taken; again after fsd_rig_stop_queues. */
+void fsd_rig_start_queues(struct fsd_rig *rig);
+void fsd_rig_stop_queues(struct fsd_rig *rig);
+/* A vhost-user message; a reply is read where the request has one. 0, or -1 when it hung up. */
+int fsd_rig_message(struct fsd_rig *rig, uint32_t request, const void *payload, uint32_t size,
+		    const int *fds, size_t n_fds, void *reply, uint32_t reply_size);
+
+/*
+ * One FUSE request: the body in two pieces (either may be NULL), the payload of the reply to
+ * @reply. The reply's error, or its payload's length. Fails the test where nothing comes back.
+ */
+int64_t fsd_call(struct fsd_rig *rig, uint32_t opcode, uint64_t nodeid, const void *body,
+		 size_t body_len, const void *more, size_t more_len, void *reply,
+		 size_t reply_size);
+/* The same with a header of the test's own, and buffers of the given sizes: used length, and the
+ * reply as it was written to rig->memory + RIG_IN. */
+uint32_t fsd_raw(struct fsd_rig *rig, unsigned int queue, const void *out, size_t out_len,
+		 size_t in_len);
+
+struct raw_desc {
+	uint64_t addr; /* guest physical */
+	uint32_t len;
+	uint16_t flags;
+	uint16_t next;
+};
+
+/* Writes the descriptors from index 0 on and makes chain 0 available. */
+void fsd_ring_put(struct fsd_rig *rig, unsigned int queue, const struct raw_desc *desc, size_t n);
+void fsd_ring_set_avail(struct fsd_rig *rig, unsigned int queue, uint16_t head, uint16_t idx);
+void fsd_ring_kick(struct fsd_rig *rig, unsigned int queue);
+/* True when the queue's error eventfd was signalled within 5 s. */
+bool fsd_ring_broke(struct fsd_rig *rig, unsigned int queue);
+
+/* Looks @name up: its nodeid, 0 and *ret_error where it fails. */
+uint64_t fsd_lookup(struct fsd_rig *rig, uint64_t dir, const char *name, int *ret_error);
+/* A path below the exported folder, in a static buffer of the rig's thread. */
+const char *fsd_path(struct fsd_rig *rig, const char *name, char buffer[256]);
+void fsd_write_file(struct fsd_rig *rig, const char *name, const char *text);
+
+#endif
