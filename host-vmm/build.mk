@@ -67,3 +67,18 @@ vmm_loop_srcs := tests/unit/vmm_loop.c host-vmm/chardev.c host-vmm/chardev_open.
 	host-vmm/loop.c host-vmm/state.c
 vmm_loop_libs := proto
 vmm_loop_pkgs := check
+
+boot_image_srcs := \
+	host-vmm/boot/elf.c \
+	host-vmm/boot/image.c \
+	host-vmm/memory.c
+
+unit_tests += vmm_boot
+vmm_boot_srcs := tests/unit/vmm_boot.c tests/unit/tiny_kernel.c $(boot_image_srcs) \
+	host-vmm/boot/acpi.c \
+	host-vmm/boot/aml.c \
+	host-vmm/boot/boot.c \
+	host-vmm/boot/dsdt.c \
+	host-vmm/cpuid.c
+vmm_boot_libs := proto
+vmm_boot_pkgs := check

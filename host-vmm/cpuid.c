@@ -202,7 +202,6 @@ static void add_lodge(struct builder *builder)
 	add(builder, base);
 	add(builder, (struct kvm_cpuid_entry2){
 			     .function = LODGE_CPUID_TIMING,
-			     .eax = builder->options->tsc_khz,
 			     .ebx = APIC_TIMER_KHZ,
 		     });
 }
@@ -260,6 +259,13 @@ int cpuid_supported(int kvm_fd, struct kvm_cpuid2 **ret_cpuid)
 	}
 	*ret_cpuid = cpuid;
 	return 0;
+}
+
+void cpuid_set_tsc(struct kvm_cpuid2 *cpuid, uint32_t khz)
+{
+	for (uint32_t i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == LODGE_CPUID_TIMING)
+			cpuid->entries[i].eax = khz;
 }
 
 unsigned int cpuid_address_bits(const struct kvm_cpuid2 *supported)

@@ -14,7 +14,6 @@ struct cpuid_options {
 	unsigned int cpus; /* 1 to 64, cores of one socket */
 	bool kvm_only; /* hypervisor=kvm: KVM's leaves at 0x40000000 */
 	bool tsc_deadline; /* KVM_CAP_TSC_DEADLINE_TIMER */
-	uint32_t tsc_khz; /* 0: unknown */
 };
 
 /* What the host's KVM supports; free() it. -E2BIG and the like from KVM. */
@@ -23,6 +22,9 @@ int cpuid_supported(int kvm_fd, struct kvm_cpuid2 **ret_cpuid);
 /* The table of vCPU @index, made from @supported; free() it. Pure, for tests. */
 int cpuid_for_vcpu(const struct kvm_cpuid2 *supported, const struct cpuid_options *options,
 		   unsigned int index, struct kvm_cpuid2 **ret_cpuid);
+
+/* Fills in the TSC's frequency, which is known only once a vCPU was made. 0: unknown. */
+void cpuid_set_tsc(struct kvm_cpuid2 *cpuid, uint32_t khz);
 
 /* Physical address bits that a guest may use. */
 unsigned int cpuid_address_bits(const struct kvm_cpuid2 *supported);

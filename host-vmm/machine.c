@@ -184,7 +184,9 @@ static int make_parts(struct machine *machine)
 	struct kvm_cpuid2 *supported = NULL;
 	int ret;
 
-	ret = make_kvm(machine);
+	ret = boot_open(machine->config, &machine->boot);
+	if (ret == 0)
+		ret = make_kvm(machine);
 	if (ret < 0)
 		return ret;
 	ret = cpuid_supported(machine->kvm_fd, &supported);
@@ -213,7 +215,7 @@ int machine_create(const struct vm_config *config, struct machine **ret_machine)
 	if (!machine)
 		return -ENOMEM;
 	machine->config = config;
-	machine->kvm_fd = machine->vm_fd = -1;
+	machine->kvm_fd = machine->vm_fd = machine->boot.kernel = -1;
 	machine->guest_status = -1;
 	pthread_mutex_init(&machine->event_lock, NULL);
 	machine->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -249,6 +251,7 @@ void machine_destroy(struct machine *machine)
 	fd_close(&machine->vm_fd);
 	memory_destroy(machine->memory);
 	kvm_chips_free(machine->power_on_chips);
+	boot_close(&machine->boot);
 	fd_close(&machine->kvm_fd);
 	fd_close(&machine->event_fd);
 	pthread_mutex_destroy(&machine->event_lock);
@@ -297,7 +300,7 @@ static int power_on(struct machine *machine)
 		log_error("the machine cannot be set up: %s", strerror(-ret));
 		return ret;
 	}
-	ret = boot_load(machine->memory, machine->config, &entry);
+	ret = boot_load(machine->memory, machine->config, &machine->boot, &entry);
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < machine->n_vcpus; i++) {

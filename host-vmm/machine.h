@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host-vmm/boot/boot.h"
+
 struct bus;
 struct device;
 struct irq;
@@ -60,6 +62,7 @@ struct machine {
 	int guest_status;
 
 	struct kvm_chips *power_on_chips;
+	struct boot_files boot;
 	unsigned int address_bits; /* of guest-physical addresses */
 };
 

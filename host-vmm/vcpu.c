@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "host-vmm/bus.h"
+#include "host-vmm/cpuid.h"
 #include "host-vmm/kvm.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/vcpu_state.h"
@@ -235,7 +236,16 @@ static int map_run(struct vcpu *vcpu)
 	return 0;
 }
 
-int vcpu_create(struct machine *machine, unsigned int index, const struct kvm_cpuid2 *cpuid,
+/* Before KVM_SET_CPUID2: what a guest reads must not change once it runs. */
+static int set_cpuid(struct vcpu *vcpu, struct kvm_cpuid2 *cpuid)
+{
+	int khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+
+	cpuid_set_tsc(cpuid, khz > 0 ? khz : 0);
+	return ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0 ? -errno : 0;
+}
+
+int vcpu_create(struct machine *machine, unsigned int index, struct kvm_cpuid2 *cpuid,
 		struct vcpu **ret_vcpu)
 {
 	struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
@@ -255,10 +265,9 @@ int vcpu_create(struct machine *machine, unsigned int index, const struct kvm_cp
 	ret = map_run(vcpu);
 	if (ret < 0)
 		goto fail;
-	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0) {
-		ret = -errno;
+	ret = set_cpuid(vcpu, cpuid);
+	if (ret < 0)
 		goto fail;
-	}
 	ret = vcpu_power_on_take(machine->kvm_fd, vcpu->fd, &vcpu->power_on);
 	if (ret < 0)
 		goto fail;

@@ -23,8 +23,9 @@ struct boot_entry {
 	uint64_t info; /* guest-physical: boot_params in RSI, or hvm_start_info in EBX */
 };
 
-/* Makes the vCPU, gives it its CPUID, starts its thread, parked. Main thread. */
-int vcpu_create(struct machine *machine, unsigned int index, const struct kvm_cpuid2 *cpuid,
+/* Makes the vCPU, gives it its CPUID (the TSC's frequency is filled in), starts its thread, parked.
+ * Main thread. */
+int vcpu_create(struct machine *machine, unsigned int index, struct kvm_cpuid2 *cpuid,
 		struct vcpu **ret_vcpu);
 /* Ends and joins the thread. NULL is fine. */
 void vcpu_destroy(struct vcpu *vcpu);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "host-vmm/boot/image.h"
 #include "host-vmm/conf/vmconf.h"
@@ -67,7 +68,7 @@ size_t boot_map(const struct memory *memory, struct boot_range ranges[BOOT_RANGE
 	return n;
 }
 
-static int open_file(const char *what, const char *path, int *ret_fd, uint64_t *ret_size)
+static int open_file(const char *what, const char *path, int *ret_fd)
 {
 	autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat status;
@@ -83,22 +84,54 @@ static int open_file(const char *what, const char *path, int *ret_fd, uint64_t *
 		log_error("%s '%s' is not a file; correct [boot] %s", what, path, what);
 		return -EINVAL;
 	}
-	*ret_size = status.st_size;
 	*ret_fd = fd_steal(&fd);
 	return 0;
 }
 
-static int load_kernel(const struct memory *memory, const char *path, struct image *image)
+int boot_open(const struct vm_config *config, struct boot_files *ret_files)
 {
-	const char *why = "cannot be read";
-	autofd fd = -1;
-	uint64_t size;
+	struct boot_files files = { .kernel = -1 };
+	size_t n = 0;
 	int ret;
 
-	ret = open_file("kernel", path, &fd, &size);
+	while (config->initrds && config->initrds[n])
+		n++;
+	files.initrds = calloc(n + 1, sizeof(files.initrds[0]));
+	if (!files.initrds)
+		return -ENOMEM;
+	ret = open_file("kernel", config->kernel, &files.kernel);
+	for (size_t i = 0; i < n && ret == 0; i++) {
+		ret = open_file("initrd", config->initrds[i], &files.initrds[i]);
+		files.n_initrds += ret == 0;
+	}
 	if (ret < 0)
-		return ret;
-	ret = image_load(memory, fd, size, image, &why);
+		boot_close(&files);
+	else
+		*ret_files = files;
+	return ret;
+}
+
+void boot_close(struct boot_files *files)
+{
+	while (files->n_initrds > 0)
+		close(files->initrds[--files->n_initrds]);
+	free(files->initrds);
+	files->initrds = NULL;
+	fd_close(&files->kernel);
+}
+
+static uint64_t file_size(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) < 0 ? 0 : (uint64_t)status.st_size;
+}
+
+static int load_kernel(const struct memory *memory, const char *path, int fd, struct image *image)
+{
+	const char *why = "cannot be read";
+	int ret = image_load(memory, fd, file_size(fd), image, &why);
+
 	if (ret == -ENOEXEC || ret == -ENOSPC)
 		log_error("kernel '%s' %s", path, why);
 	else if (ret < 0)
@@ -106,17 +139,13 @@ static int load_kernel(const struct memory *memory, const char *path, struct ima
 	return ret;
 }
 
-static int initrd_sizes(char *const *paths, uint64_t *ret_total)
+static int initrd_sizes(char *const *paths, const struct boot_files *files, uint64_t *ret_total)
 {
 	uint64_t total = 0;
 
-	for (size_t i = 0; paths && paths[i]; i++) {
-		autofd fd = -1;
-		uint64_t size;
-		int ret = open_file("initrd", paths[i], &fd, &size);
+	for (size_t i = 0; i < files->n_initrds; i++) {
+		uint64_t size = file_size(files->initrds[i]);
 
-		if (ret < 0)
-			return ret;
 		if (size == 0) {
 			log_error("initrd '%s' is empty: make it again, or take it out of [boot] "
 				  "initrd",
@@ -134,19 +163,15 @@ static int initrd_sizes(char *const *paths, uint64_t *ret_total)
 	return 0;
 }
 
-static int load_one_initrd(const struct memory *memory, const char *path, uint64_t end,
+static int load_one_initrd(const struct memory *memory, const char *path, int fd, uint64_t end,
 			   uint64_t *at)
 {
-	autofd fd = -1;
-	uint64_t size;
+	uint64_t size = file_size(fd);
 	int ret;
 
 	*at = (*at + 3) & ~3ull;
-	ret = open_file("initrd", path, &fd, &size);
-	if (ret < 0)
-		return ret;
 	/* Only what was counted before: somebody may be writing to the file. */
-	ret = size > end - *at ? -EFBIG : memory_load(memory, *at, fd, 0, size);
+	ret = *at > end || size > end - *at ? -EFBIG : memory_load(memory, *at, fd, 0, size);
 	if (ret < 0)
 		log_error("initrd '%s' cannot be read: %s; is it being written?", path,
 			  strerror(-ret));
@@ -155,7 +180,8 @@ static int load_one_initrd(const struct memory *memory, const char *path, uint64
 }
 
 /* As high as it may be, so that the kernel can unpack below it. */
-static int load_initrds(const struct memory *memory, char *const *paths, const struct image *image,
+static int load_initrds(const struct memory *memory, char *const *paths,
+			const struct boot_files *files, const struct image *image,
 			struct initrd *ret_initrd)
 {
 	const struct memory_region *regions;
@@ -164,7 +190,7 @@ static int load_initrds(const struct memory *memory, char *const *paths, const s
 	int ret;
 
 	*ret_initrd = (struct initrd){ 0 };
-	ret = initrd_sizes(paths, &total);
+	ret = initrd_sizes(paths, files, &total);
 	if (ret < 0 || total == 0)
 		return ret;
 	regions = memory_regions(memory, &n_regions);
@@ -179,8 +205,9 @@ static int load_initrds(const struct memory *memory, char *const *paths, const s
 	}
 	ret_initrd->start = at = (top - total) & ~(PAGE - 1);
 	ret_initrd->size = total;
-	for (size_t i = 0; paths[i]; i++) {
-		ret = load_one_initrd(memory, paths[i], ret_initrd->start + total, &at);
+	for (size_t i = 0; i < files->n_initrds; i++) {
+		ret = load_one_initrd(memory, paths[i], files->initrds[i],
+				      ret_initrd->start + total, &at);
 		if (ret < 0)
 			return ret;
 	}
@@ -290,16 +317,16 @@ static int enter_pvh(const struct memory *memory, const struct image *image,
 }
 
 int boot_load(const struct memory *memory, const struct vm_config *config,
-	      struct boot_entry *ret_entry)
+	      const struct boot_files *files, struct boot_entry *ret_entry)
 {
 	struct initrd initrd;
 	struct image image;
 	int ret;
 
-	ret = load_kernel(memory, config->kernel, &image);
+	ret = load_kernel(memory, config->kernel, files->kernel, &image);
 	if (ret < 0)
 		return ret;
-	ret = load_initrds(memory, config->initrds, &image, &initrd);
+	ret = load_initrds(memory, config->initrds, files, &image, &initrd);
 	if (ret < 0)
 		return ret;
 	ret = write_cmdline(memory, config->append ? config->append : "", image.cmdline_max);

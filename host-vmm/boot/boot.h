@@ -30,9 +30,23 @@ struct boot_range {
 /* The map of @memory: how many entries were written. Ascending, no overlaps. */
 size_t boot_map(const struct memory *memory, struct boot_range ranges[BOOT_RANGES_MAX]);
 
+/*
+ * Kernel and initrds, opened once: a guest that restarts gets the same files though others were
+ * installed under their names meanwhile, and needs no right to open any.
+ */
+struct boot_files {
+	int kernel;
+	int *initrds;
+	size_t n_initrds;
+};
+
+/* On an error it has logged one line that names the file and the remedy. */
+int boot_open(const struct vm_config *config, struct boot_files *ret_files);
+void boot_close(struct boot_files *files);
+
 /* Loads all. ACPI's tables must be at LAYOUT_ACPI already. On an error it has logged one line that
  * names the file and the remedy. */
 int boot_load(const struct memory *memory, const struct vm_config *config,
-	      struct boot_entry *ret_entry);
+	      const struct boot_files *files, struct boot_entry *ret_entry);
 
 #endif

@@ -281,15 +281,18 @@ START_TEST(bad_configurations_fail_cleanly)
 {
 	size_t before = count_fds();
 
+	tiny_kernel_write_elf(kernel, pvh_guest);
 	config.memory = 1ull << 50;
 	ck_assert_int_lt(machine_create(&config, &machine), 0);
 	config.memory = 64 << 20;
 	config.serial = (char[]){ "file:/nowhere/at/all" };
 	ck_assert_int_lt(machine_create(&config, &machine), 0);
 	config.serial = serial;
-	ck_assert_int_eq(machine_create(&config, &machine), 0);
 	config.kernel = (char[]){ "/nowhere/vmlinux" };
-	ck_assert_int_eq(machine_start(machine), -ENOENT);
+	ck_assert_int_eq(machine_create(&config, &machine), -ENOENT);
+	config.kernel = (char[]){ "/proc/self/exe" };
+	ck_assert_int_eq(machine_create(&config, &machine), 0);
+	ck_assert_int_eq(machine_start(machine), -ENOEXEC);
 	machine_destroy(machine);
 	machine = NULL;
 	ck_assert_uint_eq(count_fds(), before);
