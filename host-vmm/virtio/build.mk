@@ -64,3 +64,13 @@ virtio_balloon_srcs := tests/unit/virtio_balloon.c host-vmm/virtio/balloon.c hos
 	$(virtio_rig_srcs)
 virtio_balloon_libs := proto
 virtio_balloon_pkgs := check
+
+fuzz_targets += virtqueue
+virtqueue_srcs := tests/fuzz/virtqueue.c host-vmm/virtio/queue.c host-vmm/irq.c host-vmm/memory.c \
+	host-vmm/state.c
+virtqueue_libs := proto
+
+fuzz_targets += virtio_pci
+virtio_pci_srcs := tests/fuzz/virtio_pci.c host-vmm/virtio/balloon.c host-vmm/virtio/rng.c \
+	$(console_srcs) $(virtio_rig_srcs)
+virtio_pci_libs := proto

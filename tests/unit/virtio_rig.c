@@ -127,7 +127,8 @@ void rig_probe(struct rig *rig, unsigned int slot, struct rig_driver *driver)
 	unsigned int at = rig_config_read(rig, slot, PCI_CAPABILITY_LIST, 1);
 
 	*driver = (struct rig_driver){ .rig = rig, .slot = slot };
-	for (; at != 0; at = rig_config_read(rig, slot, at + 1, 1)) {
+	/* All ones where the slot is empty. */
+	for (; at != 0 && at != 0xff; at = rig_config_read(rig, slot, at + 1, 1)) {
 		unsigned int type = rig_config_read(rig, slot, at + 3, 1);
 		uint64_t address = rig_config_read(rig, slot, at + 8, 4);
 
