@@ -9,6 +9,7 @@ virtio_fs_srcs := \
 	host-vmm/vhost-user/starter.c \
 	host-vmm/virtio/fs.c \
 	host-vmm/virtio/fs_backend.c \
+	host-vmm/virtio/fs_control.c \
 	host-vmm/virtio/fs_orphans.c
 vmm_srcs += $(vhost_user_srcs) $(virtio_fs_srcs)
 
@@ -34,3 +35,8 @@ vhost_user_starter_srcs := tests/unit/vhost_user_starter.c host-vmm/vhost-user/s
 	host-vmm/vhost-user/starter.c
 vhost_user_starter_libs := proto
 vhost_user_starter_pkgs := check
+
+vmm_srcs += host-vmm/sandbox.c
+unit_tests += vmm_sandbox
+vmm_sandbox_srcs := tests/unit/vmm_sandbox.c host-vmm/sandbox.c
+vmm_sandbox_pkgs := check libseccomp

@@ -14,7 +14,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define SPAWN_FDS_MAX	 272 /* socket, control, and a share each */
+#include "protocol/lib/fd.h"
+
+#define SPAWN_FDS_MAX	 FD_PASS_MAX
 #define SPAWN_FIRST_FD	 3
 #define SPAWN_STATUS_MAX 64
 

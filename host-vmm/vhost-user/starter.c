@@ -3,10 +3,10 @@
  * A process that starts one helper program on the monitor's orders.
  *
  * Theory of operation. The starter is forked from a process with threads, so between fork and its
- * end it makes system calls only: its buffers were allocated before the fork. Orders and replies
- * are packets on a socket pair, one reply for each order; end of file is the order to go. The
- * helper is the starter's child and gets SIGKILL when the starter ends, the starter gets it when
- * the thread ends that made it.
+ * end it makes system calls only, and finds its program's path and arguments in its copy of the
+ * monitor's memory. Orders and replies are packets on a socket pair, one reply for each order; end
+ * of file is the order to go. The helper is the starter's child and gets SIGKILL when the starter
+ * ends, the starter gets it when the thread ends that made it.
  */
 #include "host-vmm/vhost-user/starter.h"
 
@@ -28,15 +28,9 @@
 /* The starter answers at once; more means that it hangs in the kernel. */
 #define REPLY_TIMEOUT_MS 5000
 
-enum order_kind {
-	ORDER_START = 1, /* args are "ARG\0ARG\0..."; the reply brings a pidfd */
+enum order {
+	ORDER_START = 1, /* with descriptors; the reply brings a pidfd */
 	ORDER_END = 2, /* kills and reaps; the reply has the status */
-};
-
-struct order {
-	uint32_t kind;
-	uint32_t n_args;
-	char args[STARTER_TEXT_MAX];
 };
 
 struct reply {
@@ -44,19 +38,7 @@ struct reply {
 	int32_t status;
 };
 
-/* Both sides' buffers; the starter has its copy by the fork. */
-struct work {
-	struct order order;
-	char *argv[STARTER_ARGS_MAX + 1];
-	int fds[STARTER_FDS_MAX];
-	union {
-		char bytes[CMSG_SPACE(STARTER_FDS_MAX * sizeof(int))];
-		struct cmsghdr align;
-	} control;
-};
-
 struct starter {
-	struct work *work;
 	int socket;
 	pid_t pid;
 	int helper; /* pidfd, -1: none */
@@ -65,58 +47,11 @@ struct starter {
 /* ---- in the starter ---- */
 
 struct process {
-	struct work *work;
 	const char *program;
-	bool (*allowed)(const char *argument);
+	char *const *argv;
 	int socket;
 	struct child child;
 };
-
-static size_t take_fds(struct work *work, struct msghdr *msg)
-{
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
-	size_t n;
-
-	if (!cmsg || cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
-		return 0;
-	n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	memcpy(work->fds, CMSG_DATA(cmsg), n * sizeof(int));
-	return n;
-}
-
-/* Splits the arguments into argv and asks whether each may be. */
-static int check_args(struct process *process, size_t len)
-{
-	struct order *order = &process->work->order;
-	size_t at = 0, text = len - offsetof(struct order, args);
-
-	if (!order->n_args || order->n_args > STARTER_ARGS_MAX)
-		return -EINVAL;
-	for (uint32_t i = 0; i < order->n_args; i++) {
-		size_t left = text - at, arg = strnlen(order->args + at, left);
-
-		if (arg == left)
-			return -EINVAL;
-		if (i && !process->allowed(order->args + at))
-			return -EPERM;
-		process->work->argv[i] = order->args + at;
-		at += arg + 1;
-	}
-	process->work->argv[order->n_args] = NULL;
-	return 0;
-}
-
-static int start_helper(struct process *process, size_t len, size_t n_fds)
-{
-	int ret;
-
-	if (process->child.pid > 0)
-		return -EBUSY;
-	ret = check_args(process, len);
-	return ret ? ret
-		   : spawn_child(process->program, process->work->argv, process->work->fds, n_fds,
-				 &process->child);
-}
 
 static void answer(int socket, const struct reply *reply, int fd)
 {
@@ -124,12 +59,14 @@ static void answer(int socket, const struct reply *reply, int fd)
 		_exit(0);
 }
 
-static void obey(struct process *process, size_t len, size_t n_fds)
+static void obey(struct process *process, uint32_t order, const int *fds, size_t n_fds)
 {
-	struct reply reply = { .error = -EINVAL };
+	struct reply reply = { .error = -EBUSY };
 
-	if (process->work->order.kind == ORDER_START) {
-		reply.error = start_helper(process, len, n_fds);
+	if (order == ORDER_START) {
+		if (process->child.pid <= 0)
+			reply.error = spawn_child(process->program, process->argv, fds, n_fds,
+						  &process->child);
 		answer(process->socket, &reply, reply.error ? -1 : process->child.pidfd);
 	} else {
 		reply.error = process->child.pid > 0 ? 0 : -ECHILD;
@@ -140,25 +77,16 @@ static void obey(struct process *process, size_t len, size_t n_fds)
 
 static void __attribute__((noreturn)) serve(struct process *process)
 {
-	struct work *work = process->work;
-
 	for (;;) {
-		struct iovec iov = { &work->order, sizeof(work->order) };
-		struct msghdr msg = { .msg_iov = &iov,
-				      .msg_iovlen = 1,
-				      .msg_control = work->control.bytes,
-				      .msg_controllen = sizeof(work->control) };
-		ssize_t got = recvmsg(process->socket, &msg, MSG_CMSG_CLOEXEC);
+		int fds[FD_PASS_MAX];
+		uint32_t order;
 		size_t n_fds;
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < (ssize_t)offsetof(struct order, args) || msg.msg_flags & MSG_CTRUNC)
+		if (fd_recv(process->socket, &order, sizeof(order), fds, &n_fds) != sizeof(order))
 			_exit(0);
-		n_fds = take_fds(work, &msg);
-		obey(process, (size_t)got, n_fds);
+		obey(process, order, fds, n_fds);
 		while (n_fds)
-			close(work->fds[--n_fds]);
+			close(fds[--n_fds]);
 	}
 }
 
@@ -183,25 +111,21 @@ static void __attribute__((noreturn)) run_starter(struct process *process, pid_t
 
 /* ---- in the monitor ---- */
 
-int starter_create(const char *program, bool (*allowed)(const char *argument),
-		   struct starter **ret_starter)
+int starter_create(const char *program, char *const argv[], struct starter **ret_starter)
 {
-	struct process process = { .program = program, .allowed = allowed, .child.pidfd = -1 };
+	struct process process = { .program = program, .argv = argv, .child.pidfd = -1 };
 	struct starter *starter = calloc(1, sizeof(*starter));
 	pid_t parent = getpid();
 	int pair[2];
 
 	if (!starter)
 		return -ENOMEM;
-	starter->work = calloc(1, sizeof(*starter->work));
-	if (!starter->work || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-		free(starter->work);
-		free(starter);
-		return -ENOMEM;
-	}
-	process.work = starter->work;
-	process.socket = pair[1];
 	starter->helper = -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		free(starter);
+		return -errno;
+	}
+	process.socket = pair[1];
 	starter->socket = pair[0];
 	starter->pid = fork();
 	if (!starter->pid)
@@ -226,7 +150,6 @@ void starter_destroy(struct starter *starter)
 	fd_close(&starter->socket);
 	while (starter->pid > 0 && waitpid(starter->pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	free(starter->work);
 	free(starter);
 }
 
@@ -247,44 +170,19 @@ static int take_reply(struct starter *starter, struct reply *ret_reply, int *ret
 	return ret_reply->error;
 }
 
-static int give_order(struct starter *starter, size_t len, const int *fds, size_t n_fds)
+static int give_order(struct starter *starter, uint32_t order, const int *fds, size_t n_fds)
 {
-	struct work *work = starter->work;
-	struct iovec iov = { &work->order, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *cmsg;
-
-	if (n_fds) {
-		msg.msg_control = work->control.bytes;
-		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
-	}
-	return sendmsg(starter->socket, &msg, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -EPIPE;
+	return fd_send(starter->socket, &order, sizeof(order), fds, n_fds) ? -EPIPE : 0;
 }
 
-int starter_start(struct starter *starter, char *const argv[], const int *fds, size_t n_fds)
+int starter_start(struct starter *starter, const int *fds, size_t n_fds)
 {
-	struct order *order = &starter->work->order;
 	struct reply reply;
-	size_t at = 0;
 	int ret;
 
 	if (n_fds > STARTER_FDS_MAX)
 		return -E2BIG;
-	order->kind = ORDER_START;
-	for (order->n_args = 0; argv[order->n_args]; order->n_args++) {
-		size_t len = strlen(argv[order->n_args]) + 1;
-
-		if (len > sizeof(order->args) - at || order->n_args == STARTER_ARGS_MAX)
-			return -E2BIG;
-		memcpy(order->args + at, argv[order->n_args], len);
-		at += len;
-	}
-	ret = give_order(starter, offsetof(struct order, args) + at, fds, n_fds);
+	ret = give_order(starter, ORDER_START, fds, n_fds);
 	return ret ? ret : take_reply(starter, &reply, &starter->helper);
 }
 
@@ -297,8 +195,7 @@ int starter_end(struct starter *starter, unsigned int grace_ms, int *ret_status)
 	if (starter->helper < 0)
 		return -ECHILD;
 	(void)!poll(&pfd, 1, (int)grace_ms);
-	starter->work->order.kind = ORDER_END;
-	ret = give_order(starter, offsetof(struct order, args), NULL, 0);
+	ret = give_order(starter, ORDER_END, NULL, 0);
 	if (!ret)
 		ret = take_reply(starter, &reply, &stray);
 	fd_close(&stray);

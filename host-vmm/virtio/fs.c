@@ -23,6 +23,7 @@
 #include <linux/virtio_fs.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@
 #define FS_REQUEST_QUEUES_MAX 4
 #define FS_QUEUES_MAX	      (1 + FS_REQUEST_QUEUES_MAX) /* the first is for FORGET and INTERRUPT */
 #define FS_RETRY_SECONDS      1
+#define FS_GONE_MS	      2000 /* for a killed one to be really gone */
 #define FS_GRACE_MS	      100 /* for a lodge-fsd that ends by itself, to see how it ended */
 /* Mass storage, other: what a folder comes nearest to. */
 #define FS_CLASS_CODE 0x018000
@@ -117,6 +119,15 @@ static int connect_backend(struct virtio_fs *fs, uint64_t needed, char ret_why[F
 	return ret;
 }
 
+/* A lodge-fsd that was killed lets go of the guest's memory before it lets go of its sockets. */
+static void wait_gone(struct virtio_fs *fs)
+{
+	struct pollfd pfd = { .fd = vhost_user_fd(fs->vu) };
+
+	if (fs_backend_is_own(fs->backend))
+		(void)!poll(&pfd, 1, FS_GONE_MS);
+}
+
 /* Ends connection and, if it is ours, process; one line about both. */
 static void drop_backend(struct virtio_fs *fs)
 {
@@ -124,6 +135,7 @@ static void drop_backend(struct virtio_fs *fs)
 
 	unwatch(&fs->watch);
 	fs_backend_close(fs->backend, FS_GRACE_MS, end);
+	wait_gone(fs);
 	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR, "%s (%s): the back end %s%s%s",
 			fs->model.device.name, fs->tag, vhost_user_why(fs->vu),
 			*end ? "; it ended with " : "", end);
@@ -376,7 +388,8 @@ static int add_configured_share(struct virtio_fs *fs, const struct vm_share *sha
 	struct fs_share_info info = { share->name, share->path, share->read_only,
 				      share->owner_exact };
 	int fd = open(share->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int ret = fd < 0 ? -errno : fs_backend_share_add(fs->backend, &info, fd);
+	char why[FS_WHY_MAX];
+	int ret = fd < 0 ? -errno : fs_backend_share_add(fs->backend, &info, fd, why);
 
 	if (ret == -EINVAL)
 		log_error("share '%s': a name has 1 to %d bytes of UTF-8 without '/' and is not "
@@ -388,21 +401,9 @@ static int add_configured_share(struct virtio_fs *fs, const struct vm_share *sha
 	return ret;
 }
 
-static int create_own(struct virtio_fs *fs, bool export)
-{
-	int ret = fs_backend_create_own(export, &fs->backend);
-
-	if (ret == -ENOENT)
-		log_error("the file server lodge-fsd is not there: install it beside lodge-vmm, or "
-			  "set LODGE_LIBEXEC to its folder");
-	else if (ret)
-		log_error("the file server cannot be started: %s", strerror(-ret));
-	return ret;
-}
-
 static int create_shares(struct virtio_fs *fs, const struct vm_config *config)
 {
-	int ret = create_own(fs, false);
+	int ret = fs_backend_create_own(false, &fs->backend);
 
 	for (size_t i = 0; !ret && i < config->n_shares; i++)
 		ret = add_configured_share(fs, &config->shares[i]);
@@ -414,7 +415,7 @@ static int create_root(struct virtio_fs *fs, char *root)
 	struct vm_share share = {
 		.name = (char *)FS_TAG_ROOT, .path = root, .read_only = true, .owner_exact = true
 	};
-	int ret = create_own(fs, true);
+	int ret = fs_backend_create_own(true, &fs->backend);
 
 	return ret ? ret : add_configured_share(fs, &share);
 }
@@ -553,12 +554,22 @@ static struct fs_backend *shares_of(struct machine *machine)
 	return NULL;
 }
 
+/* What lodge-fsd says has no errno: it goes to the log. */
+static int log_refusal(int ret, const char *name, const char *why)
+{
+	if (ret == -EREMOTEIO)
+		log_warn("share '%s': lodge-fsd says: %s", name, why);
+	return ret;
+}
+
 int fs_share_add(struct machine *machine, const struct fs_share_info *info, int path_fd)
 {
 	struct fs_backend *backend = shares_of(machine);
+	char why[FS_WHY_MAX];
 
 	if (backend)
-		return fs_backend_share_add(backend, info, path_fd);
+		return log_refusal(fs_backend_share_add(backend, info, path_fd, why), info->name,
+				   why);
 	close(path_fd);
 	return -ENODEV;
 }
@@ -566,8 +577,11 @@ int fs_share_add(struct machine *machine, const struct fs_share_info *info, int 
 int fs_share_remove(struct machine *machine, const char *name)
 {
 	struct fs_backend *backend = shares_of(machine);
+	char why[FS_WHY_MAX];
 
-	return backend ? fs_backend_share_remove(backend, name) : -ENODEV;
+	if (backend)
+		return log_refusal(fs_backend_share_remove(backend, name, why), name, why);
+	return -ENODEV;
 }
 
 int fs_share_each(struct machine *machine,

@@ -23,9 +23,10 @@ struct machine;
 extern const struct device_type virtio_fs_type;
 
 /*
- * The shares of a running machine, for the control socket. Any thread, while the machine exists.
- * All give -ENODEV for a machine that was started without shares. Takes @path_fd over, also on
- * failure; errors as fs_backend_share_add() and fs_backend_share_remove().
+ * The shares of a running machine, for the control socket. Any thread, while the machine exists; a
+ * call may wait for lodge-fsd, 5 s at most. All give -ENODEV for a machine that was started without
+ * shares. add takes @path_fd over, also on failure; errors as fs_backend_share_add() and
+ * fs_backend_share_remove().
  */
 int fs_share_add(struct machine *machine, const struct fs_share_info *info, int path_fd);
 int fs_share_remove(struct machine *machine, const char *name);

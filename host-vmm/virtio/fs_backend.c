@@ -16,28 +16,31 @@
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/vhost-user/spawn.h"
 #include "host-vmm/vhost-user/starter.h"
+#include "host-vmm/virtio/fs_control.h"
 #include "protocol/lib/fd.h"
+#include "protocol/lib/log.h"
 
-#define FSD_PROGRAM    "lodge-fsd"
-#define FSD_SOCKET_ARG "--fd=3"
-/* The uid and gid that distributions give to the first user of a machine. */
-#define GUEST_USER_ID 1000
+#define FSD_PROGRAM "lodge-fsd"
 
 struct share {
 	char *name, *path;
 	bool read_only, owner_exact;
-	int fd; /* O_PATH */
+	bool in_args; /* lodge-fsd begins with it */
+	bool removed; /* of those in_args: it is to be taken away after each start */
+	int fd; /* O_PATH; -1: removed */
 };
 
 struct fs_backend {
 	char *socket; /* NULL: a lodge-fsd of ours */
 	bool export;
-	struct starter *starter; /* the device's loop; NULL for a stranger's socket */
+	/* The device's loop: */
+	struct starter *starter;
 	time_t starts[FS_RESTARTS_MAX]; /* CLOCK_MONOTONIC seconds; 0: none */
 
 	pthread_mutex_t lock; /* over what follows */
 	struct share *shares;
 	size_t n_shares;
+	int control; /* of the lodge-fsd that runs; -1: none does */
 };
 
 static int create(const char *socket, bool export, struct fs_backend **ret_backend)
@@ -48,6 +51,7 @@ static int create(const char *socket, bool export, struct fs_backend **ret_backe
 		return -ENOMEM;
 	pthread_mutex_init(&backend->lock, NULL);
 	backend->export = export;
+	backend->control = -1;
 	if (socket) {
 		backend->socket = strdup(socket);
 		if (!backend->socket) {
@@ -64,44 +68,9 @@ int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend
 	return create(socket, false, ret_backend);
 }
 
-/* What a lodge-fsd may be told: its socket, and to share descriptors that we hold. */
-static bool arg_allowed(const char *arg)
-{
-	static const char export[] = "--export=", share[] = "--share=", path[] = "=/proc/self/fd/";
-	const char *at = strstr(arg, path);
-
-	if (!strcmp(arg, FSD_SOCKET_ARG))
-		return true;
-	if (strncmp(arg, share, sizeof(share) - 1) && strncmp(arg, export, sizeof(export) - 1))
-		return false;
-	/* The first = of a share ends its name, so the path begins there or nowhere. */
-	if (!at ||
-	    at != strchr(strncmp(arg, share, sizeof(share) - 1) ? arg : arg + sizeof(share) - 1,
-			 '='))
-		return false;
-	at += sizeof(path) - 1;
-	return *at >= '0' && *at <= '9' && !strchr(at, '/');
-}
-
 int fs_backend_create_own(bool export, struct fs_backend **ret_backend)
 {
-	struct fs_backend *backend;
-	char *path;
-	int ret;
-
-	ret = spawn_find(FSD_PROGRAM, &path);
-	if (ret)
-		return ret;
-	ret = create(NULL, export, &backend);
-	if (!ret) {
-		ret = starter_create(path, arg_allowed, &backend->starter);
-		if (ret)
-			fs_backend_destroy(backend);
-		else
-			*ret_backend = backend;
-	}
-	free(path);
-	return ret;
+	return create(NULL, export, ret_backend);
 }
 
 static void share_free(struct share *share)
@@ -116,6 +85,7 @@ void fs_backend_destroy(struct fs_backend *backend)
 	if (!backend)
 		return;
 	starter_destroy(backend->starter);
+	fd_close(&backend->control);
 	for (size_t i = 0; i < backend->n_shares; i++)
 		share_free(&backend->shares[i]);
 	free(backend->shares);
@@ -151,23 +121,25 @@ static bool may_start(struct fs_backend *backend)
 	return true;
 }
 
-/*
- * Shares are given as descriptors, by way of /proc: a path that has moved since, or has a colon in
- * it, makes no difference then.
- */
-static int share_arg(const struct fs_backend *backend, size_t index, char **ret_arg)
+static struct fs_share_info info_of(const struct share *share)
 {
-	const struct share *share = &backend->shares[index];
-	char owner[48] = "";
-	int len;
+	return (struct fs_share_info){ share->name, share->path, share->read_only,
+				       share->owner_exact };
+}
 
-	/* Root's files stay root's: who runs VMs as root means what the ids say. */
-	if (!share->owner_exact && geteuid())
-		snprintf(owner, sizeof(owner), ":owner=%d:%d", GUEST_USER_ID, GUEST_USER_ID);
-	len = asprintf(ret_arg, "--%s%s=/proc/self/fd/%zu%s%s",
-		       backend->export ? "export" : "share=", backend->export ? "" : share->name,
-		       SPAWN_FIRST_FD + 1 + index, share->read_only ? ":ro" : "", owner);
-	return len < 0 ? -ENOMEM : 0;
+/* "--share=NAME=PATH/:ro:owner=...": behind the slash no part of the path looks like an option. */
+static char *share_arg(const struct fs_backend *backend, const struct share *share)
+{
+	const struct fs_share_info info = info_of(share);
+	char owner[FS_OWNER_MAX];
+	char *arg;
+
+	fs_owner_text(&info, ':', owner);
+	if (asprintf(&arg, "--%s%s=%s/%s%s",
+		     backend->export ? "export" : "share=", backend->export ? "" : share->name,
+		     share->path, share->read_only ? ":ro" : "", owner) < 0)
+		return NULL;
+	return arg;
 }
 
 static void free_args(char **argv)
@@ -178,53 +150,112 @@ static void free_args(char **argv)
 }
 
 /* Under lock. */
-static int make_args(const struct fs_backend *backend, char ***ret_argv)
+static char **make_args(struct fs_backend *backend)
 {
-	char **argv = calloc(backend->n_shares + 3, sizeof(*argv));
-	int ret = 0;
+	char **argv = calloc(backend->n_shares + 4, sizeof(*argv));
+	size_t n = 0;
+	bool complete = argv;
 
 	if (!argv)
-		return -ENOMEM;
-	argv[0] = strdup(FSD_PROGRAM);
-	argv[1] = strdup(FSD_SOCKET_ARG);
-	if (!argv[0] || !argv[1])
-		ret = -ENOMEM;
-	for (size_t i = 0; !ret && i < backend->n_shares; i++)
-		ret = share_arg(backend, i, &argv[2 + i]);
-	if (ret) {
-		free_args(argv);
-		return ret;
+		return NULL;
+	argv[n++] = strdup(FSD_PROGRAM);
+	argv[n++] = strdup("--fd=3");
+	argv[n++] = strdup("--control-fd=4");
+	for (size_t i = 0; i < backend->n_shares; i++) {
+		struct share *share = &backend->shares[i];
+
+		/* The first = ends the name; other names go the way of later shares. */
+		share->in_args = backend->export || !strchr(share->name, '=');
+		if (share->in_args)
+			argv[n++] = share_arg(backend, share);
 	}
-	*ret_argv = argv;
-	return 0;
+	for (size_t i = 0; i < n; i++)
+		complete = complete && argv[i];
+	if (complete)
+		return argv;
+	for (size_t i = 0; i < n; i++)
+		free(argv[i]);
+	free(argv);
+	return NULL;
 }
 
-static int start_fsd(struct fs_backend *backend, int socket)
+/* The configured shares are known: from here on nobody changes what is started. */
+static int make_starter(struct fs_backend *backend, char ret_why[FS_WHY_MAX])
 {
-	int fds[STARTER_FDS_MAX];
-	size_t n_fds = 0;
-	char **argv;
+	char *path, **argv;
 	int ret;
 
-	_Static_assert(SPAWN_FIRST_FD == 3, "FSD_SOCKET_ARG");
-	_Static_assert(STARTER_FDS_MAX > FS_SHARES_MAX && STARTER_ARGS_MAX > FS_SHARES_MAX + 2,
-		       "a socket and every share");
-	pthread_mutex_lock(&backend->lock);
-	fds[n_fds++] = socket;
-	for (size_t i = 0; i < backend->n_shares; i++)
-		fds[n_fds++] = backend->shares[i].fd;
-	ret = make_args(backend, &argv);
-	if (!ret) {
-		ret = starter_start(backend->starter, argv, fds, n_fds);
-		free_args(argv);
+	ret = spawn_find(FSD_PROGRAM, &path);
+	if (ret) {
+		snprintf(
+			ret_why, FS_WHY_MAX,
+			"%s is not there: install it beside lodge-vmm, or set LODGE_LIBEXEC to its "
+			"folder",
+			FSD_PROGRAM);
+		return ret;
 	}
+	pthread_mutex_lock(&backend->lock);
+	argv = make_args(backend);
 	pthread_mutex_unlock(&backend->lock);
+	ret = argv ? starter_create(path, argv, &backend->starter) : -ENOMEM;
+	free_args(argv);
+	free(path);
+	if (ret)
+		snprintf(ret_why, FS_WHY_MAX, "%s cannot be started: %s", FSD_PROGRAM,
+			 strerror(-ret));
 	return ret;
+}
+
+/* Under lock. Tells a new lodge-fsd what changed since the configuration; if it dies meanwhile, the
+ * handshake will tell. */
+static void replay_changes(struct fs_backend *backend)
+{
+	char why[FS_WHY_MAX];
+
+	for (size_t i = 0; i < backend->n_shares; i++) {
+		if (backend->shares[i].removed)
+			fs_control_remove(backend->control, backend->shares[i].name, why);
+	}
+	for (size_t i = 0; i < backend->n_shares; i++) {
+		const struct share *share = &backend->shares[i];
+		const struct fs_share_info info = info_of(share);
+
+		if (!share->in_args && fs_control_add(backend->control, &info, share->fd, why))
+			log_warn("share '%s' is lost for now: %s", share->name, why);
+	}
+}
+
+static int start_fsd(struct fs_backend *backend, int *ret_socket)
+{
+	int data[2], control[2];
+	int ret;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, data))
+		return -errno;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control)) {
+		ret = -errno;
+		close(data[0]);
+		close(data[1]);
+		return ret;
+	}
+	ret = starter_start(backend->starter, (int[]){ data[1], control[1] }, 2);
+	close(data[1]);
+	close(control[1]);
+	if (ret) {
+		close(data[0]);
+		close(control[0]);
+		return ret;
+	}
+	pthread_mutex_lock(&backend->lock);
+	backend->control = control[0];
+	replay_changes(backend);
+	pthread_mutex_unlock(&backend->lock);
+	*ret_socket = data[0];
+	return 0;
 }
 
 static int open_own(struct fs_backend *backend, int *ret_socket, char ret_why[FS_WHY_MAX])
 {
-	int pair[2];
 	int ret;
 
 	if (!may_start(backend)) {
@@ -232,18 +263,15 @@ static int open_own(struct fs_backend *backend, int *ret_socket, char ret_why[FS
 			 FSD_PROGRAM, FS_RESTARTS_MAX, FS_RESTARTS_WINDOW);
 		return -EBUSY;
 	}
-	ret = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ? -errno : 0;
-	if (!ret) {
-		ret = start_fsd(backend, pair[1]);
-		close(pair[1]);
+	if (!backend->starter) {
+		ret = make_starter(backend, ret_why);
 		if (ret)
-			close(pair[0]);
+			return ret;
 	}
+	ret = start_fsd(backend, ret_socket);
 	if (ret)
 		snprintf(ret_why, FS_WHY_MAX, "%s cannot be started: %s", FSD_PROGRAM,
 			 strerror(-ret));
-	else
-		*ret_socket = pair[0];
 	return ret;
 }
 
@@ -269,6 +297,9 @@ void fs_backend_close(struct fs_backend *backend, unsigned int grace_ms,
 	int status;
 
 	*ret_text = 0;
+	pthread_mutex_lock(&backend->lock);
+	fd_close(&backend->control);
+	pthread_mutex_unlock(&backend->lock);
 	if (backend->starter && !starter_end(backend->starter, grace_ms, &status))
 		spawn_status_text(status, ret_text);
 }
@@ -277,7 +308,7 @@ void fs_backend_close(struct fs_backend *backend, unsigned int grace_ms,
 static struct share *find_share(struct fs_backend *backend, const char *name)
 {
 	for (size_t i = 0; i < backend->n_shares; i++) {
-		if (!strcmp(backend->shares[i].name, name))
+		if (!backend->shares[i].removed && !strcmp(backend->shares[i].name, name))
 			return &backend->shares[i];
 	}
 	return NULL;
@@ -291,24 +322,21 @@ static int check_folder(int fd)
 		return -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
-	return faccessat(fd, "", R_OK | X_OK, AT_EMPTY_PATH | AT_EACCESS) ? -errno : 0;
+	return faccessat(fd, ".", R_OK | X_OK, AT_EACCESS) ? -errno : 0;
 }
 
-/* Under lock. */
+/* Under lock. Takes @fd where it succeeds. */
 static int append_share(struct fs_backend *backend, const struct fs_share_info *info, int fd)
 {
-	struct share share = { .read_only = info->read_only, .owner_exact = info->owner_exact };
+	struct share share = { .read_only = info->read_only,
+			       .owner_exact = info->owner_exact,
+			       .fd = -1 };
 	struct share *shares;
 
-	if (find_share(backend, info->name))
-		return -EEXIST;
-	if (backend->n_shares == FS_SHARES_MAX)
-		return -ENOSPC;
 	shares = reallocarray(backend->shares, backend->n_shares + 1, sizeof(*shares));
 	if (!shares)
 		return -ENOMEM;
 	backend->shares = shares;
-	share.fd = -1;
 	share.name = strdup(info->name);
 	share.path = strdup(info->path);
 	if (!share.name || !share.path) {
@@ -320,35 +348,66 @@ static int append_share(struct fs_backend *backend, const struct fs_share_info *
 	return 0;
 }
 
-int fs_backend_share_add(struct fs_backend *backend, const struct fs_share_info *info, int path_fd)
+/* Under lock. */
+static int add_share(struct fs_backend *backend, const struct fs_share_info *info, int fd,
+		     char ret_why[FS_WHY_MAX])
+{
+	int ret;
+
+	if (find_share(backend, info->name))
+		return -EEXIST;
+	if (backend->n_shares >= FS_SHARES_MAX)
+		return -ENOSPC;
+	if (backend->control >= 0) {
+		ret = fs_control_add(backend->control, info, fd, ret_why);
+		if (ret)
+			return ret;
+	}
+	return append_share(backend, info, fd);
+}
+
+int fs_backend_share_add(struct fs_backend *backend, const struct fs_share_info *info, int path_fd,
+			 char ret_why[FS_WHY_MAX])
 {
 	int ret = vm_check_share_name(info->name);
 
+	*ret_why = 0;
+	if (!ret && strchr(info->name, '\n'))
+		ret = -EINVAL;
 	if (!ret)
 		ret = check_folder(path_fd);
 	if (!ret) {
 		pthread_mutex_lock(&backend->lock);
-		ret = append_share(backend, info, path_fd);
+		ret = add_share(backend, info, path_fd, ret_why);
 		pthread_mutex_unlock(&backend->lock);
 	}
 	if (ret)
 		close(path_fd);
+	if (ret && !*ret_why)
+		snprintf(ret_why, FS_WHY_MAX, "%s", strerror(-ret));
 	return ret;
 }
 
-int fs_backend_share_remove(struct fs_backend *backend, const char *name)
+int fs_backend_share_remove(struct fs_backend *backend, const char *name, char ret_why[FS_WHY_MAX])
 {
 	struct share *share;
-	int ret = -ENOENT;
+	int ret = 0;
 
+	snprintf(ret_why, FS_WHY_MAX, "no share has that name");
 	pthread_mutex_lock(&backend->lock);
 	share = find_share(backend, name);
-	if (share) {
+	if (!share)
+		ret = -ENOENT;
+	else if (backend->control >= 0)
+		ret = fs_control_remove(backend->control, name, ret_why);
+	if (!ret && share->in_args) {
+		share->removed = true;
+		fd_close(&share->fd);
+	} else if (!ret) {
 		struct share *end = &backend->shares[backend->n_shares--];
 
 		share_free(share);
 		memmove(share, share + 1, (size_t)(end - (share + 1)) * sizeof(*share));
-		ret = 0;
 	}
 	pthread_mutex_unlock(&backend->lock);
 	return ret;
@@ -360,11 +419,10 @@ void fs_backend_share_each(struct fs_backend *backend,
 {
 	pthread_mutex_lock(&backend->lock);
 	for (size_t i = 0; i < backend->n_shares; i++) {
-		const struct share *share = &backend->shares[i];
-		const struct fs_share_info info = { share->name, share->path, share->read_only,
-						    share->owner_exact };
+		const struct fs_share_info info = info_of(&backend->shares[i]);
 
-		each(opaque, &info);
+		if (!backend->shares[i].removed)
+			each(opaque, &info);
 	}
 	pthread_mutex_unlock(&backend->lock);
 }

@@ -24,7 +24,7 @@ struct fs_backend;
 #define FS_RESTARTS_MAX	   5
 #define FS_RESTARTS_WINDOW 60 /* seconds */
 
-#define FS_SHARES_MAX 240 /* a descriptor each, in one message to the starter */
+#define FS_SHARES_MAX 240 /* lodge-fsd takes 256, and one that was removed may still be in use */
 #define FS_WHY_MAX    256
 
 struct fs_share_info {
@@ -38,8 +38,7 @@ struct fs_share_info {
 int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend);
 /*
  * A lodge-fsd: with @export, its first share is the root of the file system, else the shares are
- * folders in a root of its own. -ENOENT where there is no lodge-fsd. Main thread: the processes
- * end with the thread that calls this.
+ * folders in a root of its own.
  */
 int fs_backend_create_own(bool export, struct fs_backend **ret_backend);
 /* Ends the process. NULL is fine. */
@@ -48,7 +47,8 @@ void fs_backend_destroy(struct fs_backend *backend);
 /*
  * A new connection, after the old one was closed: connects, or starts lodge-fsd. -EBUSY: has died
  * too often lately; otherwise the errno of connect(2), fork(2) ...
- * *ret_why then says it in words that follow "the back end".
+ * *ret_why then says it in words that follow "the back end". The first call makes the starter and
+ * fixes the shares that lodge-fsd begins with: its thread must live as long as the device.
  */
 int fs_backend_open(struct fs_backend *backend, int *ret_socket, char ret_why[FS_WHY_MAX]);
 /* Ends a process of ours for sure; *ret_text gets how it ended, or "". */
@@ -59,10 +59,15 @@ bool fs_backend_is_own(const struct fs_backend *backend);
 /* The device was reset: death is forgiven. */
 void fs_backend_forgive(struct fs_backend *backend);
 
-/* Takes over @path_fd (O_PATH of a folder), also on failure. -EEXIST, -ENOSPC, -EINVAL for a name
- * that cannot be one, -ENOTDIR, -EACCES, or what lodge-fsd answered. */
-int fs_backend_share_add(struct fs_backend *backend, const struct fs_share_info *info, int path_fd);
-int fs_backend_share_remove(struct fs_backend *backend, const char *name); /* -ENOENT */
+/*
+ * Takes over @path_fd (O_PATH of a folder), also on failure. -EEXIST, -ENOSPC, -EINVAL for a name
+ * that cannot be one, -ENOTDIR, -EACCES, -EREMOTEIO where lodge-fsd refused; *ret_why has the
+ * words.
+ */
+int fs_backend_share_add(struct fs_backend *backend, const struct fs_share_info *info, int path_fd,
+			 char ret_why[FS_WHY_MAX]);
+/* -ENOENT, -EREMOTEIO. Files of it that are open in the guest become stale. */
+int fs_backend_share_remove(struct fs_backend *backend, const char *name, char ret_why[FS_WHY_MAX]);
 /* Calls @each for every share, with the lock held. */
 void fs_backend_share_each(struct fs_backend *backend,
 			   void (*each)(void *opaque, const struct fs_share_info *info),

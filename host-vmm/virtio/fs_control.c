@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Lines to lodge-fsd's control socket, and its answers. */
+#include "host-vmm/virtio/fs_control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host-vmm/conf/vmconf.h"
+#include "protocol/lib/fd.h"
+
+/* The uid and gid that distributions give to the first user of a machine. */
+#define GUEST_USER_ID 1000
+
+#define LINE_MAX_BYTES	1024 /* lodge-fsd's limit */
+#define ANSWER_LIMIT_MS 5000
+
+void fs_owner_text(const struct fs_share_info *info, char lead, char ret_text[FS_OWNER_MAX])
+{
+	/* Root's files stay root's: who runs VMs as root means what the ids say. */
+	if (info->owner_exact || !geteuid())
+		*ret_text = 0;
+	else
+		snprintf(ret_text, FS_OWNER_MAX, "%cowner=%d:%d", lead, GUEST_USER_ID,
+			 GUEST_USER_ID);
+}
+
+/* A space ends a name and a newline the line. */
+static int encode_name(const char *name, char ret_text[3 * VM_SHARE_NAME_MAX + 1])
+{
+	char *out = ret_text;
+
+	if (strlen(name) > VM_SHARE_NAME_MAX || strchr(name, '\n'))
+		return -EINVAL;
+	for (; *name; name++) {
+		if (*name == ' ' || *name == '%')
+			out += sprintf(out, "%%%02x", *name);
+		else
+			*out++ = *name;
+	}
+	*out = 0;
+	return 0;
+}
+
+static int read_answer(int socket, char ret_line[FS_WHY_MAX])
+{
+	size_t len = 0;
+
+	while (!len || ret_line[len - 1] != '\n') {
+		struct pollfd pfd = { .fd = socket, .events = POLLIN };
+		ssize_t got;
+
+		if (poll(&pfd, 1, ANSWER_LIMIT_MS) != 1)
+			return -ETIMEDOUT;
+		/* Beyond the room only the end of the line counts. */
+		if (len == FS_WHY_MAX - 1)
+			len--;
+		got = recv(socket, ret_line + len, FS_WHY_MAX - 1 - len, 0);
+		if (got <= 0)
+			return -EPIPE;
+		len += (size_t)got;
+	}
+	ret_line[len - 1] = 0;
+	return 0;
+}
+
+static int order(int socket, const char *line, int fd, char ret_why[FS_WHY_MAX])
+{
+	int ret = fd_send(socket, line, strlen(line), &fd, fd >= 0);
+
+	if (!ret)
+		ret = read_answer(socket, ret_why);
+	if (ret) {
+		snprintf(ret_why, FS_WHY_MAX, "lodge-fsd does not answer: %s", strerror(-ret));
+		return ret;
+	}
+	return strcmp(ret_why, "ok") ? -EREMOTEIO : 0;
+}
+
+int fs_control_add(int socket, const struct fs_share_info *info, int path_fd,
+		   char ret_why[FS_WHY_MAX])
+{
+	char name[3 * VM_SHARE_NAME_MAX + 1], owner[FS_OWNER_MAX], line[LINE_MAX_BYTES];
+
+	if (encode_name(info->name, name))
+		return -EINVAL;
+	fs_owner_text(info, ' ', owner);
+	snprintf(line, sizeof(line), "add %s%s%s\n", name, info->read_only ? " ro" : "", owner);
+	return order(socket, line, path_fd, ret_why);
+}
+
+int fs_control_remove(int socket, const char *name, char ret_why[FS_WHY_MAX])
+{
+	char encoded[3 * VM_SHARE_NAME_MAX + 1], line[LINE_MAX_BYTES];
+
+	if (encode_name(name, encoded))
+		return -EINVAL;
+	snprintf(line, sizeof(line), "remove %s\n", encoded);
+	return order(socket, line, -1, ret_why);
+}
