@@ -18,6 +18,7 @@
 #include "host-vmm/control/control.h"
 #include "host-vmm/device.h"
 #include "host-vmm/machine.h"
+#include "host-vmm/sandbox.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 
@@ -212,6 +213,17 @@ static int start_control(struct machine *machine, const char *runtime, struct co
 	return ret;
 }
 
+/* All is set up: from here on the guest's code may be in this process, for all we know. */
+static void enter_sandbox(const struct vm_config *config)
+{
+	const struct sandbox_needs needs = sandbox_needs_of(config);
+	int ret = sandbox_enter(&needs);
+
+	if (ret < 0)
+		log_warn("runs without its sandbox: %s; the host's kernel needs seccomp filters",
+			 strerror(-ret));
+}
+
 static int run(const struct options *options, const struct vm_config *config, const char *runtime,
 	       int signals)
 {
@@ -234,6 +246,7 @@ static int run(const struct options *options, const struct vm_config *config, co
 		machine_destroy(machine);
 		return EX_CONFIG;
 	}
+	enter_sandbox(config);
 	notify_started(options);
 	end = serve(machine, signals);
 	log_debug("the guest is down: %s", event_word(end));
