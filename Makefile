@@ -136,8 +136,7 @@ deps:
 check:
 	$(ensure) build lab tests docs
 	$(again) -j$$(nproc) build units fuzzers man
-	$(again) run-units run-static run-fuzzers
-	$(again) run-vm
+	$(again) -k run-units run-static run-fuzzers run-lab run-vm
 
 check-unit:
 	$(ensure) build tests
@@ -164,6 +163,8 @@ run-static:
 	$(Q)tests/each static $$(find tests/static -type f -perm -u+x | sort)
 run-fuzzers:
 	$(Q)tests/fuzz/replay $(fuzz_targets:%=$(BUILD)/fuzz/%)
+run-lab:
+	$(Q)BUILD='$(abs_build)' tests/each lab tests/lab/selftest
 run-vm:
 	$(Q)BUILD='$(abs_build)' tests/vm/run $(T)
 
@@ -215,6 +216,6 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all build san units fuzzers man deps check check-unit check-static check-fuzz check-vm \
-	run-units run-static run-fuzzers run-vm demo bench fuzz lint install help clean
+	run-units run-static run-fuzzers run-lab run-vm demo bench fuzz lint install help clean
 .SECONDARY:
 -include $(shell find $(BUILD)/obj $(BUILD)/san $(BUILD)/fuzzobj -name '*.d' 2>/dev/null)
