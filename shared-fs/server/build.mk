@@ -45,3 +45,9 @@ unit_tests += fsd_hostile
 fsd_hostile_srcs := tests/unit/fsd_hostile.c tests/unit/fsd_harness.c
 fsd_hostile_libs := fsd proto
 fsd_hostile_pkgs := check
+
+fuzz_targets += fuse_request vhost_user_backend
+fuse_request_srcs := tests/fuzz/fuse_request.c
+fuse_request_libs := fsd proto
+vhost_user_backend_srcs := tests/fuzz/vhost_user_backend.c
+vhost_user_backend_libs := fsd proto

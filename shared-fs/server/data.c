@@ -154,7 +154,7 @@ void data_drop_writable(struct fs *fs, struct inode *inode)
 	handle_put(fs, handle);
 }
 
-bool data_sweep(struct fs *fs)
+static bool sweep(struct fs *fs, bool all)
 {
 	bool left;
 
@@ -163,7 +163,7 @@ bool data_sweep(struct fs *fs)
 
 		pthread_mutex_lock(&fs->lock);
 		handle = fs->data[i];
-		if (handle && handle->used) {
+		if (handle && handle->used && !all) {
 			handle->used = false;
 			handle = NULL;
 		}
@@ -176,4 +176,14 @@ bool data_sweep(struct fs *fs)
 	left = fs->n_data;
 	pthread_mutex_unlock(&fs->lock);
 	return left;
+}
+
+bool data_sweep(struct fs *fs)
+{
+	return sweep(fs, false);
+}
+
+void data_close_all(struct fs *fs)
+{
+	sweep(fs, true);
 }

@@ -65,6 +65,7 @@ void fs_reset(struct fs *fs)
 {
 	__atomic_store_n(&fs->started, false, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&fs->epoch, 1, __ATOMIC_ACQ_REL);
+	data_close_all(fs);
 	handles_reset(fs);
 	inodes_reset(fs);
 }

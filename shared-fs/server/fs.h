@@ -196,6 +196,7 @@ int data_install(struct fs *fs, struct inode *inode, int fd);
 void data_drop_writable(struct fs *fs, struct inode *inode);
 /* Closes what was not used since the last call. True if something is left. */
 bool data_sweep(struct fs *fs);
+void data_close_all(struct fs *fs);
 /* With fs->lock: takes the handle out of its inode and the ring; handle_put() it without the lock.
  */
 void data_unlink_locked(struct fs *fs, struct handle *handle);
