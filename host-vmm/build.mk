@@ -68,13 +68,13 @@ vmm_loop_srcs := tests/unit/vmm_loop.c host-vmm/chardev.c host-vmm/chardev_open.
 vmm_loop_libs := proto
 vmm_loop_pkgs := check
 
-boot_image_srcs := \
+image_srcs := \
 	host-vmm/boot/elf.c \
 	host-vmm/boot/image.c \
 	host-vmm/memory.c
 
 unit_tests += vmm_boot
-vmm_boot_srcs := tests/unit/vmm_boot.c tests/unit/tiny_kernel.c $(boot_image_srcs) \
+vmm_boot_srcs := tests/unit/vmm_boot.c tests/unit/tiny_kernel.c $(image_srcs) \
 	host-vmm/boot/acpi.c \
 	host-vmm/boot/aml.c \
 	host-vmm/boot/boot.c \
@@ -82,3 +82,9 @@ vmm_boot_srcs := tests/unit/vmm_boot.c tests/unit/tiny_kernel.c $(boot_image_src
 	host-vmm/cpuid.c
 vmm_boot_libs := proto
 vmm_boot_pkgs := check
+
+fuzz_targets += boot_image pio_mmio
+boot_image_srcs := tests/fuzz/boot_image.c $(image_srcs)
+boot_image_libs := proto
+pio_mmio_srcs := tests/fuzz/pio_mmio.c $(vmm_rig_srcs)
+pio_mmio_libs := proto
