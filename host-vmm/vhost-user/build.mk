@@ -25,10 +25,16 @@ vhost_user_frontend_srcs := tests/fuzz/vhost_user_frontend.c $(vhost_user_srcs) 
 vhost_user_frontend_libs := proto
 
 unit_tests += vhost_user_fs
-vhost_user_fs_srcs = tests/unit/vhost_user_fs.c $(virtio_rig_srcs) $(vhost_user_srcs) \
-	$(virtio_fs_srcs)
+vhost_user_fs_srcs = tests/unit/vhost_user_fs.c tests/unit/vhost_user_requests.c \
+	$(virtio_rig_srcs) $(vhost_user_srcs) $(virtio_fs_srcs)
 vhost_user_fs_libs := vmconf proto
 vhost_user_fs_pkgs := check
+
+unit_tests += vhost_user_orphans
+vhost_user_orphans_srcs = tests/unit/vhost_user_orphans.c tests/unit/vhost_user_requests.c \
+	$(virtio_rig_srcs) $(vhost_user_srcs) host-vmm/virtio/fs_orphans.c
+vhost_user_orphans_libs := proto
+vhost_user_orphans_pkgs := check
 
 unit_tests += vhost_user_starter
 vhost_user_starter_srcs := tests/unit/vhost_user_starter.c host-vmm/vhost-user/spawn.c \
