@@ -211,22 +211,35 @@ static int run_on_terminal(const struct guest *guest)
 	return status;
 }
 
-static int run_on_ports(const struct guest *guest)
+/*
+ * The host tells of its end of a port just after its name, port by port. Where stdout and stderr
+ * are there and open, stdin's news have come before: no need to wait for it, which would take long
+ * where it has ended already (</dev/null).
+ */
+static void open_ports(int ports[3])
 {
 	static const char *const names[3] = { LODGE_RUN_PORT_STDIN, LODGE_RUN_PORT_STDOUT,
 					      LODGE_RUN_PORT_STDERR };
+
+	for (int i = 2; i >= 0; i--) {
+		ports[i] = port_open(names[i]);
+		if (ports[i] < 0)
+			die(-ports[i], "cannot open the port %s", names[i]);
+		if (i)
+			(void)port_wait_host(ports[i], HOST_PATIENCE_MS);
+	}
+}
+
+static int run_on_ports(const struct guest *guest)
+{
 	int ports[3], ours[3], theirs[3];
 	struct streams streams;
 	pid_t child;
 
+	open_ports(ports);
 	for (int i = 0; i < 3; i++) {
 		int ends[2];
 
-		ports[i] = port_open(names[i]);
-		if (ports[i] < 0)
-			die(-ports[i], "cannot open the port %s", names[i]);
-		/* An end that the host closes at once (</dev/null) looks like one not open yet. */
-		(void)port_wait_host(ports[i], HOST_PATIENCE_MS);
 		if (pipe2(ends, O_CLOEXEC))
 			die(errno, "cannot make a pipe");
 		theirs[i] = ends[i ? 1 : 0];

@@ -19,6 +19,7 @@
 
 #define FIRST_FREE_FD 64 /* above every number that a monitor_fd asks for */
 #define NOTIFY_FD     63
+#define ERROR_MARK    ": error: " /* as protocol/lib/log.c writes it */
 
 /* In the child, between fork and exec: nothing but system calls. */
 static void place_fds(const struct monitor_spec *spec, int log, int null, int notify)
@@ -186,7 +187,12 @@ void monitor_finish(struct monitor *monitor)
 	reap(monitor);
 }
 
+char *monitor_first_error(const char *log)
+{
+	return tail_find_first(log, ERROR_MARK);
+}
+
 char *monitor_last_error(const char *log)
 {
-	return tail_find(log, ": error: ");
+	return tail_find(log, ERROR_MARK);
 }

@@ -58,7 +58,11 @@ void monitor_finish(struct monitor *monitor);
  */
 bool monitor_event(struct monitor *monitor, const char *line, size_t len);
 
-/* The last "error:" line of a monitor's log, without its head; NULL if there is none. g_free(). */
+/*
+ * An "error:" line of a monitor's log, without its head; NULL if there is none. g_free(). The first
+ * one is why it did not start (what follows comes of it), the last one why it ended.
+ */
+char *monitor_first_error(const char *log);
 char *monitor_last_error(const char *log);
 
 #endif

@@ -225,7 +225,7 @@ static int conclude(const struct run *run)
 			return EX_OK;
 		return explain_guest(run);
 	}
-	error = monitor_last_error(run->log);
+	error = monitor_first_error(run->log);
 	if (error)
 		return fail(EX_UNAVAILABLE, "%s", error);
 	tail_print(run->log, LOG_LINES, stderr);

@@ -29,7 +29,7 @@ static int check(const char *dir)
 
 static int explain(const char *name, const char *log)
 {
-	g_autofree char *error = monitor_last_error(log);
+	g_autofree char *error = monitor_first_error(log);
 
 	if (error)
 		return fail(EX_UNAVAILABLE, "%s: %s", name, error);

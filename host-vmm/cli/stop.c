@@ -11,6 +11,7 @@
 #include "host-vmm/cli/vm.h"
 
 #define STOP_TIMEOUT_S 60
+#define ASK_AGAIN_MS   5000
 #define KILL_GRACE_MS  3000 /* for the monitor to end by itself, before SIGKILL */
 
 static int ask(const struct vm *vm, const char *method)
@@ -26,16 +27,23 @@ static int ask(const struct vm *vm, const char *method)
 
 static int stop(const struct vm *vm, int timeout_s)
 {
+	gint64 end = g_get_monotonic_time() + timeout_s * G_USEC_PER_SEC;
 	bool shown = isatty(STDERR_FILENO);
-	int status = ask(vm, "stop");
+	gint64 left_ms;
+	int status;
 
-	if (status)
-		return status;
 	if (shown)
-		fprintf(stderr, "Asked %s to power off; waiting %d s at most...\n", vm->name,
+		fprintf(stderr, "Asking %s to power off; waiting %d s at most...\n", vm->name,
 			timeout_s);
-	if (vm_wait_end(vm, timeout_s * 1000))
-		return EX_OK;
+	do {
+		/* A guest that is still booting has nobody who hears: so once in a while again. */
+		status = ask(vm, "stop");
+		if (status)
+			return status;
+		left_ms = (end - g_get_monotonic_time()) / 1000;
+		if (vm_wait_end(vm, (int)CLAMP(left_ms, 0, ASK_AGAIN_MS)))
+			return EX_OK;
+	} while (left_ms > ASK_AGAIN_MS);
 	return fail(EX_TEMPFAIL,
 		    "%s still runs after %d s; wait longer by --timeout, or run: "
 		    "lodge kill %s",

@@ -49,6 +49,11 @@ void tail_print(const char *path, unsigned int lines, FILE *to)
 	fprintf(to, "%s\n", at);
 }
 
+static char *to_line_end(const char *text)
+{
+	return g_strchomp(g_strndup(text, strcspn(text, "\n")));
+}
+
 char *tail_find(const char *path, const char *mark)
 {
 	g_autofree char *text = read_tail(path);
@@ -56,8 +61,13 @@ char *tail_find(const char *path, const char *mark)
 
 	while (found && (next = strstr(found + 1, mark)))
 		found = next;
-	if (!found)
-		return NULL;
-	found += strlen(mark);
-	return g_strchomp(g_strndup(found, strcspn(found, "\n")));
+	return found ? to_line_end(found + strlen(mark)) : NULL;
+}
+
+char *tail_find_first(const char *path, const char *mark)
+{
+	g_autofree char *text = read_tail(path);
+	char *found = text ? strstr(text, mark) : NULL;
+
+	return found ? to_line_end(found + strlen(mark)) : NULL;
 }

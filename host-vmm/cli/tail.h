@@ -7,7 +7,8 @@
 
 /* Prints the last @lines lines; nothing where the file is missing or empty. */
 void tail_print(const char *path, unsigned int lines, FILE *to);
-/* What follows the last @mark, to the line's end; NULL where there is none. g_free(). */
+/* What follows the last (or first) @mark, to the line's end; NULL where there is none. g_free(). */
 char *tail_find(const char *path, const char *mark);
+char *tail_find_first(const char *path, const char *mark);
 
 #endif
