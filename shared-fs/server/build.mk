@@ -51,3 +51,5 @@ fuse_request_srcs := tests/fuzz/fuse_request.c
 fuse_request_libs := fsd proto
 vhost_user_backend_srcs := tests/fuzz/vhost_user_backend.c
 vhost_user_backend_libs := fsd proto
+
+man_pages += shared-fs/server/lodge-fsd.8.scd

@@ -9,6 +9,9 @@
 void handles_reset(struct fs *fs);
 void inodes_reset(struct fs *fs);
 
+/* For fs_share_remove(). */
+void inodes_drop_share(struct fs *fs, uint16_t share);
+
 /* Entries read ahead for an open folder. NULL is fine. */
 void dir_stream_free(struct fs *fs, struct dir_stream *stream);
 

@@ -72,11 +72,16 @@ void fs_reset(struct fs *fs)
 
 void fs_destroy(struct fs *fs)
 {
+	const struct inode *root;
+
 	if (!fs)
 		return;
 	fs_reset(fs);
+	root = slots_get(&fs->inodes, ROOT_NODEID);
+	if (root->fd >= 0)
+		close(root->fd);
 	for (size_t i = 0; i < SHARES_MAX; i++) {
-		if (fs->shares[i].used)
+		if (fs->shares[i].used && !fs->shares[i].removed)
 			close(fs->shares[i].fd);
 	}
 	close(fs->proc_fd);

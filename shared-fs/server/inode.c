@@ -86,17 +86,23 @@ struct remains {
 	struct handle *data[2];
 };
 
+static struct remains take_remains(struct fs *fs, struct inode *inode)
+{
+	struct remains remains = { inode->fd, inode->locks, { inode->data[0], inode->data[1] } };
+
+	for (size_t i = 0; i < 2; i++) {
+		if (inode->data[i])
+			data_unlink_locked(fs, inode->data[i]);
+	}
+	return remains;
+}
+
 /* With fs->lock. Takes an inode that nobody uses out of the table. */
 static bool detach_if_unused(struct fs *fs, struct inode *inode, struct remains *ret_remains)
 {
 	if (inode->refs || inode->nlookup)
 		return false;
-	*ret_remains =
-		(struct remains){ inode->fd, inode->locks, { inode->data[0], inode->data[1] } };
-	for (size_t i = 0; i < 2; i++) {
-		if (inode->data[i])
-			data_unlink_locked(fs, inode->data[i]);
-	}
+	*ret_remains = take_remains(fs, inode);
 	if (inode->share != NO_SHARE) {
 		hash_remove(fs, inode);
 		fs->shares[inode->share].n_inodes--;
@@ -237,5 +243,29 @@ void inodes_reset(struct fs *fs)
 		pthread_mutex_unlock(&fs->lock);
 		if (gone)
 			close_remains(fs, &remains);
+	}
+}
+
+/* Folders of the host can be unmounted once nothing of them is open here. The inode's number stays
+ * taken until the guest forgets it. */
+void inodes_drop_share(struct fs *fs, uint16_t share)
+{
+	for (uint32_t i = 0;; i++) {
+		struct remains remains = { .fd = -1 };
+		struct inode *inode;
+
+		pthread_mutex_lock(&fs->lock);
+		if (i >= fs->inodes.n_made) {
+			pthread_mutex_unlock(&fs->lock);
+			return;
+		}
+		inode = slots_at(&fs->inodes, i);
+		if (inode->slot.used && inode->share == share && !inode->refs) {
+			remains = take_remains(fs, inode);
+			inode->fd = -1;
+			inode->locks = NULL;
+		}
+		pthread_mutex_unlock(&fs->lock);
+		close_remains(fs, &remains);
 	}
 }

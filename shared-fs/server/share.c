@@ -12,6 +12,8 @@
 
 #include <linux/magic.h>
 
+#include "shared-fs/server/dir.h"
+
 /* Not in linux/magic.h of all supported systems; fs/ceph/super.h, fs/9p/v9fs.h and friends. */
 #define CEPH_MAGIC 0x00c36400
 #define FUSE_MAGIC 0x65735546
@@ -82,7 +84,7 @@ int share_find_locked(const struct fs *fs, const char *name, size_t len)
 	return -ENOENT;
 }
 
-static int place_share(struct fs *fs, const struct share *share, bool export, int *ret_old_fd)
+static int place_share(struct fs *fs, const struct share *share, bool export)
 {
 	int i;
 
@@ -94,7 +96,7 @@ static int place_share(struct fs *fs, const struct share *share, bool export, in
 	}
 	if (i == SHARES_MAX)
 		return -ENOSPC;
-	*ret_old_fd = fs->shares[i].used ? fs->shares[i].fd : -1;
+
 	fs->shares[i] = *share;
 	fs->exported = fs->exported || export;
 	clock_gettime(CLOCK_REALTIME, &fs->shares_changed);
@@ -123,7 +125,7 @@ int fs_share_add(struct fs *fs, const char *name, int fd, bool read_only,
 {
 	struct share share = { .used = true, .read_only = read_only, .fd = fd, .owner = *owner };
 	struct statx stx;
-	int old_fd = -1;
+
 	int ret;
 
 	ret = share_name_check(name);
@@ -136,12 +138,11 @@ int fs_share_add(struct fs *fs, const char *name, int fd, bool read_only,
 	strcpy(share.name, name);
 	share.local = is_local(fd);
 	pthread_mutex_lock(&fs->lock);
-	ret = fs->exported ? -EEXIST : place_share(fs, &share, export, &old_fd);
+	ret = fs->exported ? -EEXIST : place_share(fs, &share, export);
 	if (ret >= 0 && export)
 		ret = become_root(fs, (uint16_t)ret, &stx);
 	pthread_mutex_unlock(&fs->lock);
-	if (old_fd >= 0)
-		close(old_fd);
+
 	if (ret >= 0)
 		return 0;
 out:
@@ -151,16 +152,23 @@ out:
 
 int fs_share_remove(struct fs *fs, const char *name)
 {
+	int fd = -1;
 	int i;
 
 	pthread_mutex_lock(&fs->lock);
 	i = fs->exported ? -ENOENT : share_find_locked(fs, name, strlen(name));
 	if (i >= 0) {
 		fs->shares[i].removed = true;
+		fd = fs->shares[i].fd;
+		fs->shares[i].fd = -1;
 		clock_gettime(CLOCK_REALTIME, &fs->shares_changed);
 	}
 	pthread_mutex_unlock(&fs->lock);
-	return i < 0 ? i : 0;
+	if (i < 0)
+		return i;
+	close(fd);
+	inodes_drop_share(fs, (uint16_t)i);
+	return 0;
 }
 
 struct share *inode_share(struct fs *fs, const struct inode *inode)
