@@ -461,7 +461,7 @@ static int console_create(struct device *device)
 
 	console->multiport = device->index == 1 || count_ports(config, true) == 0;
 	wanted = count_ports(config, !console->multiport);
-	if (wanted > (console->multiport ? CONSOLE_PORTS_MAX : 1)) {
+	if (wanted == 0 || wanted > (console->multiport ? CONSOLE_PORTS_MAX : 1)) {
 		log_error("%s: %zu ports configured, at most %d are possible", device->name, wanted,
 			  console->multiport ? CONSOLE_PORTS_MAX : 1);
 		return -E2BIG;

@@ -145,17 +145,17 @@ int virtqueue_enable(struct virtqueue *vq)
 
 void virtqueue_reset(struct virtqueue *vq)
 {
-	const struct memory *memory = vq->memory;
-	uint16_t index = vq->index, max_size = vq->max_size;
-	int kick_fd = vq->kick_fd;
-
-	*vq = (struct virtqueue){
-		.memory = memory,
-		.index = index,
-		.max_size = max_size,
-		.size = max_size,
-		.kick_fd = kick_fd,
-	};
+	/* Field by field: a vCPU may ring kick_fd meanwhile, which must never be another number. */
+	vq->size = vq->max_size;
+	vq->desc = vq->driver = vq->device = 0;
+	vq->enabled = vq->event_idx = vq->indirect = false;
+	__atomic_store_n(&vq->msi, NULL, __ATOMIC_RELEASE);
+	vq->broken = false;
+	vq->broken_why = NULL;
+	vq->last_avail = vq->avail = vq->used = vq->signalled = 0;
+	vq->signalled_valid = false;
+	vq->desc_host = vq->driver_host = vq->device_host = NULL;
+	vq->kicks = vq->interrupts = 0;
 }
 
 /* A chain while it is walked: what was seen and where the next descriptor comes from. */
