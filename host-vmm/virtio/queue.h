@@ -87,7 +87,8 @@ static inline struct iovec *virtq_in(struct virtq_chain *chain)
 
 /* Checks the three areas and readies the queue. -EINVAL with broken_why set. */
 int virtqueue_enable(struct virtqueue *vq);
-/* Back to the state before the driver set it up: all fields but memory, index, max_size, kick_fd. */
+/* Back to the state before the driver set it up: all fields but memory, index, max_size, kick_fd.
+ */
 void virtqueue_reset(struct virtqueue *vq);
 
 /* 1 with a chain; 0 when the ring is empty; -EPROTO when it is broken (with broken_why). */
