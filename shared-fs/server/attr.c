@@ -18,6 +18,11 @@ struct fd_name fd_name(int fd)
 	size_t n = 0;
 	size_t at = 0;
 
+	if (fd < 0) {
+		/* Of a share that was removed meanwhile: a name that is never there. */
+		memcpy(name.text, "none", 5);
+		return name;
+	}
 	do {
 		digits[n++] = (char)('0' + fd % 10);
 		fd /= 10;

@@ -126,6 +126,7 @@ struct fs {
 	uint64_t interrupted; /* atomic: unique of the last INTERRUPT */
 	uint32_t n_fds; /* atomic: descriptors held for the guest */
 	uint32_t n_streams; /* atomic */
+	uint32_t n_lock_waits; /* atomic */
 	bool exported; /* the root is share 0 itself */
 	struct timespec shares_changed;
 	struct log_ratelimit bad_requests;

@@ -15,8 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_FIRST_NS 1000000
-#define WAIT_MOST_NS  50000000
+#define LOCK_WAITS_MAX 5
+#define WAIT_FIRST_NS  1000000
+#define WAIT_MOST_NS   50000000
 
 static struct lock_owner **find_owner(struct inode *inode, uint64_t owner)
 {
@@ -157,7 +158,7 @@ int64_t op_setlk(struct request *req)
 	return try_lock(req, request_body(req, fuse_lk_in));
 }
 
-int64_t op_setlkw(struct request *req)
+static int wait_lock(const struct request *req)
 {
 	const struct fuse_lk_in *body = request_body(req, fuse_lk_in);
 	struct fs *fs = req->fs;
@@ -176,6 +177,18 @@ int64_t op_setlkw(struct request *req)
 		if (wait.tv_nsec < WAIT_MOST_NS)
 			wait.tv_nsec *= 2;
 	}
+}
+
+int64_t op_setlkw(struct request *req)
+{
+	struct fs *fs = req->fs;
+	int ret = -ENOLCK;
+
+	/* Each has a worker for as long as it waits; some are left for other work. */
+	if (__atomic_add_fetch(&fs->n_lock_waits, 1, __ATOMIC_RELAXED) <= LOCK_WAITS_MAX)
+		ret = wait_lock(req);
+	__atomic_sub_fetch(&fs->n_lock_waits, 1, __ATOMIC_RELAXED);
+	return ret;
 }
 
 int64_t op_interrupt(struct request *req)

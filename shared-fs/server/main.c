@@ -203,7 +203,8 @@ static int serve_front_end(struct server *server)
 	if (ret >= 0)
 		return -1;
 	if (ret != -ECONNRESET)
-		log_error("the front end's connection is given up: %s", strerror(-ret));
+		log_ratelimited(&backend->bad_messages, LOG_LEVEL_ERROR,
+				"the front end's connection is given up: %s", strerror(-ret));
 	if (!front_end_ended(server))
 		return -1;
 	return ret == -ECONNRESET ? EX_OK : EX_PROTOCOL;

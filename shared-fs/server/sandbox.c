@@ -32,6 +32,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -139,7 +140,7 @@ static int enter_root(void)
 }
 
 /* The parent of the one that serves: all that it does is to end when and as the child ends. */
-static void wait_for_child(pid_t child, const char *socket_path)
+static void wait_for_child(pid_t child, int folder, const char *socket_name)
 {
 	sigset_t set;
 	int status;
@@ -160,8 +161,8 @@ static void wait_for_child(pid_t child, const char *socket_path)
 		if (sig != SIGCHLD)
 			kill(child, SIGKILL);
 	}
-	if (socket_path)
-		unlink(socket_path);
+	if (folder >= 0)
+		unlinkat(folder, socket_name, 0);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		log_error("ended by its own system call filter: please report this");
 	_exit(WIFEXITED(status)		    ? WEXITSTATUS(status)
@@ -169,19 +170,36 @@ static void wait_for_child(pid_t child, const char *socket_path)
 					    : EX_SOFTWARE);
 }
 
+/* The folder that the first @len bytes of @path name. */
+static int open_folder(const char *path, size_t len)
+{
+	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
+
+	if (len >= sizeof(folder))
+		return -1;
+	memcpy(folder, path, len);
+	folder[len] = 0;
+	return open(len ? folder : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int fork_into_pid_namespace(const char *socket_path)
 {
+	const char *slash = socket_path ? strrchr(socket_path, '/') : NULL;
+	autofd folder = -1;
 	sigset_t all;
 	sigset_t old;
 	pid_t child;
 
+	/* By its folder, because paths end at the new root for the parent, too. */
+	if (socket_path)
+		folder = open_folder(socket_path, slash ? (size_t)(slash - socket_path) + 1 : 0);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
 	child = fork();
 	if (child < 0)
 		return -errno;
 	if (child)
-		wait_for_child(child, socket_path);
+		wait_for_child(child, folder, slash ? slash + 1 : socket_path);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return 0;

@@ -434,8 +434,9 @@ static int handle(struct backend *backend, struct message *message)
 	else
 		ret = row->handler(backend, message);
 	if (ret)
-		log_error("the front end's %s (%u): %s", row && row->name ? row->name : "message",
-			  request, strerror(-ret));
+		log_ratelimited(&backend->bad_messages, LOG_LEVEL_ERROR,
+				"the front end's %s (%u): %s",
+				row && row->name ? row->name : "message", request, strerror(-ret));
 	if (row && row->replies)
 		return ret ? ret : send_reply(backend, message);
 	if (!want_ack)

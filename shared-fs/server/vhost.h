@@ -25,6 +25,7 @@ struct backend {
 	int connection; /* -1: none */
 	uint64_t features;
 	uint64_t protocol_features;
+	struct log_ratelimit bad_messages;
 	struct guest_memory memory;
 	struct workers workers;
 	struct queue queues[QUEUES_MAX];

@@ -10,7 +10,7 @@
 
 #include "shared-fs/server/queue.h"
 
-#define WORKERS_MAX 4
+#define WORKERS_MAX 8
 #define JOBS_MAX    64
 #define JOB_IOV_MAX 8 /* the requests in question are a header, a struct, and a short reply */
 
