@@ -53,3 +53,8 @@ vhost_user_backend_srcs := tests/fuzz/vhost_user_backend.c
 vhost_user_backend_libs := fsd proto
 
 man_pages += shared-fs/server/lodge-fsd.8.scd
+
+unit_tests += fsd_tables
+fsd_tables_srcs := tests/unit/fsd_tables.c
+fsd_tables_libs := fsd proto
+fsd_tables_pkgs := check
