@@ -179,26 +179,30 @@ static char *if_executable(char *path)
 	return canonical;
 }
 
-char *paths_helper(const char *name)
+/* @name in one of @dirs (ending with NULL), which are relative to @base. */
+static char *find_below(const char *base, const char *const *dirs, const char *name)
 {
-	const char *given = g_getenv("LODGE_LIBEXEC");
-	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-	g_autofree char *beside = self ? g_path_get_dirname(self) : NULL;
 	char *found = NULL;
 
-	if (given && *given)
-		return if_executable(g_build_filename(given, name, NULL));
-	if (beside) {
-		found = if_executable(g_build_filename(beside, name, NULL));
-		if (!found)
-			found = if_executable(g_build_filename(beside, "..", "guest", name, NULL));
-		/* A tree that was installed and then moved. */
-		if (!found)
-			found = if_executable(
-				g_build_filename(beside, "..", "libexec", "lodge", name, NULL));
-	}
-	if (!found)
-		found = if_executable(
-			g_build_filename(LODGE_PREFIX, "libexec", "lodge", name, NULL));
+	for (; !found && *dirs; dirs++)
+		found = if_executable(g_build_filename(base, *dirs, name, NULL));
 	return found;
+}
+
+char *paths_helper(const char *name)
+{
+	/* A build folder, and a tree that was installed, perhaps elsewhere than it was made for. */
+	static const char *const beside[] = { ".", "../guest", "../libexec/lodge",
+					      "../libexec/lodge/guest", NULL };
+	static const char *const installed[] = { "libexec/lodge", "libexec/lodge/guest", NULL };
+	static const char *const as_given[] = { ".", "guest", NULL };
+	const char *given = g_getenv("LODGE_LIBEXEC");
+	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+	g_autofree char *dir = self ? g_path_get_dirname(self) : NULL;
+	char *found;
+
+	if (given && *given)
+		return find_below(given, as_given, name);
+	found = dir ? find_below(dir, beside, name) : NULL;
+	return found ? found : find_below(LODGE_PREFIX, installed, name);
 }

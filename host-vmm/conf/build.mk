@@ -14,3 +14,9 @@ unit_tests += vmconf_reader
 vmconf_reader_srcs := tests/unit/vmconf_reader.c
 vmconf_reader_libs := vmconf proto
 vmconf_reader_pkgs := check
+
+man_pages += host-vmm/conf/lodge-vmm.8.scd host-vmm/conf/vm.conf.5.scd
+
+fuzz_targets += fuzz_vmconf
+fuzz_vmconf_srcs := tests/fuzz/vmconf.c
+fuzz_vmconf_libs := vmconf proto

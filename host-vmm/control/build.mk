@@ -11,3 +11,7 @@ unit_tests += control_server
 control_server_srcs := tests/unit/control_server.c
 control_server_libs := control proto
 control_server_pkgs := check
+
+fuzz_targets += fuzz_control
+fuzz_control_srcs := tests/fuzz/control.c
+fuzz_control_libs := control proto

@@ -12,6 +12,7 @@
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/device.h"
 #include "host-vmm/machine.h"
+#include "host-vmm/virtio/balloon.h"
 #include "host-vmm/virtio/console.h"
 #include "host-vmm/virtio/fs.h"
 
@@ -196,17 +197,37 @@ static JsonArray *list_devices(const struct machine *machine)
 	return devices;
 }
 
-static void add_feature(JsonArray *features, const char *word, const char *by, bool there)
+static void add_feature(JsonArray *features, const char *word, int rung, const char *by)
 {
 	JsonObject *row = json_object_new();
 
 	json_object_set_string_member(row, "feature", word);
-	if (there)
-		json_object_set_int_member(row, "rung", 0);
+	if (rung >= 0)
+		json_object_set_int_member(row, "rung", rung);
 	else
 		json_object_set_null_member(row, "rung");
 	json_object_set_string_member(row, "by", by);
 	json_array_add_object_element(features, row);
+}
+
+static void add_memory(struct machine *machine, JsonArray *features, JsonObject *result)
+{
+	struct balloon_info info;
+	JsonObject *balloon;
+
+	if (balloon_get_info(machine, &info)) {
+		add_feature(features, "memory", -1, "turned off in vm.conf");
+		return;
+	}
+	if (info.driver)
+		add_feature(features, "memory", 0, "virtio-balloon");
+	else
+		add_feature(features, "memory", -1, "the guest has no driver for its balloon");
+	balloon = json_object_new();
+	json_object_set_int_member(balloon, "target", (gint64)info.target);
+	json_object_set_int_member(balloon, "actual", (gint64)info.actual);
+	json_object_set_int_member(balloon, "reported", (gint64)info.reported);
+	json_object_set_object_member(result, "balloon", balloon);
 }
 
 /* Rung 0 is what the guest's own drivers do; nothing of ours in a guest reports itself yet. */
@@ -219,13 +240,30 @@ static int info(void *opaque, JsonObject *params, JsonObject *result, struct con
 
 	(void)params;
 	(void)error;
-	add_feature(features, "fs", shared ? "virtio-fs" : "no share is set", shared);
-	add_feature(features, "memory",
-		    config->balloon ? "virtio-balloon" : "turned off in vm.conf", config->balloon);
-	add_feature(features, "clock", "kvm-clock", true);
+	add_feature(features, "fs", shared ? 0 : -1, shared ? "virtio-fs" : "no share is set");
+	add_memory(machine, features, result);
+	add_feature(features, "clock", 0, "kvm-clock");
 	json_object_set_array_member(result, "features", features);
 	json_object_set_array_member(result, "devices", list_devices(machine));
 	return 0;
+}
+
+static int balloon(void *opaque, JsonObject *params, JsonObject *result,
+		   struct control_error *error)
+{
+	gint64 target = json_object_get_int_member_with_default(params, "target", -1);
+	int ret = target < 0 ? -ERANGE : balloon_set_target(opaque, (uint64_t)target);
+
+	(void)result;
+	if (ret == -ENODEV) {
+		error->message = g_strdup("this VM has no balloon");
+		error->hint = g_strdup("set device.balloon=yes and start it anew");
+	} else if (ret == -ERANGE) {
+		error->message = g_strdup("target is the bytes that the guest gives up: 0 or more, "
+					  "and less than it has");
+		error->hint = g_strdup("status tells how many it has");
+	}
+	return ret;
 }
 
 /* clang-format off */
@@ -238,6 +276,7 @@ const struct control_method control_machine_methods[] = {
 	{ "share-add", share_add },
 	{ "share-remove", share_remove },
 	{ "share-list", share_list },
+	{ "balloon", balloon },
 	{ "resize", resize },
 	{ NULL, NULL },
 };
