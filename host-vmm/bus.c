@@ -83,7 +83,7 @@ static int insert(struct bus *bus, struct io_region *region, uint64_t base)
 		return -EBUSY;
 	if (bus->n_regions == bus->room) {
 		size_t room = bus->room + 16;
-		struct io_region **grown = realloc(bus->regions, room * sizeof(*grown));
+		struct io_region **grown = realloc(bus->regions, room * sizeof(struct io_region *));
 
 		if (!grown)
 			return -ENOMEM;
@@ -91,7 +91,7 @@ static int insert(struct bus *bus, struct io_region *region, uint64_t base)
 		bus->room = room;
 	}
 	memmove(&bus->regions[at + 1], &bus->regions[at],
-		(bus->n_regions - at) * sizeof(*bus->regions));
+		(bus->n_regions - at) * sizeof(struct io_region *));
 	bus->regions[at] = region;
 	bus->n_regions++;
 	region->base = base;
@@ -129,7 +129,7 @@ void bus_release(struct bus *bus, struct io_region *region)
 
 		bus->n_regions--;
 		memmove(&bus->regions[at], &bus->regions[at + 1],
-			(bus->n_regions - at) * sizeof(*bus->regions));
+			(bus->n_regions - at) * sizeof(struct io_region *));
 		region->claimed = false;
 	}
 	pthread_rwlock_unlock(&bus->lock);

@@ -252,6 +252,8 @@ void loop_call(struct loop *loop, loop_call_fn fn, void *opaque)
 	}
 	pthread_mutex_lock(&loop->lock);
 	*loop->calls_end = &call;
+	/* We wait below until the loop has taken it off the list. */
+	/* cppcheck-suppress autoVariables */
 	loop->calls_end = &call.next;
 	wake(loop);
 	while (!call.done)

@@ -108,8 +108,10 @@ static int make_device(struct machine *machine, const struct device_type *type, 
 	struct device *device = calloc(1, type->size);
 	int ret;
 
-	if (!device)
+	if (!device) {
+		log_error("%s.%zu cannot be made: out of memory", type->name, index);
 		return -ENOMEM;
+	}
 	device->type = type;
 	device->machine = machine;
 	device->index = index;
@@ -135,9 +137,11 @@ static int make_devices(struct machine *machine)
 
 	for (const struct device_type *const *type = device_types; *type; type++)
 		n += count_devices(machine->config, *type);
-	machine->devices = calloc(n + 1, sizeof(machine->devices[0]));
-	if (!machine->devices)
+	machine->devices = calloc(n + 1, sizeof(struct device *));
+	if (!machine->devices) {
+		log_error("the devices cannot be made: out of memory");
 		return -ENOMEM;
+	}
 	for (const struct device_type *const *type = device_types; *type; type++) {
 		size_t count = count_devices(machine->config, *type);
 
@@ -157,11 +161,18 @@ static int make_vcpus(struct machine *machine, const struct kvm_cpuid2 *supporte
 		.kvm_only = machine->config->hypervisor == VM_HYPERVISOR_KVM,
 		.tsc_deadline = kvm_capability(machine->vm_fd, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
 	};
-	int ret = 0;
+	int ret = 0, most = kvm_capability(machine->vm_fd, KVM_CAP_MAX_VCPUS);
 
-	machine->vcpus = calloc(options.cpus, sizeof(machine->vcpus[0]));
-	if (!machine->vcpus)
+	if (most > 0 && options.cpus > (unsigned int)most) {
+		log_error("[cpu] count is %u, and this host's KVM allows %d: give the VM less",
+			  options.cpus, most);
+		return -EINVAL;
+	}
+	machine->vcpus = calloc(options.cpus, sizeof(struct vcpu *));
+	if (!machine->vcpus) {
+		log_error("the processors cannot be made: out of memory");
 		return -ENOMEM;
+	}
 	for (unsigned int i = 0; i < options.cpus && ret == 0; i++) {
 		struct kvm_cpuid2 *cpuid;
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "host-vmm/boot/boot.h"
+#include "protocol/lib/log.h"
 
 struct bus;
 struct device;
@@ -62,6 +63,7 @@ struct machine {
 	int guest_status;
 
 	struct kvm_chips *power_on_chips;
+	struct log_ratelimit guest_log; /* for lines that the guest can provoke */
 	struct boot_files boot;
 	unsigned int address_bits; /* of guest-physical addresses */
 };

@@ -124,7 +124,8 @@ static void serve_exit(struct vcpu *vcpu)
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		break;
 	case KVM_EXIT_SHUTDOWN:
-		log_info("cpu %u: triple fault, the guest restarts", vcpu->index);
+		log_ratelimited(&vcpu->machine->guest_log, LOG_LEVEL_INFO,
+				"cpu %u: triple fault, which resets the guest", vcpu->index);
 		machine_request(vcpu->machine, MACHINE_RESET);
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:

@@ -41,49 +41,51 @@ struct vcpu_power_on {
 	struct kvm_msr_entry *msrs;
 };
 
-/* Reads all MSRs of @list that this vCPU has; KVM stops at the first that it has not. */
-static uint32_t read_msrs(int vcpu_fd, const struct kvm_msr_list *list,
-			  struct kvm_msr_entry *entries)
+/* Fills @msrs with the MSRs of @list, and reads them. KVM stops at one that this vCPU has not; that
+ * one is left out, and reading goes on behind it. */
+static int read_msrs(int vcpu_fd, const struct kvm_msr_list *list, struct kvm_msrs *msrs,
+		     struct vcpu_power_on *state)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} one;
-	uint32_t n = 0;
+	uint32_t next = 0;
 
-	for (uint32_t i = 0; i < list->nmsrs; i++) {
+	while (next < list->nmsrs) {
+		int n;
+
+		msrs->nmsrs = 0;
+		for (uint32_t i = next; i < list->nmsrs; i++)
+			msrs->entries[msrs->nmsrs++].index = list->indices[i];
+		n = ioctl(vcpu_fd, KVM_GET_MSRS, msrs);
+		if (n < 0)
+			return -errno;
 		/* Time goes on over a reset. */
-		if (list->indices[i] == MSR_TSC)
-			continue;
-		memset(&one, 0, sizeof(one));
-		one.head.nmsrs = 1;
-		one.entry.index = list->indices[i];
-		if (ioctl(vcpu_fd, KVM_GET_MSRS, &one) == 1)
-			entries[n++] = one.entry;
+		for (int i = 0; i < n; i++)
+			if (msrs->entries[i].index != MSR_TSC)
+				state->msrs[state->n_msrs++] = msrs->entries[i];
+		next += n + 1;
 	}
-	return n;
+	return 0;
 }
 
 static int take_msrs(int kvm_fd, int vcpu_fd, struct vcpu_power_on *state)
 {
-	struct kvm_msr_list *list;
-	int ret = 0;
+	struct kvm_msr_list *list = NULL;
+	struct kvm_msrs *msrs = NULL;
+	int ret = -ENOMEM;
 
 	list = calloc(1, sizeof(*list) + MSR_LIST_MAX * sizeof(list->indices[0]));
 	if (!list)
-		return -ENOMEM;
+		goto out;
 	list->nmsrs = MSR_LIST_MAX;
 	if (ioctl(kvm_fd, KVM_GET_MSR_INDEX_LIST, list) < 0) {
 		ret = -errno;
 		goto out;
 	}
+	msrs = calloc(1, sizeof(*msrs) + list->nmsrs * sizeof(msrs->entries[0]));
 	state->msrs = calloc(list->nmsrs + 1, sizeof(state->msrs[0]));
-	if (!state->msrs) {
-		ret = -ENOMEM;
-		goto out;
-	}
-	state->n_msrs = read_msrs(vcpu_fd, list, state->msrs);
+	if (msrs && state->msrs)
+		ret = read_msrs(vcpu_fd, list, msrs, state);
 out:
+	free(msrs);
 	free(list);
 	return ret;
 }

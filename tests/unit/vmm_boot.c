@@ -98,6 +98,12 @@ START_TEST(kernels_are_told_apart)
 }
 END_TEST
 
+static void write_head(uint8_t *bytes, const char *head, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (uint8_t)head[i];
+}
+
 START_TEST(what_is_no_kernel_is_refused)
 {
 	uint8_t bytes[8192] = { 0 };
@@ -108,13 +114,13 @@ START_TEST(what_is_no_kernel_is_refused)
 	ck_assert_int_eq(load_bytes("#!/bin/sh\n", 10), -ENOEXEC);
 	ck_assert_ptr_nonnull(strstr(why, "no Linux kernel"));
 	ck_assert_int_eq(load_bytes(bytes, sizeof(bytes)), -ENOEXEC);
-	memcpy(bytes, "\x1f\x8b\x08", 3);
+	write_head(bytes, "\x1f\x8b\x08", 3);
 	ck_assert_int_eq(load_bytes(bytes, sizeof(bytes)), -ENOEXEC);
 	ck_assert_ptr_nonnull(strstr(why, "gzip"));
-	memcpy(bytes, "MZ\0\0zimg", 8);
+	write_head(bytes, "MZ\0\0zimg", 8);
 	ck_assert_int_eq(load_bytes(bytes, sizeof(bytes)), -ENOEXEC);
 	ck_assert_ptr_nonnull(strstr(why, "zboot"));
-	memcpy(bytes, "\177ELF\1\1\1", 7);
+	write_head(bytes, "\177ELF\1\1\1", 7);
 	ck_assert_int_eq(load_bytes(bytes, sizeof(bytes)), -ENOEXEC);
 	ck_assert_ptr_nonnull(strstr(why, "another processor"));
 	ck_assert_int_eq(load_bytes(bytes, 20), -ENOEXEC);
