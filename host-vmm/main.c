@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -43,8 +44,9 @@ static const char usage_text[] =
 	"  --list-devices   the device models that this monitor has\n"
 	"\n"
 	"SIGTERM, SIGINT, SIGHUP and SIGQUIT stop the VM at once. Exit status: 0 when the guest went\n"
-	"down or was stopped, 64 wrong usage, 69 no usable KVM, 70 the guest crashed the machine, 78\n"
-	"an error in vm.conf or in what it names.\n";
+	"down or was stopped, 64 wrong usage, 69 something that the machine needs is not to be had\n"
+	"(KVM, memory, a file, a back end), 70 the guest crashed the machine, 73 no control socket, 78\n"
+	"an error in vm.conf or in a boot image.\n";
 
 static int list_devices(void)
 {
@@ -152,7 +154,10 @@ static int open_signals(void)
 {
 	sigset_t set;
 
+	/* Pipes that break and files that may not grow are errors of the call, not the end of us.
+	 */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -184,6 +189,18 @@ static enum machine_event serve(struct machine *machine, int signals)
 	return end;
 }
 
+/* Each queue of each device takes descriptors; the usual soft limit is for programs that select(2).
+ */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static char *runtime_dir(const struct options *options, const struct vm_config *config)
 {
 	g_autofree char *fallback = g_strdup_printf("/tmp/lodge-%u", (unsigned int)getuid());
@@ -196,14 +213,27 @@ static char *runtime_dir(const struct options *options, const struct vm_config *
 	return g_strdup_printf("%s/%s", fallback, config->name);
 }
 
+/* Made if missing. Where it was there already, in a place such as /tmp, it must be ours alone. */
+static int make_runtime(const char *runtime)
+{
+	struct stat status;
+
+	if (g_mkdir_with_parents(runtime, 0700) < 0 || lstat(runtime, &status) < 0)
+		return -errno;
+	if (!S_ISDIR(status.st_mode))
+		return -ENOTDIR;
+	if (status.st_uid != geteuid() || (status.st_mode & 022))
+		return -EPERM;
+	return 0;
+}
+
 static int start_control(struct machine *machine, const char *runtime, struct control **ret_control)
 {
 	g_autofree char *path = g_strdup_printf("%s/control.sock", runtime);
 	int ret;
 
-	if (g_mkdir_with_parents(runtime, 0700) < 0)
-		ret = -errno;
-	else
+	ret = make_runtime(runtime);
+	if (ret == 0)
 		ret = control_start(machine, path, ret_control);
 	if (ret == -EADDRINUSE)
 		log_error("this VM is running already (%s answers)", path);
@@ -272,6 +302,7 @@ int main(int argc, char **argv)
 	/* Threads would have an arena of their own each, and we hardly allocate. */
 	mallopt(M_ARENA_MAX, 1);
 	umask(077);
+	raise_descriptor_limit();
 	signals = open_signals();
 	if (vm_config_load(options.vm, &config, &message) < 0) {
 		log_error("%s", message);
