@@ -364,6 +364,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, header_by_both_doors);
 	tcase_add_test(tcase, reset_port);

@@ -288,12 +288,14 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_set_timeout(balloon, 60);
 	tcase_add_checked_fixture(balloon, setup_balloon, teardown);
 	tcase_add_test(balloon, inflated_pages_read_zero);
 	tcase_add_test(balloon, t42_bad_page_numbers);
 	tcase_add_test(balloon, reported_pages_go_back);
 	tcase_add_test(balloon, target);
 	tcase_add_test(balloon, statistics);
+	tcase_set_timeout(rng, 60);
 	tcase_add_checked_fixture(rng, setup_rng, teardown);
 	tcase_add_test(rng, random_numbers);
 	suite_add_tcase(suite, balloon);

@@ -447,6 +447,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, terminal);
 	tcase_add_test(tcase, named_port);
@@ -455,6 +456,7 @@ int main(void)
 	tcase_add_test(tcase, held_chain_is_saved);
 	tcase_add_test(tcase, init_reports);
 	tcase_add_test(tcase, bad_control_messages);
+	tcase_set_timeout(alone, 60);
 	tcase_add_checked_fixture(alone, no_setup, just_close);
 	tcase_add_test(alone, too_many_ports);
 	tcase_add_test(alone, status_lines);

@@ -517,6 +517,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, chain_has_out_then_in);
 	tcase_add_test(tcase, unpop_gives_the_same_chain);
