@@ -108,7 +108,7 @@ void attr_fill(struct fs *fs, const struct inode *inode, const struct statx *stx
 {
 	const struct share *share = inode_share(fs, inode);
 
-	if (!share) {
+	if (!share || !stx) {
 		attr_fill_root(fs, attr);
 		return;
 	}

@@ -137,14 +137,14 @@ void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *st
 int64_t entry_reply(struct request *req, const char *name)
 {
 	struct fuse_entry_out *entry = (struct fuse_entry_out *)req->scratch->reply;
-	struct inode *inode;
+	struct inode *inode = NULL;
 	struct statx stx;
 	int ret;
 
 	if (req->reply_room < sizeof(*entry))
 		return -EINVAL;
 	ret = entry_find(req->fs, req->inode, name, &inode, &stx);
-	if (ret)
+	if (!inode)
 		return ret;
 	entry_fill(req->fs, inode, &stx, entry);
 	inode_put(req->fs, inode);

@@ -109,5 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fs_destroy(fs);
 	free(scratch);
 	snprintf(command, sizeof(command), "chmod -R u+rwx %s; rm -rf %s", path, path);
-	return system(command) ? 0 : 0;
+	if (system(command))
+		abort();
+	return 0;
 }
