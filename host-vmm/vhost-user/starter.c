@@ -189,7 +189,7 @@ int starter_start(struct starter *starter, const int *fds, size_t n_fds)
 int starter_end(struct starter *starter, unsigned int grace_ms, int *ret_status)
 {
 	struct pollfd pfd = { .fd = starter->helper, .events = POLLIN };
-	struct reply reply;
+	struct reply reply = { 0 };
 	int ret, stray = -1;
 
 	if (starter->helper < 0)

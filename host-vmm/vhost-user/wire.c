@@ -179,7 +179,7 @@ int vhost_wire_send(struct vhost_wire *wire, uint32_t request, uint32_t flags, c
 		return -EINVAL;
 	if (len)
 		memcpy(message.payload, payload, len);
-	if (n_fds)
+	if (fds && n_fds)
 		add_fds(&msg, control.bytes, fds, n_fds);
 	ret = send_all(wire, &msg, &iov);
 	return ret ? fail_errno(wire, ret, "sending", request) : 0;
