@@ -179,9 +179,11 @@ static int set_mode(const struct request *req, uint32_t mode)
 
 	if (S_ISLNK(req->inode->type))
 		return -EOPNOTSUPP;
-	/* An open file stays writable whatever its mode becomes; but one that is to be run must not
-	 * be held open for writing (ETXTBSY). */
+	/* An open file stays readable and writable whatever its mode becomes; but one that is to be
+	 * run must not be held open for writing (ETXTBSY). */
 	if (req->fs->zero_open && S_ISREG(req->inode->type)) {
+		if (!(mode & S_IRUSR) && !data_get(req->fs, req->inode, false, false, &handle))
+			handle_put(req->fs, handle);
 		if (mode & 0111)
 			data_drop_writable(req->fs, req->inode);
 		else if (!(mode & S_IWUSR) && !data_get(req->fs, req->inode, true, false, &handle))

@@ -7,9 +7,9 @@
  * first needed. No message says when they are needed no longer, so they are closed
  * - when the inode goes,
  * - in turn, when there are more than DATA_FILES,
- * - by data_sweep(), a second or two after their last use,
- * - and the writable one by FLUSH and by a chmod(2) that makes a program of the file: the host
- * could not run what we hold open for writing.
+ * - by data_sweep(), a second or two after their last use, unless they could not be opened again,
+ * - and the writable one of a program by FLUSH (a close), and by the chmod(2) that makes a program of
+ *   the file: the host could not run what we hold open for writing.
  */
 #include "shared-fs/server/fs.h"
 
@@ -154,6 +154,29 @@ void data_drop_writable(struct fs *fs, struct inode *inode)
 	handle_put(fs, handle);
 }
 
+void data_closed(struct fs *fs, struct inode *inode)
+{
+	struct handle *handle;
+	struct stat st;
+
+	if (data_get(fs, inode, true, true, &handle))
+		return;
+	if (!fstat(handle->fd, &st) && st.st_mode & 0111)
+		data_drop_writable(fs, inode);
+	handle_put(fs, handle);
+}
+
+/* With fs->lock; fstat(2) of a local file does not block. False where the file's mode is such that
+ * we, unlike root, could not open it again for a guest that has it open all the time. */
+static bool reopens(const struct fs *fs, const struct handle *handle)
+{
+	struct stat st;
+
+	if (fs->switch_ids || fstat(handle->fd, &st))
+		return true;
+	return st.st_mode & (handle->writable ? S_IWUSR | 0111 : S_IRUSR);
+}
+
 static bool sweep(struct fs *fs, bool all)
 {
 	bool left;
@@ -163,7 +186,7 @@ static bool sweep(struct fs *fs, bool all)
 
 		pthread_mutex_lock(&fs->lock);
 		handle = fs->data[i];
-		if (handle && handle->used && !all) {
+		if (handle && !all && (handle->used || !reopens(fs, handle))) {
 			handle->used = false;
 			handle = NULL;
 		}

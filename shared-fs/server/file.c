@@ -189,7 +189,7 @@ struct create_out {
 };
 
 /* Replies with the inode of @fd (taken) and an open file of it. */
-static int64_t reply_created(struct request *req, int fd, uint32_t guest_flags)
+static int64_t reply_created(struct request *req, int fd, const struct fuse_create_in *body)
 {
 	struct create_out *out = (struct create_out *)req->scratch->reply;
 	struct inode *inode;
@@ -203,7 +203,10 @@ static int64_t reply_created(struct request *req, int fd, uint32_t guest_flags)
 		return ret;
 	}
 	entry_fill(req->fs, inode, &stx, &out->entry);
-	ret = finish_open(req, inode, fd, guest_flags, false, &out->open);
+	ret = finish_open(req, inode, fd, body->flags, false, &out->open);
+	/* For a program we want to hear of its close(2): see data.c. */
+	if (body->mode & 0111)
+		out->open.open_flags &= ~(uint32_t)FOPEN_NOFLUSH;
 	inode_put(req->fs, inode);
 	if (ret)
 		inode_forget(req->fs, out->entry.nodeid, 1);
@@ -224,7 +227,7 @@ int64_t op_create(struct request *req)
 	if (req->reply_room < sizeof(struct create_out))
 		return -EINVAL;
 	fd = create_file(req, name, body, &is_new);
-	return fd < 0 ? fd : reply_created(req, fd, body->flags);
+	return fd < 0 ? fd : reply_created(req, fd, body);
 }
 
 int64_t op_tmpfile(struct request *req)
@@ -252,7 +255,7 @@ int64_t op_tmpfile(struct request *req)
 		fd_uncharge(req->fs, 1);
 		return ret;
 	}
-	return reply_created(req, fd, body->flags);
+	return reply_created(req, fd, body);
 }
 
 int file_get(const struct request *req, uint64_t fh, bool write, struct handle **ret_handle)
@@ -341,8 +344,7 @@ int64_t op_flush(struct request *req)
 	int ret;
 
 	if (req->fs->zero_open) {
-		/* A close(2), of what is not known: whoever still writes has it opened again. */
-		data_drop_writable(req->fs, req->inode);
+		data_closed(req->fs, req->inode);
 		return 0;
 	}
 	ret = file_get(req, body->fh, false, &handle);

@@ -195,6 +195,8 @@ int data_get(struct fs *fs, struct inode *inode, bool write, bool only_if_open,
 int data_install(struct fs *fs, struct inode *inode, int fd);
 /* Closes what is open for writing: a program file that is held so cannot be run. */
 void data_drop_writable(struct fs *fs, struct inode *inode);
+/* The guest has closed a file of @inode, one of perhaps several. */
+void data_closed(struct fs *fs, struct inode *inode);
 /* Closes what was not used since the last call. True if something is left. */
 bool data_sweep(struct fs *fs);
 void data_close_all(struct fs *fs);
