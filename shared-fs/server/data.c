@@ -8,8 +8,8 @@
  * - when the inode goes,
  * - in turn, when there are more than DATA_FILES,
  * - by data_sweep(), a second or two after their last use, unless they could not be opened again,
- * - and the writable one of a program by FLUSH (a close), and by the chmod(2) that makes a program of
- *   the file: the host could not run what we hold open for writing.
+ * - and the writable one of a program by FLUSH (a close), and by the chmod(2) that makes a program
+ * of the file: the host could not run what we hold open for writing.
  */
 #include "shared-fs/server/fs.h"
 
