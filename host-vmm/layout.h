@@ -36,7 +36,10 @@
 #define LAYOUT_PCI_MMIO32      0xc0000000ull
 #define LAYOUT_PCI_MMIO32_SIZE 0x20000000ull
 #define LAYOUT_ECAM	       0xe0000000ull
-#define LAYOUT_ECAM_SIZE       0x10000000ull /* 256 buses */
+/* One bus: there are no bridges, and Linux scans each bus that it is told of, at the price of 64
+ * exits for each. The addresses up to 0xefffffff stay free for more. */
+#define LAYOUT_ECAM_BUS	 0x100000ull /* bytes for each bus */
+#define LAYOUT_ECAM_SIZE LAYOUT_ECAM_BUS
 
 /* Chips at their architectural addresses. */
 #define LAYOUT_IOAPIC	    0xfec00000ull

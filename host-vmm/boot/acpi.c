@@ -299,7 +299,7 @@ static uint64_t place_mcfg(struct writer *writer)
 {
 	struct acpi_mcfg mcfg = {
 		.base = LAYOUT_ECAM,
-		.last_bus = LAYOUT_ECAM_SIZE / (1u << 20) - 1,
+		.last_bus = LAYOUT_ECAM_SIZE / LAYOUT_ECAM_BUS - 1,
 	};
 
 	set_header(&mcfg.header, "MCFG", 1, sizeof(mcfg));

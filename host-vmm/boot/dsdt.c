@@ -36,7 +36,7 @@ static void pci_root(const struct acpi_options *options, struct aml *aml)
 	named_integer(aml, "_SEG", 0);
 	named_integer(aml, "_BBN", 0);
 	begin_resources(aml);
-	aml_bus_window(aml, 0, 255);
+	aml_bus_window(aml, 0, LAYOUT_ECAM_SIZE / LAYOUT_ECAM_BUS - 1);
 	aml_io(aml, 0xcf8, 8);
 	aml_io_window(aml, LAYOUT_PCI_IO, LAYOUT_PCI_IO_SIZE);
 	aml_memory_window(aml, LAYOUT_PCI_MMIO32, LAYOUT_PCI_MMIO32_SIZE);
