@@ -58,3 +58,8 @@ unit_tests += fsd_tables
 fsd_tables_srcs := tests/unit/fsd_tables.c
 fsd_tables_libs := fsd proto
 fsd_tables_pkgs := check
+
+unit_tests += fsd_race
+fsd_race_srcs := tests/unit/fsd_race.c
+fsd_race_libs := fsd proto
+fsd_race_pkgs := check

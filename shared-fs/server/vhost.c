@@ -45,6 +45,8 @@ static int start_queue(struct backend *backend, struct queue *queue)
 {
 	int ret;
 
+	if (queue->running)
+		return 0;
 	queue->ring.event_idx = backend->features >> VIRTIO_RING_F_EVENT_IDX & 1;
 	ret = queue_start(queue);
 	if (ret)
