@@ -64,6 +64,26 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* execvp(3) says EACCES where a folder of PATH may not be searched, even if nothing was there. */
+static bool is_somewhere(const char *command)
+{
+	const char *dir = getenv("PATH");
+	char path[4096];
+
+	if (strchr(command, '/') || !dir)
+		return true;
+	while (*dir) {
+		size_t len = strcspn(dir, ":");
+
+		if (snprintf(path, sizeof(path), "%.*s/%s", (int)len, dir, command) <
+			    (int)sizeof(path) &&
+		    !access(path, F_OK))
+			return true;
+		dir += len + (dir[len] == ':');
+	}
+	return false;
+}
+
 static void __attribute__((noreturn))
 run(const struct run_conf *conf, const struct streams *streams)
 {
@@ -85,6 +105,8 @@ run(const struct run_conf *conf, const struct streams *streams)
 	reset_signals();
 	execvp(conf->args.list[0], conf->args.list);
 	error = errno;
+	if (error == EACCES && !is_somewhere(conf->args.list[0]))
+		error = errno = ENOENT;
 	give_up(error == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE, "cannot run",
 		conf->args.list[0]);
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What users get wrong: each is refused by one line that names the thing, and nothing is left behind.
-# TIMEOUT: 120
+# TIMEOUT: 300
 # USER: ordinary
 # NEEDS: lodge
 # shellcheck source=tests/vm/lib.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # lodge run, as an ordinary user: streams, statuses, shares, the terminal, and that nothing stays.
-# TIMEOUT: 300
+# TIMEOUT: 400
 # USER: ordinary
 # NEEDS: lodge script
 # shellcheck source=tests/vm/lib.sh
