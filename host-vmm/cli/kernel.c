@@ -116,7 +116,7 @@ int kernel_from_image(const char *path, const char *lib, struct kernel *ret_kern
 	}
 	ret_kernel->image = g_canonicalize_filename(path, NULL);
 	/* A vmlinux has no such header; its modules cannot be known. */
-	if (ret || !*version || strchr(version, '/'))
+	if (ret || !version || !*version || strchr(version, '/'))
 		return 0;
 	ret_kernel->modules = find_modules(lib, version);
 	ret_kernel->version = g_steal_pointer(&version);

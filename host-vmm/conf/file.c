@@ -18,7 +18,7 @@ int conf_file_read(const char *path, char **ret_text, size_t *ret_len, char **re
 {
 	g_autofree char *text = g_malloc(VM_CONF_BYTES_MAX + 2);
 	autofd fd = -1;
-	struct stat st;
+	struct stat st = { 0 };
 	ssize_t got;
 
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
