@@ -231,6 +231,21 @@ START_TEST(four_cpus)
 }
 END_TEST
 
+START_TEST(sixty_four_cpus)
+{
+	config.cpus = VM_CPUS_MAX;
+	ck_assert_int_eq(run(pvh_guest), MACHINE_POWEROFF);
+	ck_assert_str_eq(printed(), "P");
+}
+END_TEST
+
+START_TEST(kvm_signature_alone)
+{
+	config.hypervisor = VM_HYPERVISOR_KVM;
+	ck_assert_int_eq(run(pvh_guest), MACHINE_POWEROFF);
+}
+END_TEST
+
 static void *interrupt_all(void *opaque)
 {
 	const bool *stop = opaque;
@@ -329,6 +344,8 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, t53_memory_accesses);
 	tcase_add_test(tcase, t53_ports);
 	tcase_add_test(tcase, four_cpus);
+	tcase_add_test(tcase, sixty_four_cpus);
+	tcase_add_test(tcase, kvm_signature_alone);
 	tcase_add_test(tcase, t56_storm_of_signals);
 	tcase_add_test(tcase, two_machines_at_once);
 	tcase_add_test(tcase, bad_configurations_fail_cleanly);
