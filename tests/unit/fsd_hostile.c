@@ -103,6 +103,65 @@ START_TEST(t04_a_head_outside_of_the_queue)
 }
 END_TEST
 
+struct flipper {
+	uint32_t *word;
+	uint32_t value;
+	bool stop;
+};
+
+static void *flip(void *arg)
+{
+	struct flipper *flipper = arg;
+	uint32_t was = __atomic_load_n(flipper->word, __ATOMIC_RELAXED);
+
+	while (!__atomic_load_n(&flipper->stop, __ATOMIC_RELAXED)) {
+		__atomic_store_n(flipper->word, flipper->value, __ATOMIC_RELAXED);
+		__atomic_store_n(flipper->word, was, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* A request whose bytes change while it is read: what was checked must be what is used. */
+START_TEST(t07_bytes_that_change)
+{
+	static const struct {
+		size_t offset; /* in the request */
+		uint32_t value;
+	} flips[] = { { 0, 0xfffffff0 }, /* header.len */
+		      { 4, FUSE_SETATTR }, /* header.opcode */
+		      { 16, 0xffffffff }, /* header.nodeid */
+		      { 40, 0xffffffff }, /* the first of the name, or of the body */
+		      { 56, 0xffffffff } }; /* WRITE's size */
+	struct fsd_rig_options options = { 0 };
+	struct {
+		struct fuse_in_header in;
+		struct fuse_write_in write;
+		char data[16];
+	} request = { .in = { .len = sizeof(request), .opcode = FUSE_WRITE, .unique = 1 },
+		      .write = { .size = 16 } };
+	struct flipper flipper = { .value = flips[_i].value };
+	struct fsd_rig rig;
+	pthread_t thread;
+	int error;
+
+	fsd_rig_start(&rig, &options);
+	fsd_write_file(&rig, "f", "text");
+	request.in.nodeid = fsd_lookup(&rig, ROOT, "f", &error);
+	memcpy(rig.memory + RIG_OUT, &request, sizeof(request));
+	flipper.word = (uint32_t *)(rig.memory + RIG_OUT + flips[_i].offset);
+	ck_assert_int_eq(pthread_create(&thread, NULL, flip, &flipper), 0);
+	for (int i = 0; i < 5000; i++) {
+		uint32_t used = fsd_raw(&rig, 1, &request, sizeof(request), 512);
+
+		ck_assert_msg(used >= sizeof(struct fuse_out_header) && used <= 512, "%u", used);
+	}
+	__atomic_store_n(&flipper.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	still_answers(&rig);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 START_TEST(t09_headers)
 {
 	static const uint32_t opcodes[] = { 0, 7, 19, 37, 40, 48, 52, 4095, 4096, 0xffffffff };
@@ -478,6 +537,7 @@ int main(void)
 			    sizeof(bad_rings) / sizeof(bad_rings[0]));
 	tcase_add_loop_test(tcase, t04_indices_that_jump, 0, 3);
 	tcase_add_test(tcase, t04_a_head_outside_of_the_queue);
+	tcase_add_loop_test(tcase, t07_bytes_that_change, 0, 5);
 	tcase_add_test(tcase, t09_headers);
 	tcase_add_test(tcase, t09_a_request_before_init);
 	tcase_add_test(tcase, t10_bodies);
