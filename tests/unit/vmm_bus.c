@@ -11,7 +11,7 @@
 struct scratch {
 	struct io_region region;
 	uint8_t bytes[64];
-	unsigned int calls;
+	unsigned int calls; /* atomic */
 };
 
 static struct bus *bus;
@@ -22,7 +22,7 @@ static uint64_t scratch_read(void *opaque, uint64_t offset, unsigned int size)
 	uint64_t value = 0;
 
 	ck_assert_uint_le(offset + size, scratch->region.size);
-	scratch->calls++;
+	__atomic_add_fetch(&scratch->calls, 1, __ATOMIC_RELAXED);
 	memcpy(&value, scratch->bytes + offset, size);
 	/* Whatever a handler leaves above is cut off. */
 	return size == 8 ? value : value | ~0ull << (8 * size);
@@ -33,7 +33,7 @@ static void scratch_write(void *opaque, uint64_t offset, uint64_t value, unsigne
 	struct scratch *scratch = opaque;
 
 	ck_assert_uint_le(offset + size, scratch->region.size);
-	scratch->calls++;
+	__atomic_add_fetch(&scratch->calls, 1, __ATOMIC_RELAXED);
 	memcpy(scratch->bytes + offset, &value, size);
 }
 
@@ -172,8 +172,8 @@ static void *hammer(void *opaque)
 {
 	(void)opaque;
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-		bus_write(bus, 0x100, 1, 4);
-		(void)bus_read(bus, 0x104, 4);
+		(void)bus_read(bus, 0x100, 4);
+		(void)bus_read(bus, 0x104, 8);
 	}
 	return NULL;
 }
@@ -191,7 +191,7 @@ START_TEST(release_waits_for_handlers)
 
 		scratch_init(scratch, 32);
 		ck_assert_int_eq(bus_claim(bus, &scratch->region, 0x100), 0);
-		bus_write(bus, 0x108, 2, 4);
+		bus_write(bus, 0x110, 2, 4);
 		bus_release(bus, &scratch->region);
 		free(scratch);
 	}

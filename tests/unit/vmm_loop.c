@@ -154,7 +154,7 @@ static void remove_other(void *opaque, uint32_t epoll_events)
 
 	(void)epoll_events;
 	/* Whichever comes first removes both: the other must not be called any more. */
-	pair->calls[0]++;
+	__atomic_add_fetch(&pair->calls[0], 1, __ATOMIC_SEQ_CST);
 	loop_remove(pair->sources[0]);
 	loop_remove(pair->sources[1]);
 }
