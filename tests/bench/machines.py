@@ -101,13 +101,13 @@ class Machine:
         rest = self.buffer.decode("utf-8", "replace").strip()
         return "".join(f"\n    {line}" for line in text[-8:] + ([rest] if rest else []))
 
-    def wait_up(self, seconds=60):
+    def wait_up(self, seconds=180):
         """Waits until the guest's init runs; returns the time."""
         while self.line(seconds) != "up":
             pass
         return time.monotonic()
 
-    def ask(self, text, seconds=60):
+    def ask(self, text, seconds=180):
         """Gives the guest a command; returns the words of its answer."""
         self.process.stdin.write(text.encode() + b"\n")
         self.process.stdin.flush()
