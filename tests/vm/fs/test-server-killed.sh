@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # lodge-fsd killed and frozen under load, 4 processors: every process of the guest gets an answer, the
 # next lodge-fsd serves, and nothing that was acknowledged is lost.
-# TIMEOUT: 300
+# TIMEOUT: 400
 # NEEDS: busybox cpio
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
@@ -46,7 +46,7 @@ make_guest '
 '
 make_vm 4 lodge "[share docs]
 path=$WORK/share"
-start_vm 280 input
+start_vm 380 input
 ok "a guest with 4 processors is at work on its share" wait_for 150 said busy
 
 monitor=$(cat "/proc/$vm/task/$vm/children")

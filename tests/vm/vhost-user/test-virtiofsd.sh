@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Somebody else's file server behind lodge-vmm: the virtiofsd of Debian's qemu-system-common, with 1 and
 # 4 processors, killed under load and replaced.
-# TIMEOUT: 240
+# TIMEOUT: 320
 # NEEDS: busybox cpio
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
@@ -53,7 +53,7 @@ wait "$back"
 start_virtiofsd
 make_vm 4 "theirs lives=2" "[fs theirs]
 socket=$WORK/back.sock"
-start_vm 150 input
+start_vm 200 input
 ok "a guest with 4 processors is at work" wait_for 100 said busy
 ok "the host has what it wrote" said "sum $(md5sum <share/data)"
 kill -9 "$back" "$(deepest "$back")"
