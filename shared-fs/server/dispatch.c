@@ -14,8 +14,9 @@
 #define OP_MUTATES  0x08 /* refused on read-only shares */
 #define OP_DEFER    0x10 /* may block for long */
 
-#define OP_ROOT 0x40 /* the synthetic root has it */
-#define OP_DATA 0x80 /* what follows the struct stays in the guest's memory */
+#define OP_ROOT	 0x40 /* the synthetic root has it */
+#define OP_DATA	 0x80 /* what follows the struct stays in the guest's memory */
+#define OP_LOOKS 0x100 /* allowed on the root of a pseudo file system */
 
 #define STRUCT(type) sizeof(struct type)
 
@@ -27,7 +28,7 @@ static const struct op {
 } ops[] = {
 	[FUSE_LOOKUP] = { "LOOKUP", op_lookup, 1, OP_ROOT },
 	[FUSE_FORGET] = { "FORGET", op_forget, STRUCT(fuse_forget_in), OP_NO_INODE | OP_NO_REPLY },
-	[FUSE_GETATTR] = { "GETATTR", op_getattr, STRUCT(fuse_getattr_in), OP_ROOT },
+	[FUSE_GETATTR] = { "GETATTR", op_getattr, STRUCT(fuse_getattr_in), OP_ROOT | OP_LOOKS },
 	[FUSE_SETATTR] = { "SETATTR", op_setattr, STRUCT(fuse_setattr_in), OP_MUTATES },
 	[FUSE_READLINK] = { "READLINK", op_readlink, 0, 0 },
 	[FUSE_SYMLINK] = { "SYMLINK", op_symlink, 2, OP_MUTATES },
@@ -40,12 +41,13 @@ static const struct op {
 	[FUSE_OPEN] = { "OPEN", op_open, STRUCT(fuse_open_in), 0 },
 	[FUSE_READ] = { "READ", op_read, STRUCT(fuse_read_in), 0 },
 	[FUSE_WRITE] = { "WRITE", op_write, STRUCT(fuse_write_in), OP_MUTATES | OP_DATA },
-	[FUSE_STATFS] = { "STATFS", op_statfs, 0, OP_ROOT },
+	[FUSE_STATFS] = { "STATFS", op_statfs, 0, OP_ROOT | OP_LOOKS },
 	[FUSE_RELEASE] = { "RELEASE", op_release, STRUCT(fuse_release_in), 0 },
 	[FUSE_FSYNC] = { "FSYNC", op_fsync, STRUCT(fuse_fsync_in), OP_DEFER },
 	[FUSE_SETXATTR] = { "SETXATTR", op_setxattr, FUSE_COMPAT_SETXATTR_IN_SIZE, OP_MUTATES },
-	[FUSE_GETXATTR] = { "GETXATTR", op_getxattr, STRUCT(fuse_getxattr_in), OP_ROOT },
-	[FUSE_LISTXATTR] = { "LISTXATTR", op_listxattr, STRUCT(fuse_getxattr_in), OP_ROOT },
+	[FUSE_GETXATTR] = { "GETXATTR", op_getxattr, STRUCT(fuse_getxattr_in), OP_ROOT | OP_LOOKS },
+	[FUSE_LISTXATTR] = { "LISTXATTR", op_listxattr, STRUCT(fuse_getxattr_in),
+			     OP_ROOT | OP_LOOKS },
 	[FUSE_REMOVEXATTR] = { "REMOVEXATTR", op_removexattr, 1, OP_MUTATES },
 	[FUSE_FLUSH] = { "FLUSH", op_flush, STRUCT(fuse_flush_in), 0 },
 	[FUSE_INIT] = { "INIT", op_init, 16, OP_ANY_TIME | OP_NO_INODE },
@@ -98,6 +100,8 @@ static int check_target(struct request *req, const struct op *op)
 	req->inode = inode_get(req->fs, req->in.nodeid);
 	if (!req->inode)
 		return -ESTALE;
+	if (req->inode->pseudo && !(op->flags & OP_LOOKS))
+		return -EACCES;
 	share = inode_share(req->fs, req->inode);
 	if (!share)
 		return op->flags & OP_ROOT ? 0 : op->flags & OP_MUTATES ? -EROFS : -EINVAL;

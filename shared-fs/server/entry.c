@@ -32,19 +32,23 @@ static int find_known(struct fs *fs, struct inode *dir, const char *name, struct
 
 	if (statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx))
 		return -errno;
-	return inode_find(fs, dir->share, ret_stx, &no_fd, ret_inode) ? 1 : 0;
+	return inode_find(fs, dir->share, ret_stx, false, &no_fd, ret_inode) ? 1 : 0;
 }
 
-/* @fd is charged; it is closed unless the inode took it. */
-static int adopt(struct fs *fs, uint16_t share, int fd, struct inode **ret_inode,
-		 struct statx *ret_stx)
+/* @fd is charged; it is closed unless the inode took it. @dir (or NULL): where it was found. */
+static int adopt(struct fs *fs, uint16_t share, const struct inode *dir, int fd,
+		 struct inode **ret_inode, struct statx *ret_stx)
 {
+	bool pseudo;
 	int ret;
 
-	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx))
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx)) {
 		ret = -errno;
-	else
-		ret = inode_find(fs, share, ret_stx, &fd, ret_inode);
+	} else {
+		/* Only another device than the folder's can be another file system. */
+		pseudo = dir && stx_dev(ret_stx) != dir->dev && fd_is_pseudo(fd);
+		ret = inode_find(fs, share, ret_stx, pseudo, &fd, ret_inode);
+	}
 	if (fd >= 0) {
 		close(fd);
 		fd_uncharge(fs, 1);
@@ -67,7 +71,7 @@ static int find_share(struct fs *fs, const char *name, struct inode **ret_inode,
 	if (fd < 0)
 		return -errno;
 	fd_charge(fs, 1);
-	return adopt(fs, (uint16_t)share, fd, ret_inode, ret_stx);
+	return adopt(fs, (uint16_t)share, NULL, fd, ret_inode, ret_stx);
 }
 
 int entry_find(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
@@ -95,7 +99,7 @@ int entry_find(struct fs *fs, struct inode *dir, const char *name, struct inode 
 		fd_uncharge(fs, 1);
 		return ret;
 	}
-	ret = adopt(fs, dir->share, fd, ret_inode, ret_stx);
+	ret = adopt(fs, dir->share, dir, fd, ret_inode, ret_stx);
 	if (!ret)
 		__atomic_store_n(seen, mark, __ATOMIC_RELAXED);
 	return ret;
@@ -116,7 +120,7 @@ int entry_of_fd(struct fs *fs, struct inode *dir, int fd, struct inode **ret_ino
 		fd_uncharge(fs, 1);
 		return ret;
 	}
-	return adopt(fs, dir->share, path_fd, ret_inode, ret_stx);
+	return adopt(fs, dir->share, dir, path_fd, ret_inode, ret_stx);
 }
 
 void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,

@@ -75,6 +75,7 @@ struct inode {
 	int fd; /* O_PATH, -1: the synthetic root */
 	uint16_t share;
 	uint16_t type; /* S_IFMT bits */
+	bool pseudo; /* the root of a /proc, /sys or the like below a share: seen, not entered */
 	uint64_t dev; /* with ino, mount_id and share the key of the hash */
 	uint64_t ino;
 	uint64_t mount_id;
@@ -151,6 +152,9 @@ void fs_destroy(struct fs *fs);
 void fs_reset(struct fs *fs);
 
 /* share.c */
+/* Whether the descriptor is on a file system that is a window to the host's kernel. */
+bool fd_is_pseudo(int fd);
+
 /* 0, or -EINVAL for a name that cannot be a file name in the guest. */
 int share_name_check(const char *name);
 /* Takes @fd (O_PATH of a folder). -EEXIST, -ENOSPC, -ENOTDIR. @export: it becomes the root. */
@@ -172,7 +176,7 @@ void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup);
  * Takes *@fd (and sets it to -1) where a new inode is made of it; with *@fd < 0 only a known one is
  * found. -ENOENT: unknown and no fd, -ENOMEM.
  */
-int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, int *fd,
+int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, bool pseudo, int *fd,
 	       struct inode **ret_inode);
 
 /* The number that the guest sees for inode number @ino on device @dev of @share. */

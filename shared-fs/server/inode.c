@@ -188,7 +188,7 @@ void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup)
 		close_remains(fs, &remains);
 }
 
-int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, int *fd,
+int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, bool pseudo, int *fd,
 	       struct inode **ret_inode)
 {
 	struct inode *inode;
@@ -205,6 +205,7 @@ int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, int *fd,
 		inode->fd = *fd;
 		*fd = -1;
 		inode->share = share;
+		inode->pseudo = pseudo;
 		inode->type = stx->stx_mode & S_IFMT;
 		inode->dev = stx_dev(stx);
 		inode->ino = stx->stx_ino;

@@ -15,10 +15,11 @@
 #include "shared-fs/server/dir.h"
 
 /* Not in linux/magic.h of all supported systems; fs/ceph/super.h, fs/9p/v9fs.h and friends. */
-#define CEPH_MAGIC 0x00c36400
-#define FUSE_MAGIC 0x65735546
-#define SMB2_MAGIC 0xfe534d42u
-#define CIFS_MAGIC 0xff534d42u
+#define CEPH_MAGIC     0x00c36400
+#define CONFIGFS_MAGIC 0x62656570
+#define FUSE_MAGIC     0x65735546
+#define SMB2_MAGIC     0xfe534d42u
+#define CIFS_MAGIC     0xff534d42u
 
 static bool utf8_valid(const unsigned char *text)
 {
@@ -55,21 +56,38 @@ int share_name_check(const char *name)
 	return 0;
 }
 
+static bool is_one_of(int fd, const uint32_t *types, size_t n)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if ((uint32_t)st.f_type == types[i])
+			return true;
+	}
+	return false;
+}
+
+bool fd_is_pseudo(int fd)
+{
+	static const uint32_t pseudo[] = {
+		PROC_SUPER_MAGIC,    SYSFS_MAGIC,    DEBUGFS_MAGIC, TRACEFS_MAGIC,
+		SECURITYFS_MAGIC,    EFIVARFS_MAGIC, BPF_FS_MAGIC,  CGROUP_SUPER_MAGIC,
+		CGROUP2_SUPER_MAGIC, CONFIGFS_MAGIC, PSTOREFS_MAGIC
+	};
+
+	return is_one_of(fd, pseudo, sizeof(pseudo) / sizeof(pseudo[0]));
+}
+
 static bool is_local(int fd)
 {
 	static const uint32_t remote[] = { NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, AFS_SUPER_MAGIC,
 					   AFS_FS_MAGIC,    V9FS_MAGIC,	     CODA_SUPER_MAGIC,
 					   CEPH_MAGIC,	    FUSE_MAGIC,	     SMB2_MAGIC,
 					   CIFS_MAGIC };
-	struct statfs st;
 
-	if (fstatfs(fd, &st))
-		return false;
-	for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++) {
-		if ((uint32_t)st.f_type == remote[i])
-			return false;
-	}
-	return true;
+	return !is_one_of(fd, remote, sizeof(remote) / sizeof(remote[0]));
 }
 
 int share_find_locked(const struct fs *fs, const char *name, size_t len)

@@ -309,6 +309,31 @@ START_TEST(the_synthetic_root_lists_shares_as_they_come_and_go)
 }
 END_TEST
 
+START_TEST(windows_to_the_kernel_are_closed)
+{
+	struct fsd_rig_options options = { .synthetic_root = true };
+	struct fuse_read_in in = { .size = 4096 };
+	struct owner_map owner = { 0 };
+	struct fsd_rig rig;
+	uint64_t host;
+	uint64_t proc;
+	int error;
+
+	fsd_rig_start(&rig, &options);
+	ck_assert_int_eq(
+		fs_share_add(rig.fs, "host", open("/", O_PATH | O_CLOEXEC), true, &owner, false),
+		0);
+	host = fsd_lookup(&rig, ROOT, "host", &error);
+	proc = fsd_lookup(&rig, host, "proc", &error);
+	ck_assert_int_eq(error, 0);
+	fsd_lookup(&rig, proc, "version", &error);
+	ck_assert_int_eq(error, -EACCES);
+	ck_assert_int_eq(fsd_call(&rig, FUSE_READDIR, proc, &in, sizeof(in), NULL, 0, NULL, 4096),
+			 -EACCES);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 START_TEST(what_may_block_is_answered_by_workers)
 {
 	struct fsd_rig_options options = { 0 };
@@ -395,6 +420,7 @@ int main(void)
 	tcase_add_test(tcase, a_folder_is_listed_whole);
 	tcase_add_test(tcase, a_read_only_share_is_never_written);
 	tcase_add_test(tcase, the_synthetic_root_lists_shares_as_they_come_and_go);
+	tcase_add_test(tcase, windows_to_the_kernel_are_closed);
 	tcase_add_test(tcase, what_may_block_is_answered_by_workers);
 	tcase_add_test(tcase, the_front_end_may_stop_and_go_on);
 	tcase_add_test(tcase, idle_files_are_closed);
