@@ -25,8 +25,8 @@
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 
-#define WRITE_MAX 4096u /* bytes for one write(2): PIPE_BUF, so that a ready pipe does not block \
-			 */
+/* Bytes for one write(2): PIPE_BUF, so that a pipe that is ready does not block. */
+#define WRITE_MAX 4096u
 
 static void say_open(struct chardev *chardev, bool open)
 {
