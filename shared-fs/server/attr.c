@@ -14,7 +14,7 @@
 struct fd_name fd_name(int fd)
 {
 	struct fd_name name;
-	char digits[12];
+	char digits[12] = "";
 	size_t n = 0;
 	size_t at = 0;
 
