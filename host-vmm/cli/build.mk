@@ -3,7 +3,7 @@
 libs += cli
 cli_srcs := $(addprefix host-vmm/cli/, \
 	check.c cli.c client.c cpio.c create.c delete.c hostcheck.c info.c initramfs.c json.c \
-	kernel.c list.c modules.c monitor.c paths.c probe.c run.c run_options.c run_vm.c show.c \
+	kernel.c list.c modules.c monitor.c paths.c probe.c probe_tiny.c run.c run_options.c run_vm.c show.c \
 	start.c stop.c tail.c vm.c)
 cli_pkgs := glib-2.0 json-glib-1.0
 

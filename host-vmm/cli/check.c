@@ -3,13 +3,10 @@
 #include "host-vmm/cli/cli.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <linux/kvm.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -19,9 +16,7 @@
 #include "host-vmm/cli/kernel.h"
 #include "host-vmm/cli/paths.h"
 #include "host-vmm/cli/probe.h"
-#include "host-vmm/conf/words.h"
 #include "host-vmm/kvm.h"
-#include "protocol/lib/fd.h"
 
 enum verdict { OK, WARN, MISSING };
 

@@ -16,6 +16,7 @@
 #include "host-vmm/cli/kernel.h"
 #include "host-vmm/cli/monitor.h"
 #include "host-vmm/cli/paths.h"
+#include "host-vmm/cli/probe_tiny.h"
 #include "host-vmm/cli/tail.h"
 
 struct place {
@@ -136,14 +137,23 @@ static int try_kernel(const struct place *place, const struct kernel *kernel, st
 
 int probe_guest(struct probe *ret_probe, char **ret_message)
 {
+	g_autofree char *no_kernel = NULL;
 	struct place place = { 0 };
 	struct kernel kernel;
 	int ret;
 
 	*ret_probe = (struct probe){ 0 };
-	ret = kernel_find("/boot", "/lib/modules", &kernel, ret_message);
-	if (ret)
-		return ret;
+	/* A kernel would keep us waiting where this one cannot run. */
+	if (probe_tiny(&ret_probe->ms, &ret_probe->why)) {
+		ret_probe->tried = g_strdup("a guest of a few instructions");
+		return 0;
+	}
+	if (kernel_find("/boot", "/lib/modules", &kernel, &no_kernel)) {
+		ret_probe->tried = g_strdup("a guest of a few instructions (there is no kernel to "
+					    "try)");
+		ret_probe->runs = true;
+		return 0;
+	}
 	ret = place_make(&place, ret_message);
 	if (!ret)
 		ret = try_kernel(&place, &kernel, ret_probe, ret_message);

@@ -7,15 +7,15 @@
 
 struct probe {
 	bool runs;
-	char *tried; /* what was run: "kernel 6.1.0-18-amd64" */
+	char *tried; /* what was run last: "kernel 6.1.0-18-amd64" */
 	char *why; /* where it does not run: the reason, on one line; else NULL */
-	unsigned int ms; /* from the monitor's start to the guest's first words */
+	unsigned int ms; /* from the start to the end */
 };
 
 /*
- * Starts the kernel of kernel_find() with an initramfs that says hello, for PROBE_LIMIT_MS at most,
- * in a run-time folder that is removed again. 0 once something was tried; a negative errno and
- * *ret_message where nothing could be.
+ * Runs a guest of a few instructions, and where that works starts the kernel of kernel_find() with
+ * an initramfs that says hello, for PROBE_LIMIT_MS at most, in a run-time folder that is removed
+ * again. 0 once something was tried; a negative errno and *ret_message where nothing could be.
  */
 int probe_guest(struct probe *ret_probe, char **ret_message);
 void probe_clear(struct probe *probe);
