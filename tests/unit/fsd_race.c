@@ -37,7 +37,7 @@ static int64_t call(struct racer *racer, struct scratch *scratch, uint32_t opcod
 	struct {
 		struct fuse_out_header head;
 		uint8_t payload[4096];
-	} out;
+	} out = { 0 };
 	struct iovec iov[] = { { &in, sizeof(in) },
 			       { (void *)body, len },
 			       { &out, sizeof(out.head) + room } };
@@ -74,7 +74,7 @@ static void find(struct racer *racer, struct scratch *scratch, int i, bool creat
 	struct {
 		struct fuse_entry_out entry;
 		struct fuse_open_out open;
-	} out;
+	} out = { 0 };
 	int64_t ret;
 
 	forget(racer, scratch, i);
