@@ -11,7 +11,7 @@
 #include "protocol/lib/fd.h"
 #include "shared-fs/server/workers.h"
 
-#define QUIET_MS     10 /* how long a completion that nobody waits for may go without a signal */
+#define QUIET_MS     50 /* how long a completion that nobody waits for may go without a signal */
 #define SIGNAL_BATCH 8 /* replies at most that wait for a common signal */
 
 /* What a round of serving gave back. */
