@@ -25,6 +25,8 @@ enum { IN, OUT, ERR, CTL, CONSOLE, N_CHANNELS };
 
 #define N_STREAMS    3
 #define CONSOLE_KEEP 16384
+/* Seconds. A start takes 3 on an idle machine; busy ones have taken 40. */
+#define START_LIMIT 180u
 
 static const char *const port_names[] = { LAB_PORT_IN, LAB_PORT_OUT, LAB_PORT_ERR, LAB_PORT_CTL };
 
@@ -38,7 +40,7 @@ struct pump {
 	bool stdin_told;
 	int code; /* COMMAND's exit status; -1 while it runs */
 	unsigned long long length[N_STREAMS]; /* of stdout and stderr, known with code */
-	struct timespec deadline;
+	struct timespec deadline; /* of the start, then of COMMAND */
 	char *job;
 	size_t job_len;
 	size_t job_sent;
@@ -171,13 +173,21 @@ static void read_console(struct pump *p)
 	p->console_used += len;
 }
 
+static void limit(struct pump *p, unsigned int seconds)
+{
+	clock_gettime(CLOCK_MONOTONIC, &p->deadline);
+	p->deadline.tv_sec += seconds;
+}
+
 static void hear_record(struct pump *p, const char *record)
 {
-	if (!strcmp(record, "started"))
+	if (!strcmp(record, "started")) {
 		p->started = true;
-	else if (sscanf(record, "exit=%d out=%llu err=%llu", &p->code, &p->length[OUT],
-			&p->length[ERR]) != 3)
+		limit(p, p->options.timeout);
+	} else if (sscanf(record, "exit=%d out=%llu err=%llu", &p->code, &p->length[OUT],
+			  &p->length[ERR]) != 3) {
 		fprintf(stderr, "lab: lab-init said: %s\n", record);
+	}
 }
 
 static void read_ctl(struct pump *p)
@@ -227,7 +237,7 @@ static int left_ms(const struct pump *p)
 	struct timespec now;
 	long ms;
 
-	if (!p->options.timeout)
+	if (p->started && !p->options.timeout)
 		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	ms = (p->deadline.tv_sec - now.tv_sec) * 1000 +
@@ -274,7 +284,7 @@ static int serve(struct pump *p)
 		pfd[7] = (struct pollfd){ .fd = p->channels[CONSOLE], .events = POLLIN };
 		pfd[8] = (struct pollfd){ .fd = p->signals, .events = POLLIN };
 		if (poll(pfd, 9, left_ms(p)) == 0)
-			return LAB_EXIT_TIMEOUT;
+			return p->started ? LAB_EXIT_TIMEOUT : LAB_EXIT_LAB;
 		for (int i = 0; i < N_STREAMS; i++)
 			stream_step(&p->streams[i], &pfd[2 * i]);
 		if (pfd[6].revents & POLLOUT)
@@ -297,16 +307,15 @@ static void explain(const struct pump *p, int code)
 {
 	if (p->code >= 0 || code < 0)
 		return;
-	if (code == LAB_EXIT_TIMEOUT && p->started)
+	if (code == LAB_EXIT_TIMEOUT)
 		fprintf(stderr, "lab: stopped: '%s' has not ended within %u s (--timeout)\n",
 			p->options.command[0], p->options.timeout);
-	else if (code == LAB_EXIT_TIMEOUT)
-		fprintf(stderr, "lab: stopped: the lab was not up within %u s (--timeout)\n",
-			p->options.timeout);
+	else if (!p->qemu_ended)
+		fprintf(stderr, "lab: stopped: COMMAND had not started after %u s\n", START_LIMIT);
 	else
 		fprintf(stderr, "lab: the lab's machine ended by itself%s\n",
 			p->started ? "" : " before COMMAND could start");
-	if ((code != LAB_EXIT_TIMEOUT || !p->started) && !p->options.console)
+	if (code != LAB_EXIT_TIMEOUT && !p->options.console)
 		fprintf(stderr, "lab: its console said last:\n%.*s\n", (int)p->console_used,
 			p->console_buf);
 }
@@ -334,8 +343,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	p->code = -1;
 	p->signals = watch_signals();
-	clock_gettime(CLOCK_MONOTONIC, &p->deadline);
-	p->deadline.tv_sec += p->options.timeout;
+	limit(p, START_LIMIT);
 	code = pump_make_job(&p->options, &p->job, &p->job_len);
 	if (code == 0)
 		code = start_qemu(p);
