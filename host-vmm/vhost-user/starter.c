@@ -98,6 +98,8 @@ static void __attribute__((noreturn)) run_starter(struct process *process, pid_t
 	prctl(PR_SET_NAME, "lodge-starter");
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
 		_exit(1);
+	/* Nor shall what it starts gain anything by a set-user-id file. */
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* A Ctrl-C on the terminal is for the monitor to handle. */
 	setpgid(0, 0);
 	dup2(null, STDIN_FILENO);

@@ -312,18 +312,20 @@ static const uint32_t answered_requests[] = {
 START_TEST(test_misdeed)
 {
 	enum misdeed misdeed = (enum misdeed)(1 + _i / N_ANSWERED);
+	bool silent = misdeed == MISDEED_SILENT || misdeed == MISDEED_HALF_PAYLOAD;
 	int64_t before = now_ms();
 	int ret;
 
 	fake.misdeed = misdeed;
 	fake.misdeed_at = answered_requests[_i % N_ANSWERED];
 	fake.protocol |= BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
-	connect_fake(200);
+	/* Short where the time must run out, long where a busy machine must not matter. */
+	connect_fake(silent ? 200 : 20000);
 	ret = whole_life();
 	ck_assert_int_lt(ret, 0);
-	ck_assert_int_lt(now_ms() - before, 5000);
+	ck_assert_int_lt(now_ms() - before, 15000);
 	ck_assert_str_ne(vhost_user_why(vu), "");
-	if (misdeed == MISDEED_SILENT || misdeed == MISDEED_HALF_PAYLOAD)
+	if (silent)
 		ck_assert_int_eq(ret, -ETIMEDOUT);
 	else if (misdeed == MISDEED_CLOSE || misdeed == MISDEED_HALF_HEADER)
 		ck_assert_int_eq(ret, -EPIPE);
@@ -332,7 +334,7 @@ START_TEST(test_misdeed)
 	/* Broken for good, and at once. */
 	before = now_ms();
 	ck_assert_int_eq(vhost_user_handshake(vu, 0), ret);
-	ck_assert_int_lt(now_ms() - before, 100);
+	ck_assert_int_lt(now_ms() - before, 5000);
 	vhost_user_stop(vu, NULL);
 }
 END_TEST

@@ -83,6 +83,12 @@ START_TEST(test_blocks_no_signal)
 }
 END_TEST
 
+START_TEST(test_gains_no_privileges)
+{
+	ck_assert_str_eq(output_of("grep NoNewPrivs /proc/self/status >&3"), "NoNewPrivs:\t1\n");
+}
+END_TEST
+
 START_TEST(test_ends)
 {
 	int status = 0;
@@ -206,6 +212,7 @@ int main(void)
 	tcase_set_timeout(tcase, 30);
 	tcase_add_test(tcase, test_given_only_its_own);
 	tcase_add_test(tcase, test_blocks_no_signal);
+	tcase_add_test(tcase, test_gains_no_privileges);
 	tcase_add_test(tcase, test_ends);
 	tcase_add_test(tcase, test_descriptors);
 	tcase_add_test(tcase, test_helper_dies_with_the_starter);
