@@ -154,6 +154,8 @@ static void on_wake(void *opaque, uint32_t epoll_events)
 	uint64_t count;
 
 	(void)!read(chardev->wake_fd, &count, sizeof(count));
+	if (__atomic_exchange_n(&chardev->reader_gone, false, __ATOMIC_SEQ_CST))
+		say_open(chardev, false);
 	on_input(chardev, epoll_events);
 }
 
@@ -339,8 +341,14 @@ static size_t write_locked(struct chardev *chardev, const uint8_t *bytes, size_t
 		}
 		if (n <= 0) {
 			/* The reader's end tells a socket's or pty's device that it is closed. */
-			if (chardev->listen_fd < 0 && !chardev->is_pty)
+			if (chardev->listen_fd < 0 && !chardev->is_pty) {
+				uint64_t one = 1;
+
+				/* Told by the loop: the caller may hold the device's lock. */
 				chardev->is_open = false;
+				__atomic_store_n(&chardev->reader_gone, true, __ATOMIC_SEQ_CST);
+				(void)!write(chardev->wake_fd, &one, sizeof(one));
+			}
 			return len;
 		}
 		done += n;

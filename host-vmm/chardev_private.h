@@ -33,6 +33,7 @@ struct chardev {
 	size_t kept_at, kept_len;
 	bool in_pollable;
 
+	bool reader_gone; /* atomic: a write failed, and the device is still to be told */
 	bool paused; /* atomic: nothing is read until chardev_resume() */
 
 	pthread_mutex_t lock; /* what follows; events are called without it */

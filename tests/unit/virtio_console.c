@@ -9,6 +9,7 @@
 #include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +264,29 @@ START_TEST(end_of_input_closes)
 }
 END_TEST
 
+START_TEST(reader_that_leaves_closes)
+{
+	char backend[32];
+
+	signal(SIGPIPE, SIG_IGN);
+	snprintf(backend, sizeof(backend), "fd:-1,%d", out_pipe[1]);
+	add_port("org.lodge.run.stdout", backend);
+	create(1);
+	open_port(1);
+	ck_assert_int_eq(last_open, 1);
+	close(out_pipe[0]);
+	out_pipe[0] = -1;
+	/* What nobody reads is taken, so that the guest does not hang, and the port closes. */
+	send_bytes(&tx, "y\n", 2);
+	ck_assert(rig_take(&tx, NULL, NULL));
+	for (unsigned int i = 0; i < 1000 && last_open; i++) {
+		(void)poll(NULL, 0, 1);
+		hear();
+	}
+	ck_assert_int_eq(last_open, 0);
+}
+END_TEST
+
 START_TEST(back_pressure)
 {
 	static char bytes[262144], back[262144];
@@ -452,6 +476,7 @@ int main(void)
 	tcase_add_test(tcase, terminal);
 	tcase_add_test(tcase, named_port);
 	tcase_add_test(tcase, end_of_input_closes);
+	tcase_add_test(tcase, reader_that_leaves_closes);
 	tcase_add_test(tcase, back_pressure);
 	tcase_add_test(tcase, held_chain_is_saved);
 	tcase_add_test(tcase, init_reports);
