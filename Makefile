@@ -200,6 +200,8 @@ install: build man
 	$(foreach p,$(shipped_guest),install -m 755 $(BUILD)/guest/$(p) $(DESTDIR)$(PREFIX)/libexec/lodge/guest/;)
 	$(foreach m,$(notdir $(man_pages:.scd=)),install -D -m 644 $(BUILD)/man/$(m) \
 		$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$(m)))/$(m);)
+	install -D -m 644 packaging/completion/lodge.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lodge
 
 help:
 	@echo 'make               build everything into $(BUILD)'

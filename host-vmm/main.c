@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // lodge-vmm: runs one VM, from its folder's vm.conf until the guest is down.
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <glib.h>
 #include <malloc.h>
@@ -87,6 +88,11 @@ static int parse(int argc, char **argv, struct options *options)
 				return EX_USAGE;
 			}
 			options->notify_fd = (int)fd;
+			/* Ours, and not the helpers'. */
+			if (fcntl(options->notify_fd, F_SETFD, FD_CLOEXEC) < 0) {
+				log_error("--notify-fd %s: no such descriptor; open it for us", optarg);
+				return EX_USAGE;
+			}
 			break;
 		case 'l':
 			return list_devices();
