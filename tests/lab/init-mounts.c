@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,22 @@ static void make_user_dirs(const struct lab_job *job)
 	}
 }
 
+/* COMMAND's user may pass the folders above @dir, as if the tree lay where all can go: in the
+ * machine it may lie in root's home. The root here is thrown away. */
+static void open_way_to(const char *dir)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (snprintf(path, sizeof(path), "%s", dir) >= (int)sizeof(path))
+		return;
+	for (char *slash = strrchr(path, '/'); slash && slash != path; slash = strrchr(path, '/')) {
+		*slash = '\0';
+		if (stat(path, &st) == 0 && !(st.st_mode & S_IXOTH))
+			chmod(path, (st.st_mode & 07777) | S_IXOTH);
+	}
+}
+
 void enter_root(const struct lab_job *job)
 {
 	int see[LAB_SEE_MAX];
@@ -149,7 +166,9 @@ void enter_root(const struct lab_job *job)
 		if (see[i] < 0 || mount(path, job->see[i], NULL, MS_BIND | MS_REC, NULL) < 0)
 			die("cannot show", job->see[i]);
 		close(see[i]);
+		open_way_to(job->see[i]);
 	}
+	open_way_to(job->cwd);
 	if (job->results) {
 		make_dirs(job->results, 0755);
 		if (mount(LAB_TAG_RESULTS, job->results, "9p", 0, P9_OPTIONS "cache=mmap") < 0)
