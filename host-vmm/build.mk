@@ -19,6 +19,7 @@ vmm_srcs += \
 	host-vmm/devices/registry.c \
 	host-vmm/devices/rtc.c \
 	host-vmm/devices/serial.c \
+	host-vmm/hugepages.c \
 	host-vmm/irq.c \
 	host-vmm/kvm.c \
 	host-vmm/loop.c \

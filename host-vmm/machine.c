@@ -22,6 +22,7 @@
 #include "host-vmm/devices/legacy.h"
 #include "host-vmm/devices/pci.h"
 #include "host-vmm/devices/pm.h"
+#include "host-vmm/hugepages.h"
 #include "host-vmm/irq.h"
 #include "host-vmm/kvm.h"
 #include "host-vmm/layout.h"
@@ -246,6 +247,7 @@ void machine_destroy(struct machine *machine)
 	while (machine->n_vcpus > 0)
 		vcpu_destroy(machine->vcpus[--machine->n_vcpus]);
 	free(machine->vcpus);
+	hugepages_stop(machine->hugepages);
 	while (machine->n_devices > 0) {
 		struct device *device = machine->devices[--machine->n_devices];
 
@@ -361,6 +363,7 @@ static int restart(struct machine *machine)
 	ret = kvm_chips_restore(machine->vm_fd, machine->power_on_chips);
 	if (ret == 0)
 		ret = clear_memory(machine);
+	hugepages_hurry(machine->hugepages);
 	if (ret < 0) {
 		log_error("the machine cannot be reset: %s", strerror(-ret));
 		return ret;
@@ -375,9 +378,13 @@ int machine_start(struct machine *machine)
 {
 	int ret = power_on(machine);
 
-	if (ret == 0)
-		run_all(machine);
-	return ret;
+	if (ret < 0)
+		return ret;
+	/* It is for speed alone: a machine without it runs. */
+	if (hugepages_start(machine->memory, &machine->hugepages) < 0)
+		log_warn("no thread for huge pages; the guest's memory stays in small ones");
+	run_all(machine);
+	return 0;
 }
 
 static enum machine_event take_event(struct machine *machine)

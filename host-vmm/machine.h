@@ -20,6 +20,7 @@
 
 struct bus;
 struct device;
+struct hugepages;
 struct irq;
 struct kvm_chips;
 struct loop;
@@ -42,6 +43,7 @@ struct machine {
 	int kvm_fd;
 	int vm_fd;
 	struct memory *memory;
+	struct hugepages *hugepages; /* from machine_start() on; may be NULL */
 	struct bus *ports;
 	struct bus *mmio;
 	struct irq *irq;

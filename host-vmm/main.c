@@ -90,7 +90,8 @@ static int parse(int argc, char **argv, struct options *options)
 			options->notify_fd = (int)fd;
 			/* Ours, and not the helpers'. */
 			if (fcntl(options->notify_fd, F_SETFD, FD_CLOEXEC) < 0) {
-				log_error("--notify-fd %s: no such descriptor; open it for us", optarg);
+				log_error("--notify-fd %s: no such descriptor; open it for us",
+					  optarg);
 				return EX_USAGE;
 			}
 			break;

@@ -13,12 +13,24 @@
 #include "host-vmm/layout.h"
 #include "protocol/lib/fd.h"
 
-#define PAGE	   4096ull
-#define HUGE_PAGE  (2ull << 20)
+#define PAGE	  4096ull
+#define HUGE_PAGE (2ull << 20)
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* <asm-generic/mman-common.h> of Linux 6.1 */
+#endif
 #define LOAD_CHUNK (256u << 10) /* bytes read at once; fits a processor's cache */
+
+/* What is known of a stretch of 2 MiB. */
+enum stretch {
+	STRETCH_FRESH = 0, /* may be made one page, once it is in use */
+	STRETCH_LEFT = 1, /* is one page, or cannot be, or the guest gave back a part of it */
+};
 
 struct memory {
 	int fd;
+	uint8_t *stretches; /* atomic: enum stretch, by offset in the memfd; partial ones not
+			       counted */
+	uint64_t n_stretches;
 	uint64_t size;
 	void *reserved; /* the whole reservation, in which the mapping is aligned */
 	size_t reserved_size;
@@ -82,6 +94,13 @@ int memory_create(uint64_t size, struct memory **ret_memory)
 	if (!memory)
 		return -ENOMEM;
 	memory->size = size;
+	memory->n_stretches = size / HUGE_PAGE;
+	memory->stretches = calloc(memory->n_stretches + 1, sizeof(*memory->stretches));
+	if (!memory->stretches) {
+		ret = -ENOMEM;
+		memory->fd = -1;
+		goto fail;
+	}
 	memory->fd = memfd_create("lodge-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (memory->fd < 0 || ftruncate(memory->fd, size) < 0) {
 		ret = -errno;
@@ -111,6 +130,7 @@ void memory_destroy(struct memory *memory)
 	if (memory->reserved)
 		munmap(memory->reserved, memory->reserved_size);
 	fd_close(&memory->fd);
+	free(memory->stretches);
 	free(memory);
 }
 
@@ -289,6 +309,75 @@ static int write_sparsely(int fd, const uint8_t *bytes, size_t len, off_t offset
 	return ret;
 }
 
+static uint8_t *stretch_host(const struct memory *memory, uint64_t stretch)
+{
+	return (uint8_t *)memory->regions[0].host + stretch * HUGE_PAGE;
+}
+
+/* Whether it is one page now. What failed for want of memory or because a page is busy is tried
+ * again at the next call. */
+static bool collapse(const struct memory *memory, uint64_t stretch)
+{
+	bool made = madvise(stretch_host(memory, stretch), HUGE_PAGE, MADV_COLLAPSE) == 0;
+
+	if (!made && (errno == EAGAIN || errno == EBUSY || errno == ENOMEM))
+		return false;
+	__atomic_store_n(&memory->stretches[stretch], STRETCH_LEFT, __ATOMIC_RELAXED);
+	return made;
+}
+
+int memory_collapse(struct memory *memory)
+{
+	uint64_t stretch = 0;
+	int made = 0;
+
+	while (stretch < memory->n_stretches) {
+		off_t data;
+
+		if (__atomic_load_n(&memory->stretches[stretch], __ATOMIC_RELAXED) !=
+		    STRETCH_FRESH) {
+			stretch++;
+			continue;
+		}
+		data = lseek(memory->fd, (off_t)(stretch * HUGE_PAGE), SEEK_DATA);
+		if (data < 0)
+			break; /* nothing is in use from here on */
+		if ((uint64_t)data / HUGE_PAGE != stretch) {
+			stretch = (uint64_t)data / HUGE_PAGE;
+			continue;
+		}
+		made += collapse(memory, stretch);
+		stretch++;
+	}
+	return made;
+}
+
+/* Before a load: writing to one big page beats making it of small ones later. */
+static void prepare_load(const struct memory *memory, uint64_t start, uint64_t end)
+{
+	for (uint64_t stretch = start / HUGE_PAGE; stretch * HUGE_PAGE < end; stretch++) {
+		if (stretch >= memory->n_stretches ||
+		    __atomic_load_n(&memory->stretches[stretch], __ATOMIC_RELAXED) != STRETCH_FRESH)
+			continue;
+		/* A stretch with no page at all cannot be collapsed. */
+		if (pwrite(memory->fd, "", 1, (off_t)(stretch * HUGE_PAGE)) != 1 ||
+		    !collapse(memory, stretch))
+			return;
+	}
+}
+
+/* Marks the stretches that [start, end) of the memfd was taken out of. */
+static void note_discarded(const struct memory *memory, uint64_t start, uint64_t end)
+{
+	for (uint64_t stretch = start / HUGE_PAGE; stretch * HUGE_PAGE < end; stretch++) {
+		bool whole = start <= stretch * HUGE_PAGE && (stretch + 1) * HUGE_PAGE <= end;
+
+		if (stretch < memory->n_stretches)
+			__atomic_store_n(&memory->stretches[stretch],
+					 whole ? STRETCH_FRESH : STRETCH_LEFT, __ATOMIC_RELAXED);
+	}
+}
+
 int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offset, size_t len)
 {
 	const struct memory_region *region;
@@ -302,6 +391,7 @@ int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offs
 	if (!region || len > left)
 		return -EFAULT;
 	to = region->file_offset + (gpa - region->gpa);
+	prepare_load(memory, to, to + len);
 	/* Read rather than mapped: a file that somebody cuts meanwhile must not raise SIGBUS. */
 	chunk = malloc(LOAD_CHUNK);
 	if (!chunk)
@@ -338,8 +428,11 @@ int memory_discard(const struct memory *memory, uint64_t gpa, uint64_t len)
 	end = (gpa + len) & ~(PAGE - 1);
 	if (start >= end)
 		return 0;
-	if (fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		      region->file_offset + (start - region->gpa), end - start) < 0)
+	start = region->file_offset + (start - region->gpa);
+	end = region->file_offset + (end - region->gpa);
+	note_discarded(memory, start, end);
+	if (fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start,
+		      (off_t)(end - start)) < 0)
 		return -errno;
 	return 0;
 }

@@ -74,4 +74,14 @@ int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offs
  */
 int memory_discard(const struct memory *memory, uint64_t gpa, uint64_t len);
 
+/*
+ * Makes 2 MiB pages of those stretches of 2 MiB that are in use and are not one page yet, where
+ * the host can (MADV_COLLAPSE, Linux 6.1): then the guest's first touches cost one fault, not 512.
+ * A stretch of which the guest gave back a part (memory_discard) stays in small pages, so that what
+ * was given back stays so; one that was given back whole is fresh again. Returns how many were
+ * made: 0 for ever where the host cannot. One thread at a time; others may use the memory
+ * meanwhile.
+ */
+int memory_collapse(struct memory *memory);
+
 #endif

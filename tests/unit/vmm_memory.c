@@ -3,6 +3,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -104,6 +105,7 @@ START_TEST(loading)
 	uint8_t *bytes = calloc(1, 1 << 20), *seen = calloc(1, 1 << 20);
 	int fd = memfd_create("image", MFD_CLOEXEC);
 	struct stat before, after;
+	off_t used;
 
 	/* Bytes, 512 KiB of zeroes, bytes that end within a page. */
 	memset(bytes, 0xab, 4096 + 77);
@@ -114,8 +116,9 @@ START_TEST(loading)
 	ck_assert_int_eq(fstat(memory_fd(memory), &after), 0);
 	ck_assert_int_eq(memory_read(memory, 0x100000, seen, 1 << 20), 0);
 	ck_assert_int_eq(memcmp(seen, bytes, 1 << 20), 0);
-	/* The zeroes take no memory. */
-	ck_assert_int_lt((after.st_blocks - before.st_blocks) * 512, 700 << 10);
+	/* The zeroes take no memory, but where the stretch of 2 MiB became one page. */
+	used = (after.st_blocks - before.st_blocks) * 512;
+	ck_assert(used < 700 << 10 || used == 2 << 20);
 	ck_assert_int_eq(memory_load(memory, 0x200003, fd, 4095, 1000), 0);
 	ck_assert_int_eq(memory_read(memory, 0x200003, seen, 1000), 0);
 	ck_assert_int_eq(memcmp(seen, bytes + 4095, 1000), 0);
@@ -146,6 +149,46 @@ START_TEST(discarding)
 }
 END_TEST
 
+static uint64_t bytes_in_use(void)
+{
+	struct stat st;
+
+	ck_assert_int_eq(fstat(memory_fd(memory), &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+START_TEST(collapsing)
+{
+	const uint64_t huge = 2ull << 20;
+	uint32_t value = 0x12345678, seen = 0;
+
+	ck_assert_int_eq(memory_collapse(memory), 0); /* nothing is in use */
+	ck_assert_int_eq(memory_write(memory, 3 * huge + 77, &value, 4), 0);
+	ck_assert_int_eq(memory_write(memory, 6 * huge - 4, &value, 4), 0);
+	if (memory_collapse(memory) == 0) {
+		fprintf(stderr, "vmm_memory: this kernel does not collapse pages: skipped\n");
+		ck_assert_uint_eq(bytes_in_use(), 8192);
+		return;
+	}
+	ck_assert_uint_eq(bytes_in_use(), 2 * huge);
+	ck_assert_int_eq(memory_collapse(memory), 0);
+	ck_assert_int_eq(memory_read(memory, 3 * huge + 77, &seen, 4), 0);
+	ck_assert_uint_eq(seen, value);
+	ck_assert_int_eq(memory_read(memory, 6 * huge - 4, &seen, 4), 0);
+	ck_assert_uint_eq(seen, value);
+
+	/* What the guest gave back stays given back... */
+	ck_assert_int_eq(memory_discard(memory, 3 * huge + 4096, 8192), 0);
+	ck_assert_int_eq(memory_collapse(memory), 0);
+	ck_assert_uint_le(bytes_in_use(), 2 * huge - 8192);
+	/* ...and a whole stretch is as new. */
+	ck_assert_int_eq(memory_discard(memory, 5 * huge, huge), 0);
+	ck_assert_uint_lt(bytes_in_use(), huge);
+	ck_assert_int_eq(memory_write(memory, 5 * huge, &value, 4), 0);
+	ck_assert_int_eq(memory_collapse(memory), 1);
+}
+END_TEST
+
 START_TEST(others_cannot_cut_it)
 {
 	ck_assert_int_lt(ftruncate(memory_fd(memory), 4096), 0);
@@ -167,6 +210,7 @@ int main(void)
 	tcase_add_test(tcase, vectors);
 	tcase_add_test(tcase, loading);
 	tcase_add_test(tcase, discarding);
+	tcase_add_test(tcase, collapsing);
 	tcase_add_test(tcase, others_cannot_cut_it);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

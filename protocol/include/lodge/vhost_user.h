@@ -24,11 +24,12 @@ struct vhost_user_header {
 _Static_assert(sizeof(struct vhost_user_header) == 12, "wire size");
 
 /* header.flags: the low two bits are the version, 1 for ever. */
-#define VHOST_USER_VERSION_MASK	   0x3u
-#define VHOST_USER_VERSION	   0x1u
-#define VHOST_USER_FLAG_REPLY	   0x4u /* on every reply of the back end */
-#define VHOST_USER_FLAG_NEED_REPLY 0x8u /* front end wants an ack; only with PROTOCOL_F_REPLY_ACK \
-					 */
+#define VHOST_USER_VERSION_MASK 0x3u
+#define VHOST_USER_VERSION	0x1u
+#define VHOST_USER_FLAG_REPLY	0x4u /* on every reply of the back end */
+#define VHOST_USER_FLAG_NEED_REPLY                                     \
+	0x8u /* front end wants an ack; only with PROTOCOL_F_REPLY_ACK \
+	      */
 
 /* The requests of the front end. The comment names payload member, descriptors, and reply. */
 enum vhost_user_request {
