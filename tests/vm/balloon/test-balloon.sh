@@ -61,8 +61,11 @@ full=$(resident)
 ok "128 MiB in use are resident ($full MiB)" test "$full" -ge 128
 rm full
 ok "the guest reports 96 MiB of free pages" wait_for 90 at_least reported $((96 << 20))
-freed=$(resident)
-ok "and they are gone from the host ($freed MiB)" test "$freed" -le $((full - 80))
+# What was never touched is reported too, and first, so the count alone says nothing of these.
+has_shrunk() {
+	[ "$(resident)" -le $((full - 80)) ]
+}
+ok "and what it used is gone from the host" wait_for 90 has_shrunk
 
 ask '{"id":1,"method":"balloon","params":{"target":134217728}}' >/dev/null
 ok "the balloon grows to 128 MiB" wait_for 60 at_least actual $((128 << 20))
