@@ -100,7 +100,7 @@ is "$(tr '\n' ' ' <bz.events)" '{"event":"started"} {"event":"exit","reason":"po
 	"the parent is told of start and end"
 ok "nothing is left in the run-time folder" rmdir run/bz
 
-ok "a vmlinux is unpacked" "$TOP/tests/vm/extract-vmlinux" "$kernel" vmlinux
+ok "a vmlinux is unpacked" "$TOP/tests/lab/extract-vmlinux" "$kernel" vmlinux
 conf pvh 4 "$WORK/vmlinux" act=wait
 start pvh
 ok "a vmlinux boots" wait_for 90 grep -q WAITING pvh.log
