@@ -55,18 +55,25 @@ static int fill_address(const char *path, struct sockaddr_un *ret_address)
 	return 0;
 }
 
-int unix_connect(const char *path)
+/* A stream socket that is neither bound nor connected, and the address of @path for it. */
+static int open_unix(const char *path, struct sockaddr_un *ret_address)
 {
-	struct sockaddr_un address;
-	autofd fd = -1;
-	int ret;
+	int ret = fill_address(path, ret_address);
+	int fd;
 
-	ret = fill_address(path, &address);
 	if (ret)
 		return ret;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+int unix_connect(const char *path)
+{
+	struct sockaddr_un address;
+	autofd fd = open_unix(path, &address);
+
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		return -errno;
 	return fd_steal(&fd);
@@ -75,16 +82,11 @@ int unix_connect(const char *path)
 int unix_listen(const char *path, int backlog)
 {
 	struct sockaddr_un address;
-	autofd fd = -1;
+	autofd fd = open_unix(path, &address);
 	autofd probe = -1;
-	int ret;
 
-	ret = fill_address(path, &address);
-	if (ret)
-		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address))) {
 		if (errno != EADDRINUSE)
 			return -errno;
