@@ -3,4 +3,6 @@
 libs += proto
 proto_srcs := \
 	protocol/lib/fd.c \
+	protocol/lib/fields.c \
+	protocol/lib/frame.c \
 	protocol/lib/log.c

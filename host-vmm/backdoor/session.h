@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Sessions of the backdoor: what a door and the RPC service owe each other.
+ *
+ * A door (the virtio device, the virtio-serial port, the I/O ports) finds the guest's messages,
+ * bounds them and knows who sent them; the service behind it (dispatch, families of words, the
+ * relay of tools.sock) knows what they mean. A door opens a session for each program that talks
+ * through it and hands in what arrives; the service calls the session's ops with what must go out.
+ *
+ * Locking: the backdoor has one lock. All functions here take it; ops are called with it held, on
+ * any thread (a vCPU's, the loop's, the control thread's), and so must not block, must not call
+ * back into this header, and queue what they cannot send at once.
+ */
+#ifndef LODGE_VMM_BACKDOOR_SESSION_H
+#define LODGE_VMM_BACKDOOR_SESSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/lib/frame.h"
+
+struct backdoor;
+struct rpc_session;
+
+enum rpc_door {
+	RPC_DOOR_VIRTIO = 1,
+	RPC_DOOR_PORT = 2,
+	RPC_DOOR_IOPORTS = 3,
+};
+
+enum rpc_privilege {
+	RPC_USER = 1, /* any process of the guest */
+	RPC_ROOT = 2, /* the guest's kernel says that it is root's */
+};
+
+struct rpc_session_ops {
+	/*
+	 * A frame to the guest: COMMAND, DATA, CREDIT, RESET or CLOSE; @payload is frame->size
+	 * bytes and the caller's. The service keeps within the limits of protocol/spec/rpc.md, so
+	 * that what waits here is bounded. Doors without streams get COMMAND and CLOSE alone. An
+	 * error means that the door cannot take it, now or ever: -EPIPE, -ENOMEM.
+	 */
+	int (*send)(void *opaque, const struct frame *frame, const void *payload);
+};
+
+/* A reply to a REQUEST: "1 payload" or "0 reason". Its bytes belong to the reply. */
+struct rpc_reply {
+	char *bytes; /* free() */
+	size_t len;
+	uint16_t flags; /* LODGE_RPC_F_BUSY */
+};
+
+/*
+ * @streams: whether the door can carry DATA (the frame doors). -EMFILE beyond the door's
+ * LODGE_RPC_SESSIONS_MAX, -ENOMEM. close is silent about what it ends: nothing is sent through
+ * the ops once it returned. NULL is fine.
+ */
+int rpc_session_open(struct backdoor *backdoor, enum rpc_door door, enum rpc_privilege privilege,
+		     const struct rpc_session_ops *ops, void *opaque,
+		     struct rpc_session **ret_session);
+void rpc_session_close(struct rpc_session *session);
+
+/*
+ * The guest's message, a word and its argument, as it came: any bytes. Always fills @reply (static
+ * text where memory is short) and always at once: no word waits. free with rpc_reply_free().
+ */
+void rpc_session_request(struct rpc_session *session, const void *message, size_t len,
+			 struct rpc_reply *reply);
+/* The guest's answer ("OK ...", "ERROR ...") to the COMMAND with @tag. One that was not asked is
+ * logged and dropped. */
+void rpc_session_result(struct rpc_session *session, uint32_t tag, const void *message, size_t len);
+/* Any other frame of the guest: DATA, CREDIT, RESET. */
+void rpc_session_frame(struct rpc_session *session, const struct frame *frame, const void *payload);
+
+void rpc_reply_free(struct rpc_reply *reply);
+
+#endif
