@@ -19,9 +19,10 @@ ROUNDS = {"boot": 4, "fs": 6, "blk": 6}
 # A peer that costs so many times the best one's after two rounds is timed no more: it only eats time.
 HOPELESS = 1.5
 DISK_MIB = 256
+MANY_FILES = 10000  # of fsjobs.c
 
 FS_ROWS = ["fs.write", "fs.read", "fs.rand4k", "fs.mmap", "fs.create", "fs.stat", "fs.open",
-           "fs.readdir", "fs.unlink"]
+           "fs.readdir", "fs.readdir-again", "fs.ls", "fs.unlink"]
 BLK_ROWS = ["blk.read-seq-qd1", "blk.read-seq-qd32", "blk.write-seq-qd32", "blk.read-4k-qd1",
             "blk.read-4k-qd32", "blk.write-4k-qd32"]
 NAMES = ["boot.start", "memory.private"] + FS_ROWS + BLK_ROWS
@@ -166,11 +167,19 @@ def start_all(vms):
         vm.ask("modules")
 
 
+def make_many(folder):
+    """The folder that fs.readdir lists: the guest would need a minute to make it."""
+    os.makedirs(folder)
+    for i in range(MANY_FILES):
+        with open(os.path.join(folder, f"m{i:04d}"), "xb"):
+            pass
+
+
 def bench_fs(env, work, rows):
     """The shared folder, through the in-box drivers."""
     def make(kind, name):
         folder = os.path.join(work, "folder-" + name)
-        os.makedirs(folder, exist_ok=True)
+        make_many(os.path.join(folder, "many"))
         return kind(name, env, work, initramfs=env.initramfs("devices"), folder=folder)
     vms = lodge_or_nothing(env, make)
     vms += [make(machines.QemuVirtiofs, "virtiofsd"), make(machines.Qemu9p, "9p")]

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #define SMALL_FILES  400
 #define SMALL_SIZE   1024
 #define NEW_FILES    150
+#define MANY_FILES   10000
 
 /* An open descriptor of dir/name, or a negative errno. */
 static int open_in(const char *dir, const char *name, int flags)
@@ -57,6 +59,26 @@ static const char *small_name(char buf[32], const char *prefix, int i)
 	return buf;
 }
 
+/* A folder of MANY_FILES empty files, unless somebody made it before (the driver does, on the
+ * host, where it takes no time). */
+static int make_many(const char *dir)
+{
+	char path[256], name[32];
+	int fd, ret = 0;
+
+	snprintf(path, sizeof(path), "%s/many", dir);
+	if (mkdir(path, 0755) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	for (int i = 0; ret == 0 && i < MANY_FILES; i++) {
+		fd = open_in(path, small_name(name, "m", i), O_WRONLY | O_CREAT);
+		if (fd < 0)
+			ret = fd;
+		else
+			close(fd);
+	}
+	return ret;
+}
+
 void drop_caches(void)
 {
 	int fd;
@@ -81,13 +103,13 @@ int fs_prepare(const char *dir)
 		ret = write_file(dir, "data", DATA_SIZE, BLOCK_SIZE);
 	snprintf(path, sizeof(path), "%s/small", dir);
 	if (mkdir(path, 0755) < 0)
-		return errno == EEXIST ? ret : -errno;
+		return errno != EEXIST ? -errno : ret ? ret : make_many(dir);
 	for (int i = 0; ret == 0 && i < SMALL_FILES; i++)
 		ret = write_file(path, small_name(name, "s", i), SMALL_SIZE, SMALL_SIZE);
 	snprintf(path, sizeof(path), "%s/new", dir);
 	if (ret == 0 && mkdir(path, 0755) < 0 && errno != EEXIST)
 		ret = -errno;
-	return ret;
+	return ret ? ret : make_many(dir);
 }
 
 static int job_write(const char *dir, struct job_result *r)
@@ -251,31 +273,78 @@ static int job_open_read_close(const char *dir, struct job_result *r)
 	return each_name(dir, "small", "s", SMALL_FILES, open_read_close_one, r);
 }
 
-static int job_readdir(const char *dir, struct job_result *r)
+/* Lists dir/sub and, where @stats is set, looks at each file, as ls -l does. */
+static int list(const char *dir, const char *sub, bool stats, uint64_t *ret_count)
 {
 	const struct dirent *e;
 	uint64_t count = 0;
 	char path[512];
-	double t;
+	int ret = 0;
 	DIR *d;
 
-	snprintf(path, sizeof(path), "%s/small", dir);
-	drop_caches();
-	t = now();
+	snprintf(path, sizeof(path), "%s/%s", dir, sub);
 	d = opendir(path);
 	if (!d)
 		return -errno;
-	while ((e = readdir(d)))
-		count += e->d_name[0] == 's';
+	while (ret == 0 && (e = readdir(d))) {
+		struct stat st;
+
+		if (e->d_name[0] == '.')
+			continue;
+		count++;
+		if (stats && fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			ret = -errno;
+	}
 	closedir(d);
+	*ret_count = count;
+	return ret;
+}
+
+static int timed_list(const char *dir, const char *sub, bool stats, uint64_t expected,
+		      struct job_result *r)
+{
+	double t = now();
+	uint64_t count = 0;
+	int ret = list(dir, sub, stats, &count);
+
 	*r = (struct job_result){ count, now() - t };
-	return count == SMALL_FILES ? 0 : -EIO;
+	return ret == 0 && count != expected ? -EIO : ret;
+}
+
+static int job_readdir(const char *dir, struct job_result *r)
+{
+	drop_caches();
+	return timed_list(dir, "many", false, MANY_FILES, r);
+}
+
+/* The second listing of a folder that nobody changed. */
+static int job_readdir_again(const char *dir, struct job_result *r)
+{
+	uint64_t ignored;
+	int ret;
+
+	drop_caches();
+	ret = list(dir, "many", false, &ignored);
+	return ret ? ret : timed_list(dir, "many", false, MANY_FILES, r);
+}
+
+static int job_ls(const char *dir, struct job_result *r)
+{
+	drop_caches();
+	return timed_list(dir, "small", true, SMALL_FILES, r);
 }
 
 const struct job fs_jobs[] = {
-	{ "fs.write", "bytes", job_write },	     { "fs.read", "bytes", job_read },
-	{ "fs.rand4k", "reads", job_random },	     { "fs.mmap", "bytes", job_mapped },
-	{ "fs.create", "files", job_create },	     { "fs.stat", "files", job_stat },
-	{ "fs.open", "files", job_open_read_close }, { "fs.readdir", "names", job_readdir },
-	{ "fs.unlink", "files", job_unlink },	     { NULL, NULL, NULL },
+	{ "fs.write", "bytes", job_write },
+	{ "fs.read", "bytes", job_read },
+	{ "fs.rand4k", "reads", job_random },
+	{ "fs.mmap", "bytes", job_mapped },
+	{ "fs.create", "files", job_create },
+	{ "fs.stat", "files", job_stat },
+	{ "fs.open", "files", job_open_read_close },
+	{ "fs.readdir", "names", job_readdir },
+	{ "fs.readdir-again", "names", job_readdir_again },
+	{ "fs.ls", "names", job_ls },
+	{ "fs.unlink", "files", job_unlink },
+	{ NULL, NULL, NULL },
 };
