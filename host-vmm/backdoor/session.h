@@ -14,6 +14,7 @@
 #ifndef LODGE_VMM_BACKDOOR_SESSION_H
 #define LODGE_VMM_BACKDOOR_SESSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,24 +38,32 @@ struct rpc_session_ops {
 	/*
 	 * A frame to the guest: COMMAND, DATA, CREDIT, RESET or CLOSE; @payload is frame->size
 	 * bytes and the caller's. The service keeps within the limits of protocol/spec/rpc.md, so
-	 * that what waits here is bounded. Doors without streams get COMMAND and CLOSE alone. An
-	 * error means that the door cannot take it, now or ever: -EPIPE, -ENOMEM.
+	 * that what waits here is bounded; of DATA the door says by -EAGAIN when it holds enough,
+	 * and calls rpc_session_writable() when there is room again. The I/O ports get COMMAND and
+	 * CLOSE alone, and one COMMAND at a time: the next comes behind the result. CLOSE is the
+	 * last: the door calls rpc_session_close() when it may. Other errors mean that the door
+	 * cannot take it: -EPIPE, -ENOMEM, -ENOBUFS.
+	 *
+	 * NULL: the session is never commanded. On the I/O ports that tells RPCI channels (NULL)
+	 * from TCLO channels, which get `reset` and what follows it as soon as they are open.
 	 */
 	int (*send)(void *opaque, const struct frame *frame, const void *payload);
 };
 
-/* A reply to a REQUEST: "1 payload" or "0 reason". Its bytes belong to the reply. */
+/* A reply to a REQUEST: "1 payload" or "0 reason". */
 struct rpc_reply {
-	char *bytes; /* free() */
+	const char *bytes; /* until rpc_reply_free() */
 	size_t len;
 	uint16_t flags; /* LODGE_RPC_F_BUSY */
+	char *owned; /* the service's */
 };
 
 /*
- * @streams: whether the door can carry DATA (the frame doors). -EMFILE beyond the door's
- * LODGE_RPC_SESSIONS_MAX, -ENOMEM. close is silent about what it ends: nothing is sent through
- * the ops once it returned. NULL is fine.
+ * -EMFILE beyond RPC_SESSIONS_OF_DOOR, -ENOMEM. close is silent about what it ends: nothing is sent
+ * through the ops once it returned. NULL is fine.
  */
+#define RPC_SESSIONS_OF_DOOR 128u /* GuestMsg channels of VMware's hosts; frames: fewer */
+
 int rpc_session_open(struct backdoor *backdoor, enum rpc_door door, enum rpc_privilege privilege,
 		     const struct rpc_session_ops *ops, void *opaque,
 		     struct rpc_session **ret_session);
@@ -71,6 +80,8 @@ void rpc_session_request(struct rpc_session *session, const void *message, size_
 void rpc_session_result(struct rpc_session *session, uint32_t tag, const void *message, size_t len);
 /* Any other frame of the guest: DATA, CREDIT, RESET. */
 void rpc_session_frame(struct rpc_session *session, const struct frame *frame, const void *payload);
+/* The door takes DATA again, after -EAGAIN. */
+void rpc_session_writable(struct rpc_session *session);
 
 void rpc_reply_free(struct rpc_reply *reply);
 
