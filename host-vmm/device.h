@@ -10,6 +10,7 @@
 #ifndef LODGE_VMM_DEVICE_H
 #define LODGE_VMM_DEVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct device;
@@ -21,6 +22,7 @@ struct device_type {
 	const char *name; /* one lower-case word: "serial", "virtio-blk" */
 	const char *help; /* one line, for `lodge-vmm --list-devices` */
 	size_t size; /* of the instance, whose first member is struct device */
+	bool shares_memory; /* another process serves it, and maps the guest's memory */
 
 	/* How many of them @config wants. NULL: always one. */
 	size_t (*count)(const struct vm_config *config);

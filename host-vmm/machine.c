@@ -70,13 +70,28 @@ static int make_kvm(struct machine *machine)
 	return ret;
 }
 
+static size_t count_devices(const struct vm_config *config, const struct device_type *type)
+{
+	return type->count ? type->count(config) : 1;
+}
+
+/* Private memory is the faster one; it will not do where another process serves a device. */
+static enum memory_kind memory_kind(const struct vm_config *config)
+{
+	for (const struct device_type *const *type = device_types; *type; type++)
+		if ((*type)->shares_memory && count_devices(config, *type) > 0)
+			return MEMORY_SHARED;
+	return MEMORY_PRIVATE;
+}
+
 static int make_memory(struct machine *machine)
 {
 	int ret = check_memory(machine->config);
 
 	if (ret < 0)
 		return ret;
-	ret = memory_create(machine->config->memory, &machine->memory);
+	ret = memory_create(machine->config->memory, memory_kind(machine->config),
+			    &machine->memory);
 	if (ret == 0)
 		ret = kvm_map_memory(machine->vm_fd, machine->memory);
 	if (ret < 0)
@@ -124,11 +139,6 @@ static int make_device(struct machine *machine, const struct device_type *type, 
 	}
 	machine->devices[machine->n_devices++] = device;
 	return 0;
-}
-
-static size_t count_devices(const struct vm_config *config, const struct device_type *type)
-{
-	return type->count ? type->count(config) : 1;
 }
 
 static int make_devices(struct machine *machine)
@@ -380,8 +390,9 @@ int machine_start(struct machine *machine)
 
 	if (ret < 0)
 		return ret;
-	/* It is for speed alone: a machine without it runs. */
-	if (hugepages_start(machine->memory, &machine->hugepages) < 0)
+	/* It is for speed alone: a machine without it runs. Private memory needs none. */
+	if (memory_fd(machine->memory) >= 0 &&
+	    hugepages_start(machine->memory, &machine->hugepages) < 0)
 		log_warn("no thread for huge pages; the guest's memory stays in small ones");
 	run_all(machine);
 	return 0;

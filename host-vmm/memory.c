@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Guest memory: the memfd, its mapping, and the copy helpers that are the door to its bytes.
+// Guest memory: the mapping, what is given back of it, and the copy helpers that are the door to
+// its bytes.
 #include "host-vmm/memory.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* <asm-generic/mman-common.h> of Linux 6.1 */
 #endif
-#define LOAD_CHUNK (256u << 10) /* bytes read at once; fits a processor's cache */
 
 /* What is known of a stretch of 2 MiB. */
 enum stretch {
@@ -27,9 +27,8 @@ enum stretch {
 };
 
 struct memory {
-	int fd;
-	uint8_t *stretches; /* atomic: enum stretch, by offset in the memfd; partial ones not
-			       counted */
+	int fd; /* -1: private */
+	uint8_t *stretches; /* atomic: enum stretch, lowest first; partial ones not counted */
 	uint64_t n_stretches;
 	uint64_t size;
 	void *reserved; /* the whole reservation, in which the mapping is aligned */
@@ -53,7 +52,9 @@ static int map_aligned(struct memory *memory, uint8_t **ret_host)
 	memory->reserved_size = reserved_size;
 
 	host = (void *)(((uintptr_t)reserved + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
-	if (mmap(host, memory->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+	if (mmap(host, memory->size, PROT_READ | PROT_WRITE,
+		 MAP_NORESERVE | MAP_FIXED |
+			 (memory->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED),
 		 memory->fd, 0) == MAP_FAILED)
 		return -errno;
 	/* Best effort: hosts built without transparent huge pages refuse, and work. */
@@ -82,7 +83,18 @@ static void set_regions(struct memory *memory, uint8_t *host)
 	memory->n_regions = 2;
 }
 
-int memory_create(uint64_t size, struct memory **ret_memory)
+static int make_file(struct memory *memory)
+{
+	memory->fd = memfd_create("lodge-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (memory->fd < 0 || ftruncate(memory->fd, memory->size) < 0)
+		return -errno;
+	/* A back end that has the descriptor must not be able to make our accesses fault. */
+	if (fcntl(memory->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -errno;
+	return 0;
+}
+
+int memory_create(uint64_t size, enum memory_kind kind, struct memory **ret_memory)
 {
 	struct memory *memory;
 	uint8_t *host = NULL;
@@ -93,34 +105,22 @@ int memory_create(uint64_t size, struct memory **ret_memory)
 	memory = calloc(1, sizeof(*memory));
 	if (!memory)
 		return -ENOMEM;
+	memory->fd = -1;
 	memory->size = size;
 	memory->n_stretches = size / HUGE_PAGE;
 	memory->stretches = calloc(memory->n_stretches + 1, sizeof(*memory->stretches));
-	if (!memory->stretches) {
-		ret = -ENOMEM;
-		memory->fd = -1;
-		goto fail;
+	ret = memory->stretches ? 0 : -ENOMEM;
+	if (ret == 0 && kind == MEMORY_SHARED)
+		ret = make_file(memory);
+	if (ret == 0)
+		ret = map_aligned(memory, &host);
+	if (ret < 0) {
+		memory_destroy(memory);
+		return ret;
 	}
-	memory->fd = memfd_create("lodge-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (memory->fd < 0 || ftruncate(memory->fd, size) < 0) {
-		ret = -errno;
-		goto fail;
-	}
-	/* A back end that has the descriptor must not be able to make our accesses fault. */
-	if (fcntl(memory->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-		ret = -errno;
-		goto fail;
-	}
-	ret = map_aligned(memory, &host);
-	if (ret < 0)
-		goto fail;
 	set_regions(memory, host);
 	*ret_memory = memory;
 	return 0;
-
-fail:
-	memory_destroy(memory);
-	return ret;
 }
 
 void memory_destroy(struct memory *memory)
@@ -263,52 +263,6 @@ size_t memory_iov_size(const struct iovec *iov, size_t count)
 	return size;
 }
 
-/* A page of zeroes is what fresh memory reads as already. */
-static bool is_zero(const uint8_t *bytes, size_t len)
-{
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
-}
-
-static size_t page_at(size_t at, size_t len)
-{
-	return len - at < PAGE ? len - at : PAGE;
-}
-
-static int write_run(int fd, const uint8_t *bytes, size_t len, off_t offset)
-{
-	while (len > 0) {
-		ssize_t n = pwrite(fd, bytes, len, offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		bytes += n;
-		offset += n;
-		len -= n;
-	}
-	return 0;
-}
-
-/* Writing to the memfd rather than through the mapping: no page fault for each page, and no
- * clearing of pages that are overwritten whole. Runs of zero pages take no memory at all. */
-static int write_sparsely(int fd, const uint8_t *bytes, size_t len, off_t offset)
-{
-	size_t at = 0;
-	int ret = 0;
-
-	while (at < len && ret == 0) {
-		size_t start = at;
-
-		while (at < len && !is_zero(bytes + at, page_at(at, len)))
-			at += page_at(at, len);
-		ret = write_run(fd, bytes + start, at - start, offset + start);
-		while (at < len && is_zero(bytes + at, page_at(at, len)))
-			at += page_at(at, len);
-	}
-	return ret;
-}
-
 static uint8_t *stretch_host(const struct memory *memory, uint64_t stretch)
 {
 	return (uint8_t *)memory->regions[0].host + stretch * HUGE_PAGE;
@@ -331,7 +285,7 @@ int memory_collapse(struct memory *memory)
 	uint64_t stretch = 0;
 	int made = 0;
 
-	while (stretch < memory->n_stretches) {
+	while (memory->fd >= 0 && stretch < memory->n_stretches) {
 		off_t data;
 
 		if (__atomic_load_n(&memory->stretches[stretch], __ATOMIC_RELAXED) !=
@@ -352,9 +306,12 @@ int memory_collapse(struct memory *memory)
 	return made;
 }
 
-/* Before a load: writing to one big page beats making it of small ones later. */
+/* Before a load: one big page is touched once, and need not be made of small ones later. Private
+ * memory is so by itself. */
 static void prepare_load(const struct memory *memory, uint64_t start, uint64_t end)
 {
+	if (memory->fd < 0)
+		return;
 	for (uint64_t stretch = start / HUGE_PAGE; stretch * HUGE_PAGE < end; stretch++) {
 		if (stretch >= memory->n_stretches ||
 		    __atomic_load_n(&memory->stretches[stretch], __ATOMIC_RELAXED) != STRETCH_FRESH)
@@ -366,52 +323,76 @@ static void prepare_load(const struct memory *memory, uint64_t start, uint64_t e
 	}
 }
 
-/* Marks the stretches that [start, end) of the memfd was taken out of. */
-static void note_discarded(const struct memory *memory, uint64_t start, uint64_t end)
-{
-	for (uint64_t stretch = start / HUGE_PAGE; stretch * HUGE_PAGE < end; stretch++) {
-		bool whole = start <= stretch * HUGE_PAGE && (stretch + 1) * HUGE_PAGE <= end;
-
-		if (stretch < memory->n_stretches)
-			__atomic_store_n(&memory->stretches[stretch],
-					 whole ? STRETCH_FRESH : STRETCH_LEFT, __ATOMIC_RELAXED);
-	}
-}
-
 int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offset, size_t len)
 {
 	const struct memory_region *region;
-	uint64_t left, to;
-	uint8_t *chunk;
-	int ret = 0;
+	uint64_t left, start;
+	uint8_t *host;
 
 	if (len == 0)
 		return 0;
 	region = find(memory, gpa, &left);
 	if (!region || len > left)
 		return -EFAULT;
-	to = region->file_offset + (gpa - region->gpa);
-	prepare_load(memory, to, to + len);
+	start = region->file_offset + (gpa - region->gpa);
+	prepare_load(memory, start, start + len);
+	host = (uint8_t *)region->host + (gpa - region->gpa);
 	/* Read rather than mapped: a file that somebody cuts meanwhile must not raise SIGBUS. */
-	chunk = malloc(LOAD_CHUNK);
-	if (!chunk)
-		return -ENOMEM;
-	while (len > 0 && ret == 0) {
-		ssize_t n = pread(fd, chunk, len < LOAD_CHUNK ? len : LOAD_CHUNK, offset);
+	while (len > 0) {
+		ssize_t n = pread(fd, host, len, (off_t)offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0) {
-			ret = n < 0 ? -errno : -ENODATA;
-			break;
-		}
-		ret = write_sparsely(memory->fd, chunk, n, to);
+		if (n <= 0)
+			return n < 0 ? -errno : -ENODATA;
+		host += n;
 		offset += n;
-		to += n;
 		len -= n;
 	}
-	free(chunk);
-	return ret;
+	return 0;
+}
+
+static enum stretch set_stretch(const struct memory *memory, uint64_t stretch, enum stretch to)
+{
+	return __atomic_exchange_n(&memory->stretches[stretch], to, __ATOMIC_RELAXED);
+}
+
+/*
+ * Marks the stretches that [start, end) was taken out of. Of private memory the host is told too,
+ * once for each: its own collector of pages would fill up what the guest gave back.
+ */
+static void note_discarded(const struct memory *memory, uint64_t start, uint64_t end)
+{
+	uint64_t first = (start + HUGE_PAGE - 1) / HUGE_PAGE, behind = end / HUGE_PAGE;
+	bool again = false;
+
+	for (uint64_t stretch = start / HUGE_PAGE; stretch * HUGE_PAGE < end; stretch++) {
+		bool whole = stretch >= first && stretch < behind;
+
+		if (stretch >= memory->n_stretches)
+			break;
+		if (whole)
+			again |= set_stretch(memory, stretch, STRETCH_FRESH) != STRETCH_FRESH;
+		else if (set_stretch(memory, stretch, STRETCH_LEFT) == STRETCH_FRESH &&
+			 memory->fd < 0)
+			(void)madvise(stretch_host(memory, stretch), HUGE_PAGE, MADV_NOHUGEPAGE);
+	}
+	if (again && memory->fd < 0)
+		(void)madvise(stretch_host(memory, first), (behind - first) * HUGE_PAGE,
+			      MADV_HUGEPAGE);
+}
+
+static int give_back(const struct memory *memory, uint64_t start, uint64_t end)
+{
+	int ret;
+
+	if (memory->fd < 0)
+		ret = madvise((uint8_t *)memory->regions[0].host + start, end - start,
+			      MADV_DONTNEED);
+	else
+		ret = fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				(off_t)start, (off_t)(end - start));
+	return ret < 0 ? -errno : 0;
 }
 
 int memory_discard(const struct memory *memory, uint64_t gpa, uint64_t len)
@@ -431,8 +412,5 @@ int memory_discard(const struct memory *memory, uint64_t gpa, uint64_t len)
 	start = region->file_offset + (start - region->gpa);
 	end = region->file_offset + (end - region->gpa);
 	note_discarded(memory, start, end);
-	if (fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start,
-		      (off_t)(end - start)) < 0)
-		return -errno;
-	return 0;
+	return give_back(memory, start, end);
 }

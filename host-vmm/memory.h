@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest memory: one memfd, its KVM slots, and the only door to its bytes.
+ * Guest memory: where it comes from, its KVM slots, and the only door to its bytes.
  *
- * The memfd is mapped shared, so that vhost-user back ends see the same pages. RAM lies at
- * guest-physical 0 up to LAYOUT_LOW_RAM_END and, what is more, from 4 GiB on; in the memfd it is
- * contiguous, low part first.
+ * Shared memory is a memfd, so that vhost-user back ends see the same pages; the host gives it
+ * small pages first (memory_collapse()). Private memory is nobody else's, and the host gives it 2
+ * MiB pages at the first touch where it can. RAM lies at guest-physical 0 up to LAYOUT_LOW_RAM_END
+ * and, what is more, from 4 GiB on; in the memfd, and in our address space, it is contiguous, low
+ * part first.
  *
  * The guest (and every back end) writes to this memory while we read it. Nothing outside memory.c
  * and virtio/queue.c may dereference a pointer into it: bytes are copied out once by the helpers
@@ -26,18 +28,24 @@ struct memory;
 struct memory_region {
 	uint64_t gpa;
 	uint64_t size; /* bytes, a multiple of 4 KiB */
-	uint64_t file_offset; /* in the memfd */
+	uint64_t file_offset; /* in the memfd, where there is one */
 	void *host; /* our mapping; for KVM slots and vhost-user tables only */
+};
+
+enum memory_kind {
+	MEMORY_SHARED = 0, /* a memfd: other processes may be given it */
+	MEMORY_PRIVATE = 1, /* ours alone */
 };
 
 /*
  * Makes @size bytes of RAM (a multiple of 4 KiB) and maps them. The caller destroys it after every
  * user has stopped. -ENOMEM, or the errno of memfd_create(2), ftruncate(2) or mmap(2).
  */
-int memory_create(uint64_t size, struct memory **ret_memory);
+int memory_create(uint64_t size, enum memory_kind kind, struct memory **ret_memory);
 void memory_destroy(struct memory *memory);
 
-/* The regions, lowest first, owned by @memory; the memfd, owned by @memory. */
+/* The regions, lowest first, owned by @memory; the memfd, owned by @memory, or -1 of private
+ * memory. */
 const struct memory_region *memory_regions(const struct memory *memory, size_t *ret_count);
 int memory_fd(const struct memory *memory);
 uint64_t memory_size(const struct memory *memory);
@@ -70,17 +78,17 @@ int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offs
 
 /*
  * Gives [gpa, gpa + len) back to the host: zeroes are read there afterwards. Rounded inwards to
- * whole pages. -EFAULT if not RAM.
+ * whole pages. -EFAULT if not RAM. A stretch of 2 MiB of which a part was given back stays in small
+ * pages, so that what was given back stays so; one that was given back whole is fresh again.
  */
 int memory_discard(const struct memory *memory, uint64_t gpa, uint64_t len);
 
 /*
- * Makes 2 MiB pages of those stretches of 2 MiB that are in use and are not one page yet, where
- * the host can (MADV_COLLAPSE, Linux 6.1): then the guest's first touches cost one fault, not 512.
- * A stretch of which the guest gave back a part (memory_discard) stays in small pages, so that what
- * was given back stays so; one that was given back whole is fresh again. Returns how many were
- * made: 0 for ever where the host cannot. One thread at a time; others may use the memory
- * meanwhile.
+ * Makes 2 MiB pages of those stretches of 2 MiB of shared memory that are in use and are not one
+ * page yet, where the host can (MADV_COLLAPSE, Linux 6.1): then the guest's first touches cost one
+ * fault, not 512. Returns how many were made: 0 for ever where the host cannot, and for private
+ * memory, which the host gives 2 MiB pages by itself. One thread at a time; others may use the
+ * memory meanwhile.
  */
 int memory_collapse(struct memory *memory);
 

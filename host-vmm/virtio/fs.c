@@ -531,6 +531,7 @@ static int fs_create(struct device *device)
 const struct device_type virtio_fs_type = {
 	.name = "virtio-fs",
 	.help = "folders of the host, served by lodge-fsd or another vhost-user back end",
+	.shares_memory = true,
 	.size = sizeof(struct virtio_fs),
 	.count = fs_count,
 	.create = fs_create,

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct image image;
 
 	if (size > INPUT_MAX || fd < 0 || write(fd, data, size) != (ssize_t)size ||
-	    memory_create(MEMORY_SIZE, &memory) < 0) {
+	    memory_create(MEMORY_SIZE, MEMORY_PRIVATE, &memory) < 0) {
 		close(fd);
 		return 0;
 	}

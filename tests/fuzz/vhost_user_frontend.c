@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size -= 2;
 	if (split > size)
 		split = size;
-	if (memory_create(MEMORY_SIZE, &memory))
+	if (memory_create(MEMORY_SIZE, MEMORY_SHARED, &memory))
 		abort();
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		abort();

@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 16)
 		return 0;
-	if (!memory && memory_create(MEMORY, &memory) < 0)
+	if (!memory && memory_create(MEMORY, MEMORY_SHARED, &memory) < 0)
 		abort();
 	image = (size - 5) / 2 < MEMORY ? (size - 5) / 2 : MEMORY;
 	(void)memory_write(memory, 0, zeroes, MEMORY);

@@ -30,7 +30,7 @@ static int eventfds[QUEUES][3];
 
 static void setup(void)
 {
-	ck_assert_int_eq(memory_create(MEMORY_SIZE, &memory), 0);
+	ck_assert_int_eq(memory_create(MEMORY_SIZE, MEMORY_SHARED, &memory), 0);
 	fake_init(&fake);
 	vu = NULL;
 	for (int i = 0; i < QUEUES; i++) {

@@ -59,7 +59,7 @@ void rig_create(struct rig *rig)
 	machine->guest_status = -1;
 	machine->pci_mmio64 = layout_pci_mmio64(39, &machine->pci_mmio64_size);
 	pthread_mutex_init(&machine->event_lock, NULL);
-	must(memory_create(RIG_MEMORY, &machine->memory));
+	must(memory_create(RIG_MEMORY, MEMORY_SHARED, &machine->memory));
 	must(bus_create("ports", 0x10000, &machine->ports));
 	must(bus_create("mmio", 0, &machine->mmio));
 	must(irq_create(-1, &machine->irq));

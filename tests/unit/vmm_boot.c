@@ -33,7 +33,7 @@ static const char *why;
 
 static void setup(void)
 {
-	ck_assert_int_eq(memory_create(32 << 20, &memory), 0);
+	ck_assert_int_eq(memory_create(32 << 20, MEMORY_PRIVATE, &memory), 0);
 	why = NULL;
 }
 
