@@ -148,7 +148,7 @@ def run_rows(env, vms, rows, rounds, rate_of, peers):
         unit, rate, one = rate_of(unit)
         notes = f"; per {one}: " + ", ".join(
             f"{key} {'|'.join(show(per[name][key]) for name in shown)}"
-            for key in ("exits", "syscalls", "switches"))
+            for key in ("exits", "syscalls", "switches", "helper-us"))
         print_row(row, series, rate, unit, peers, notes)
 
 

@@ -165,7 +165,7 @@ class Qemu(Machine):
         return []
 
     def command(self):
-        argv = ["qemu-system-x86_64", "-enable-kvm", "-cpu", "host", "-M", self.machine, "-smp", "1",
+        argv = ["qemu-system-x86_64", "-name", "bench,debug-threads=on", "-enable-kvm", "-cpu", "host", "-M", self.machine, "-smp", "1",
                 "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none",
                 "-no-reboot", "-serial", "stdio", "-kernel", self.env.kernel,
                 "-initrd", self.initramfs, "-append", APPEND]
