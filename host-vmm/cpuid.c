@@ -118,6 +118,8 @@ static bool patch_amd_topology(struct builder *builder, struct kvm_cpuid_entry2 
 
 static bool patch_kvm(struct builder *builder, struct kvm_cpuid_entry2 *entry)
 {
+	if (builder->options->vmware_only)
+		return false;
 	if (builder->options->kvm_only)
 		return true;
 	entry->function += LODGE_CPUID_KVM_BASE - LODGE_CPUID_BASE;
@@ -189,16 +191,20 @@ static void add_topology(struct builder *builder, uint32_t function)
 		     });
 }
 
-static void add_lodge(struct builder *builder)
+/* Lodge's range and VMware's are alike but for the signature; features that VMware tells in ECX of
+ * the second leaf (calls by VMCALL) would end in KVM, so none are told. */
+static void add_hypervisor(struct builder *builder)
 {
+	const char *signature = builder->options->vmware_only ? LODGE_CPUID_VMWARE
+							      : LODGE_CPUID_SIGNATURE;
 	struct kvm_cpuid_entry2 base = {
 		.function = LODGE_CPUID_BASE,
 		.eax = LODGE_CPUID_TIMING,
 	};
 
-	memcpy(&base.ebx, LODGE_CPUID_SIGNATURE, 4);
-	memcpy(&base.ecx, LODGE_CPUID_SIGNATURE + 4, 4);
-	memcpy(&base.edx, LODGE_CPUID_SIGNATURE + 8, 4);
+	memcpy(&base.ebx, signature, 4);
+	memcpy(&base.ecx, signature + 4, 4);
+	memcpy(&base.edx, signature + 8, 4);
 	add(builder, base);
 	add(builder, (struct kvm_cpuid_entry2){
 			     .function = LODGE_CPUID_TIMING,
@@ -238,7 +244,7 @@ int cpuid_for_vcpu(const struct kvm_cpuid2 *supported, const struct cpuid_option
 	add_topology(&builder, 0xb);
 	add_topology(&builder, 0x1f);
 	if (!options->kvm_only)
-		add_lodge(&builder);
+		add_hypervisor(&builder);
 	*ret_cpuid = builder.out;
 	return 0;
 }

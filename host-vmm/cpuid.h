@@ -13,6 +13,7 @@
 struct cpuid_options {
 	unsigned int cpus; /* 1 to 64, cores of one socket */
 	bool kvm_only; /* hypervisor=kvm: KVM's leaves at 0x40000000 */
+	bool vmware_only; /* hypervisor=vmware: VMware's there, and none of KVM's */
 	bool tsc_deadline; /* KVM_CAP_TSC_DEADLINE_TIMER */
 };
 

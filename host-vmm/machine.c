@@ -170,6 +170,7 @@ static int make_vcpus(struct machine *machine, const struct kvm_cpuid2 *supporte
 	struct cpuid_options options = {
 		.cpus = machine->config->cpus,
 		.kvm_only = machine->config->hypervisor == VM_HYPERVISOR_KVM,
+		.vmware_only = machine->config->hypervisor == VM_HYPERVISOR_VMWARE,
 		.tsc_deadline = kvm_capability(machine->vm_fd, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
 	};
 	int ret = 0, most = kvm_capability(machine->vm_fd, KVM_CAP_MAX_VCPUS);

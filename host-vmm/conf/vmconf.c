@@ -163,15 +163,21 @@ static int set_owner(const struct vm_config *config, const char *value, void *fi
 static int set_hypervisor(const struct vm_config *config, const char *value, void *field,
 			  char **ret_problem)
 {
+	static const char *const words[] = {
+		[VM_HYPERVISOR_LODGE] = "lodge",
+		[VM_HYPERVISOR_KVM] = "kvm",
+		[VM_HYPERVISOR_VMWARE] = "vmware",
+	};
 	enum vm_hypervisor *hypervisor = field;
-	bool kvm;
-	int ret;
 
 	(void)config;
-	ret = set_choice(value, "lodge", "kvm", &kvm, ret_problem);
-	if (!ret)
-		*hypervisor = kvm ? VM_HYPERVISOR_KVM : VM_HYPERVISOR_LODGE;
-	return ret;
+	for (size_t i = VM_HYPERVISOR_LODGE; i < G_N_ELEMENTS(words); i++) {
+		if (!strcmp(value, words[i])) {
+			*hypervisor = (enum vm_hypervisor)i;
+			return 0;
+		}
+	}
+	return bad_value(value, "say lodge, kvm or vmware", ret_problem);
 }
 
 static int set_cpus(const struct vm_config *config, const char *value, void *field,

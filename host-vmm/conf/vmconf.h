@@ -2,7 +2,7 @@
 /*
  * vm.conf: what a VM is made of, as key=value groups that people read and edit by hand.
  *
- *	[cpu]		count=2  hypervisor=lodge|kvm
+ *	[cpu]		count=2  hypervisor=lodge|kvm|vmware
  *	[memory]	size=1G
  *	[boot]		kernel=FILE  initrd=FILE[,FILE...]  append=TEXT  on-reset=restart|stop
  *	[disk NAME]	file=PATH  read-only=no  direct=no  serial=TEXT
@@ -43,6 +43,7 @@
 enum vm_hypervisor {
 	VM_HYPERVISOR_LODGE = 1,
 	VM_HYPERVISOR_KVM = 2,
+	VM_HYPERVISOR_VMWARE = 3,
 };
 
 struct vm_disk {

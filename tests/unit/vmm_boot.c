@@ -519,6 +519,17 @@ START_TEST(cpuid_hypervisor)
 	ck_assert_ptr_nonnull(leaf(cpuid, 0x40000001, 0));
 	ck_assert_ptr_null(leaf(cpuid, LODGE_CPUID_KVM_BASE, 0));
 	free(cpuid);
+	options.kvm_only = false;
+	options.vmware_only = true;
+	ck_assert_int_eq(cpuid_for_vcpu(supported, &options, 0, &cpuid), 0);
+	ck_assert_int_eq(memcmp(&leaf(cpuid, 0x40000000, 0)->ebx, "VMwareVMware", 12), 0);
+	cpuid_set_tsc(cpuid, 2000000);
+	ck_assert_uint_eq(leaf(cpuid, 0x40000010, 0)->eax, 2000000);
+	ck_assert_uint_eq(leaf(cpuid, 0x40000010, 0)->ebx, 1000000);
+	ck_assert_uint_eq(leaf(cpuid, 0x40000010, 0)->ecx, 0);
+	ck_assert_ptr_null(leaf(cpuid, 0x40000001, 0));
+	ck_assert_ptr_null(leaf(cpuid, LODGE_CPUID_KVM_BASE, 0));
+	free(cpuid);
 	free(supported);
 }
 END_TEST

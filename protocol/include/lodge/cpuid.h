@@ -8,6 +8,7 @@
 /* EAX: highest leaf of this range. EBX, ECX, EDX: the signature, first byte lowest. */
 #define LODGE_CPUID_BASE      0x40000000u
 #define LODGE_CPUID_SIGNATURE "LodgeLodgeVM" /* 12 bytes, no NUL */
+#define LODGE_CPUID_VMWARE    "VMwareVMware" /* in its place, with hypervisor=vmware */
 
 /* EAX: TSC frequency in kHz, or 0. EBX: local APIC timer's input in kHz. ECX, EDX: 0. */
 #define LODGE_CPUID_TIMING 0x40000010u
