@@ -9,6 +9,7 @@ vmm_srcs += \
 	host-vmm/boot/dsdt.c \
 	host-vmm/boot/elf.c \
 	host-vmm/boot/image.c \
+	host-vmm/boot/smbios.c \
 	host-vmm/bus.c \
 	host-vmm/chardev.c \
 	host-vmm/chardev_open.c \
@@ -80,9 +81,11 @@ vmm_boot_srcs := tests/unit/vmm_boot.c tests/unit/tiny_kernel.c $(image_srcs) \
 	host-vmm/boot/aml.c \
 	host-vmm/boot/boot.c \
 	host-vmm/boot/dsdt.c \
+	host-vmm/boot/smbios.c \
+	host-vmm/conf/uuid.c \
 	host-vmm/cpuid.c
 vmm_boot_libs := proto
-vmm_boot_pkgs := check
+vmm_boot_pkgs := check glib-2.0
 
 fuzz_targets += boot_image pio_mmio
 boot_image_srcs := tests/fuzz/boot_image.c $(image_srcs)

@@ -15,7 +15,9 @@
 
 #include "host-vmm/boot/acpi.h"
 #include "host-vmm/boot/boot.h"
+#include "host-vmm/boot/smbios.h"
 #include "host-vmm/bus.h"
+#include "host-vmm/conf/uuid.h"
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/cpuid.h"
 #include "host-vmm/device.h"
@@ -240,6 +242,7 @@ int machine_create(const struct vm_config *config, struct machine **ret_machine)
 	machine->config = config;
 	machine->kvm_fd = machine->vm_fd = machine->boot.kernel = -1;
 	machine->guest_status = -1;
+	vm_uuid_of(config->dir, machine->uuid);
 	pthread_mutex_init(&machine->event_lock, NULL);
 	machine->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ret = machine->event_fd < 0 ? -errno : make_parts(machine);
@@ -311,6 +314,14 @@ static int write_acpi(struct machine *machine)
 	return ret;
 }
 
+static int write_smbios(struct machine *machine)
+{
+	uint8_t tables[SMBIOS_TABLES_MAX];
+	int ret = smbios_build(machine->uuid, LAYOUT_SMBIOS, tables);
+
+	return ret < 0 ? ret : memory_write(machine->memory, LAYOUT_SMBIOS, tables, ret);
+}
+
 /* Everything at power-on state, the boot image loaded, all vCPUs parked and ready. */
 static int power_on(struct machine *machine)
 {
@@ -320,6 +331,8 @@ static int power_on(struct machine *machine)
 	ret = pci_bus_assign(machine->pci);
 	if (ret == 0)
 		ret = write_acpi(machine);
+	if (ret == 0)
+		ret = write_smbios(machine);
 	if (ret < 0) {
 		log_error("the machine cannot be set up: %s", strerror(-ret));
 		return ret;

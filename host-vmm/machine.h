@@ -28,6 +28,7 @@ struct memory;
 struct pci_bus;
 struct vcpu;
 struct vm_config;
+struct vmw_ports;
 
 /* Why a machine stops or changes; later ones override earlier ones of less weight. */
 enum machine_event {
@@ -50,6 +51,8 @@ struct machine {
 	struct pci_bus *pci;
 	uint64_t pci_mmio64, pci_mmio64_size; /* window for 64-bit BARs, layout_pci_mmio64() */
 	struct loop *loop; /* serves the devices' queues and descriptors */
+	struct vmw_ports *vmw_ports; /* a device that vCPUs ask before the ports' bus; or NULL */
+	uint8_t uuid[16]; /* in the order in which it is written */
 
 	struct device **devices; /* in creation order */
 	size_t n_devices;

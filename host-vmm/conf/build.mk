@@ -3,6 +3,7 @@
 conf_srcs := \
 	host-vmm/conf/file.c \
 	host-vmm/conf/locate.c \
+	host-vmm/conf/uuid.c \
 	host-vmm/conf/vmconf.c \
 	host-vmm/conf/words.c
 vmm_srcs += $(conf_srcs)

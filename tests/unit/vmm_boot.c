@@ -18,6 +18,8 @@
 #include "host-vmm/boot/aml.h"
 #include "host-vmm/boot/boot.h"
 #include "host-vmm/boot/image.h"
+#include "host-vmm/boot/smbios.h"
+#include "host-vmm/conf/uuid.h"
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/cpuid.h"
 #include "host-vmm/layout.h"
@@ -534,6 +536,73 @@ START_TEST(cpuid_hypervisor)
 }
 END_TEST
 
+/* The string number @number behind the structure at @at. */
+static const char *smbios_string(const uint8_t *at, unsigned int number)
+{
+	const char *text = (const char *)at + at[1];
+
+	while (--number > 0)
+		text += strlen(text) + 1;
+	return text;
+}
+
+START_TEST(smbios_tables)
+{
+	const uint8_t uuid[16] = { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+				   0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff };
+	const uint8_t swapped[8] = { 0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66 };
+	uint8_t bytes[SMBIOS_TABLES_MAX], sum = 0, types = 0;
+	int len = smbios_build(uuid, LAYOUT_SMBIOS, bytes);
+	uint32_t size;
+	uint64_t first;
+	size_t at;
+
+	ck_assert_int_gt(len, 0);
+	ck_assert_int_eq(memcmp(bytes, "_SM3_", 5), 0);
+	for (size_t i = 0; i < bytes[6]; i++)
+		sum += bytes[i];
+	ck_assert_uint_eq(sum, 0);
+	memcpy(&size, bytes + 12, sizeof(size));
+	memcpy(&first, bytes + 16, sizeof(first));
+	at = first - LAYOUT_SMBIOS;
+	ck_assert_uint_eq(at + size, len);
+	while (bytes[at] != 127) {
+		types |= 1u << bytes[at];
+		if (bytes[at] == 0)
+			ck_assert_uint_eq(bytes[at + 0x13], 0x10);
+		if (bytes[at] == 1) {
+			ck_assert_str_eq(smbios_string(bytes + at, 1), "Lodge");
+			ck_assert_str_eq(smbios_string(bytes + at, 4),
+					 "Lodge-00112233445566778899aabbccddeeff");
+			ck_assert_int_eq(memcmp(bytes + at + 8, swapped, 8), 0);
+			ck_assert_int_eq(memcmp(bytes + at + 16, uuid + 8, 8), 0);
+		}
+		at += bytes[at + 1];
+		while (bytes[at] != 0 || bytes[at + 1] != 0)
+			at++;
+		at += 2;
+	}
+	ck_assert_uint_eq(types, 1u << 0 | 1u << 1 | 1u << 3);
+	ck_assert_uint_eq(at + 6, len);
+}
+END_TEST
+
+START_TEST(uuids_are_of_host_and_folder)
+{
+	uint8_t one[16], same[16], folder[16], host[16];
+
+	vm_uuid_make("0123", "/vms/a", one);
+	vm_uuid_make("0123", "/vms/a", same);
+	vm_uuid_make("0123", "/vms/b", folder);
+	vm_uuid_make("4567", "/vms/a", host);
+	ck_assert_int_eq(memcmp(one, same, 16), 0);
+	ck_assert_int_ne(memcmp(one, folder, 16), 0);
+	ck_assert_int_ne(memcmp(one, host, 16), 0);
+	ck_assert_uint_eq(one[6] >> 4, 8);
+	ck_assert_uint_eq(one[8] >> 6, 2);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("vmm_boot");
@@ -553,6 +622,8 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, aml_errors_stick);
 	tcase_add_test(tcase, cpuid_topology);
 	tcase_add_test(tcase, cpuid_hypervisor);
+	tcase_add_test(tcase, smbios_tables);
+	tcase_add_test(tcase, uuids_are_of_host_and_folder);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// UUIDs as digests of what makes a VM the VM that it is: the host and the folder.
+#include "host-vmm/conf/uuid.h"
+
+#include <glib.h>
+#include <string.h>
+
+#define VERSION_CUSTOM 0x80u /* RFC 9562 section 5.8 */
+#define VARIANT	       0x80u
+
+void vm_uuid_make(const char *host_id, const char *dir, uint8_t ret_uuid[16])
+{
+	/* Keyed, so that a guest does not learn the host's id by trying. */
+	GHmac *hmac = g_hmac_new(G_CHECKSUM_SHA256, (const guchar *)host_id, strlen(host_id));
+	guint8 digest[32];
+	gsize len = sizeof(digest);
+
+	g_hmac_update(hmac, (const guchar *)dir, (gssize)strlen(dir));
+	g_hmac_get_digest(hmac, digest, &len);
+	g_hmac_unref(hmac);
+	memcpy(ret_uuid, digest, 16);
+	ret_uuid[6] = (ret_uuid[6] & 0x0f) | VERSION_CUSTOM;
+	ret_uuid[8] = (ret_uuid[8] & 0x3f) | VARIANT;
+}
+
+void vm_uuid_of(const char *dir, uint8_t ret_uuid[16])
+{
+	g_autofree char *host_id = NULL;
+
+	if (!g_file_get_contents("/etc/machine-id", &host_id, NULL, NULL))
+		host_id = g_strdup("");
+	g_strstrip(host_id);
+	vm_uuid_make(host_id, dir, ret_uuid);
+}
