@@ -18,6 +18,7 @@
 #include "host-vmm/boot/boot.h"
 #include "protocol/lib/log.h"
 
+struct backdoor;
 struct bus;
 struct device;
 struct hugepages;
@@ -51,6 +52,7 @@ struct machine {
 	struct pci_bus *pci;
 	uint64_t pci_mmio64, pci_mmio64_size; /* window for 64-bit BARs, layout_pci_mmio64() */
 	struct loop *loop; /* serves the devices' queues and descriptors */
+	struct backdoor *backdoor; /* a device; NULL where all of its doors are off */
 	struct vmw_ports *vmw_ports; /* a device that vCPUs ask before the ports' bus; or NULL */
 	uint8_t uuid[16]; /* in the order in which it is written */
 

@@ -356,6 +356,10 @@ static const struct key_row device_keys[] = {
 	{ "i8042", set_flag, AT(vm_config, i8042) },
 	{ NULL, NULL, 0 },
 };
+static const struct key_row backdoor_keys[] = {
+	{ "ports", set_flag, AT(vm_config, backdoor_ports) },
+	{ NULL, NULL, 0 },
+};
 
 static const struct group_row groups[] = {
 	{ "cpu", cpu_keys, NULL, NULL },
@@ -368,6 +372,7 @@ static const struct group_row groups[] = {
 	{ "serial", serial_keys, NULL, NULL },
 	{ "port", port_keys, add_port, "backend" },
 	{ "device", device_keys, NULL, NULL },
+	{ "backdoor", backdoor_keys, NULL, NULL },
 };
 /* clang-format on */
 
@@ -441,8 +446,8 @@ static int read_group(struct reader *reader, const char *group)
 	if (!row)
 		return fault(reader, group, NULL,
 			     "there is no such group; known are [cpu], [memory], [boot], "
-			     "[disk NAME], [share NAME], [root], [fs TAG], [serial], [port NAME] "
-			     "and [device]");
+			     "[disk NAME], [share NAME], [root], [fs TAG], [serial], [port NAME], "
+			     "[device] and [backdoor]");
 	if (row->add) {
 		target = row->add(reader->config, name, &problem);
 		if (!target)
@@ -475,6 +480,7 @@ static struct vm_config *make_default(const char *dir)
 	config->initrds = g_new0(char *, 1);
 	config->serial = g_strdup("none");
 	config->balloon = config->rng = config->i8042 = true;
+	config->backdoor_ports = true;
 	return config;
 }
 

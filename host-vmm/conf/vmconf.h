@@ -12,13 +12,14 @@
  *	[serial]	backend=BACKEND
  *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
  *	[device]	balloon=yes  rng=yes  i8042=yes
+ *	[backdoor]	ports=on             VMware's I/O ports
  *
  * BACKEND is none, stdio, fd:IN[,OUT] (-1: none), pty, file:PATH, socket:PATH (we listen) or
  *run-status (the port on which the guest's init reports an exit status).
  *
  * Relative paths are relative to the VM's folder; the config holds absolute ones, also within
  * BACKEND. Sizes take K, M, G, T (powers of 1024) and a decimal point. What is not said: 1 CPU, 1G,
- * serial none, all of [device], on-reset=restart. [boot] kernel must be there.
+ * serial none, all of [device] and [backdoor], on-reset=restart. [boot] kernel must be there.
  */
 #ifndef LODGE_VMM_VMCONF_H
 #define LODGE_VMM_VMCONF_H
@@ -95,6 +96,7 @@ struct vm_config {
 	struct vm_port *ports;
 	size_t n_ports;
 	bool balloon, rng, i8042;
+	bool backdoor_ports;
 };
 
 /*
