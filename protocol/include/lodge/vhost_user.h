@@ -73,14 +73,20 @@ enum vhost_user_request {
 	VHOST_USER_REM_MEM_REG = 38, /* mem_region; an fd may come and is closed */
 	VHOST_USER_SET_STATUS = 39, /* u64: virtio status (with PROTOCOL_F_STATUS) */
 	VHOST_USER_GET_STATUS = 40, /* none -> u64 */
+	/* 41 to 43 are for shared objects and for migration */
+	VHOST_USER_GET_SHMEM_CONFIG = 44, /* none -> shmem_config (with PROTOCOL_F_SHMEM_MAP) */
 	VHOST_USER_REQUEST_END,
 };
 
-/* The requests of the back end, on the socket of SET_BACKEND_REQ_FD. Lodge sends none so far. */
+/* The requests of the back end, on the socket of SET_BACKEND_REQ_FD. Those that ask for an ack
+ * (VHOST_USER_FLAG_NEED_REPLY) get a u64. */
 enum vhost_user_backend_request {
 	VHOST_USER_BACKEND_IOTLB_MSG = 1,
 	VHOST_USER_BACKEND_CONFIG_CHANGE_MSG = 2,
 	VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG = 3,
+	/* 4 to 8 are for in-band notifications and shared objects */
+	VHOST_USER_BACKEND_SHMEM_MAP = 9, /* mmap, fd */
+	VHOST_USER_BACKEND_SHMEM_UNMAP = 10, /* mmap: shmid, shm_offset and len count */
 };
 
 /* A virtio feature bit, in GET_FEATURES only: the back end knows GET_PROTOCOL_FEATURES. Where it
@@ -105,6 +111,7 @@ enum vhost_user_backend_request {
 #define VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS 14
 #define VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS  15
 #define VHOST_USER_PROTOCOL_F_STATUS		   16
+#define VHOST_USER_PROTOCOL_F_SHMEM_MAP		   22 /* 17 to 21: Xen, objects, migration */
 
 /* SET_VRING_KICK, _CALL, _ERR: payload.u64. */
 #define VHOST_USER_VRING_INDEX_MASK 0xffu
@@ -179,8 +186,32 @@ struct vhost_user_inflight {
 };
 _Static_assert(sizeof(struct vhost_user_inflight) == 24, "wire size");
 
-/* The largest payload is the one of the memory table or of the configuration: nothing that Lodge
- * sends or takes is longer than this union; a header with a greater size ends the connection. */
+#define VHOST_USER_SHMEM_REGIONS_MAX 256 /* ids of 8 bits */
+
+/* GET_SHMEM_CONFIG: which of virtio's shared memory regions (virtio 1.2 section 2.10) the device
+ * has. Sent whole. */
+struct vhost_user_shmem_config {
+	__u32 n_regions; /* how many of the sizes are not 0 */
+	__u32 padding;
+	__u64 sizes[VHOST_USER_SHMEM_REGIONS_MAX]; /* bytes, by id; 0: none */
+};
+_Static_assert(sizeof(struct vhost_user_shmem_config) == 8 + 256 * 8, "wire size");
+
+#define VHOST_USER_MMAP_WRITE 0x1u /* flags: pages may be written to */
+
+/* BACKEND_SHMEM_MAP, BACKEND_SHMEM_UNMAP: a piece of a file in a shared memory region. */
+struct vhost_user_mmap {
+	__u8 shmid;
+	__u8 padding[7];
+	__u64 fd_offset; /* bytes into the file */
+	__u64 shm_offset; /* bytes into the region */
+	__u64 len; /* bytes */
+	__u64 flags; /* VHOST_USER_MMAP_WRITE */
+};
+_Static_assert(sizeof(struct vhost_user_mmap) == 40, "wire size");
+
+/* The largest payload is the list of shared memory regions: nothing that Lodge sends or takes is
+ * longer than this union; a header with a greater size ends the connection. */
 union vhost_user_payload {
 	__u64 u64; /* also the ack of VHOST_USER_FLAG_NEED_REPLY: 0 is success */
 	struct vhost_user_mem_table mem_table;
@@ -190,6 +221,8 @@ union vhost_user_payload {
 	struct vhost_user_config config;
 	struct vhost_user_log log;
 	struct vhost_user_inflight inflight;
+	struct vhost_user_shmem_config shmem_config;
+	struct vhost_user_mmap mmap;
 };
 
 #endif
