@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "host-vmm/shm_window.h"
+
 struct device;
 struct machine;
 struct state;
@@ -42,6 +44,11 @@ struct device_type {
 	 */
 	int (*save)(struct device *device, struct state *state);
 	int (*load)(struct device *device, struct state *state);
+	/*
+	 * KVM_RUN met EFAULT: whether memory that this device gave to the guest is to blame, and
+	 * can be used now. The vCPU's thread. NULL: it gives none that could fail.
+	 */
+	enum shm_repair (*repair)(struct device *device);
 };
 
 /* First member of every instance. */

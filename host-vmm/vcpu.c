@@ -25,6 +25,7 @@
 
 #include "host-vmm/bus.h"
 #include "host-vmm/cpuid.h"
+#include "host-vmm/device.h"
 #include "host-vmm/kvm.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/vcpu_state.h"
@@ -33,6 +34,7 @@
 
 #define VCPU_STACK_SIZE (128u << 10) /* bytes; only what is touched is memory */
 #define VCPU_SIGNAL	SIGRTMIN
+#define RETRIES_MAX	100
 
 enum vcpu_order {
 	VCPU_PARK = 0,
@@ -49,6 +51,7 @@ struct vcpu {
 	struct vcpu_power_on *power_on;
 	bool has_run; /* main thread: a new vCPU needs no reset */
 	uint64_t exits; /* atomic */
+	unsigned int retries; /* its thread: of KVM_RUN, without anything new */
 
 	pthread_t thread;
 	bool started;
@@ -142,17 +145,36 @@ static void serve_exit(struct vcpu *vcpu)
 	}
 }
 
+/* Whether KVM_RUN may be tried again after EFAULT: a file behind the guest's memory was cut off. */
+static bool repair(struct vcpu *vcpu)
+{
+	const struct machine *machine = vcpu->machine;
+	enum shm_repair best = SHM_REPAIR_NONE;
+
+	for (size_t i = 0; i < machine->n_devices; i++) {
+		struct device *device = machine->devices[i];
+		enum shm_repair done = device->type->repair ? device->type->repair(device)
+							    : SHM_REPAIR_NONE;
+
+		best = done > best ? done : best;
+	}
+	/* What another vCPU mended cannot fail again before it is undone, in a while. */
+	vcpu->retries = best == SHM_REPAIR_OLD ? vcpu->retries + 1 : 0;
+	return best != SHM_REPAIR_NONE && vcpu->retries < RETRIES_MAX;
+}
+
 /* Until an order or an event of this machine's wants attention. */
 static void run(struct vcpu *vcpu)
 {
 	for (;;) {
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+			vcpu->retries = 0;
 			serve_exit(vcpu);
 			if (machine_event_pending(vcpu->machine))
 				return;
 		} else if (errno == EINTR || errno == EAGAIN) {
 			return;
-		} else {
+		} else if (errno != EFAULT || !repair(vcpu)) {
 			char what[80];
 
 			snprintf(what, sizeof(what), "KVM_RUN failed: %s", strerror(errno));

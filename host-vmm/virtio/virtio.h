@@ -60,6 +60,10 @@ struct virtio_ops {
 	/* A vector was masked, unmasked or re-routed while running. May be NULL. */
 	void (*vectors_changed)(struct virtio_device *vdev);
 
+	/* The guest has put the shared memory region at @gpa, or taken it away. Any thread, the
+	 * mutex of configuration space is held: it may not wait for a loop. */
+	void (*shm_placed)(struct virtio_device *vdev, bool enabled, uint64_t gpa);
+
 	/* Of the device's own, beside what the transport saves. NULL: none. */
 	int (*save)(struct virtio_device *vdev, struct state *state);
 	int (*load)(struct virtio_device *vdev, struct state *state);
@@ -73,6 +77,9 @@ struct virtio_device {
 	unsigned int n_queues; /* 1 to VIRTIO_QUEUES_MAX */
 	uint16_t queue_size; /* max_size of all queues, or, where not 0, of queue i: */
 	const uint16_t *queue_sizes;
+	/* Shared memory region 0 (section 2.10): bytes, a power of two; 0: the device has none. Its
+	 * memory is the model's, which puts it where shm_placed says. */
+	uint64_t shm_size;
 
 	/* The transport's; the model reads them from start() on: */
 	uint64_t driver_features; /* what was negotiated */

@@ -3,8 +3,11 @@
  * Registers of a virtio device on PCI (virtio 1.2 section 4.1), modern interface only.
  *
  *	BAR 0  I/O ports: a doorbell for each queue, DOORBELL_STRIDE bytes apart. A port's exit
- *needs no instruction decoding, so it costs less than a memory exit. Each has an ioeventfd. BAR 1
- *MSI-X, the bus's making BAR 2  memory: common configuration, ISR status, device configuration
+ *	       needs no instruction decoding, so it costs less than a memory exit. Each has an
+ *	       ioeventfd.
+ *	BAR 1  MSI-X, the bus's making
+ *	BAR 2  memory: common configuration, ISR status, device configuration
+ *	BAR 4  64 bits: the shared memory region of a device that has one
  *
  * Common configuration is served as an image: a read builds the whole structure and copies bytes of
  * it, a write lays its bytes over the image and applies every field that it touched. So any width
@@ -25,6 +28,9 @@
 #define BAR_DOORBELLS 0u
 #define BAR_MSIX      1u
 #define BAR_REGISTERS 2u
+#define BAR_SHM	      4u /* and 5: it has 64 bits */
+
+#define SHM_ID 0u /* the one that any device of ours has */
 
 #define DOORBELL_STRIDE 4u /* notify_off_multiplier */
 #define DOORBELL_LEN	2u /* bytes that a driver writes (section 4.1.5.2) */
@@ -276,6 +282,34 @@ static void doorbells_mapped(void *opaque, bool enabled, uint64_t base)
 	}
 }
 
+/* ---- BAR_SHM ---- */
+
+/* Only where the model has put no memory (yet): like a device's memory that nobody wrote to. */
+static uint64_t shm_read(void *opaque, uint64_t offset, unsigned int size)
+{
+	(void)opaque;
+	(void)offset;
+	(void)size;
+	return 0;
+}
+
+static void shm_write(void *opaque, uint64_t offset, uint64_t value, unsigned int size)
+{
+	(void)opaque;
+	(void)offset;
+	(void)value;
+	(void)size;
+}
+
+static const struct io_ops shm_ops = { .read = shm_read, .write = shm_write };
+
+static void shm_mapped(void *opaque, bool enabled, uint64_t base)
+{
+	struct virtio_pci *pci = opaque;
+
+	pci->vdev->ops->shm_placed(pci->vdev, enabled, base);
+}
+
 /* ---- capabilities ---- */
 
 /* The window of VIRTIO_PCI_CAP_PCI_CFG: what it points at, or false where that is nothing. */
@@ -351,6 +385,28 @@ static int add_capability(struct virtio_pci *pci, uint8_t type, uint8_t bar, uin
 				  body.cap.cap_len - PCI_CAP_FLAGS);
 }
 
+/* Section 4.1.4.7: offset and length have 64 bits. */
+static int add_shm_capability(struct virtio_pci *pci)
+{
+	uint64_t size = pci->vdev->shm_size;
+	struct virtio_pci_cap64 body = {
+		.cap = {
+			.cap_len = sizeof(body),
+			.cfg_type = VIRTIO_PCI_CAP_SHARED_MEMORY_CFG,
+			.bar = BAR_SHM,
+			.id = SHM_ID,
+			.length = htole32((uint32_t)size),
+		},
+		.length_hi = htole32((uint32_t)(size >> 32)),
+	};
+
+	if (!size)
+		return 0;
+	return pci_add_capability(&pci->function, PCI_CAP_ID_VNDR,
+				  (const uint8_t *)&body + PCI_CAP_FLAGS,
+				  sizeof(body) - PCI_CAP_FLAGS);
+}
+
 static int add_capabilities(struct virtio_pci *pci)
 {
 	const uint32_t stride = DOORBELL_STRIDE, no_data = 0;
@@ -370,6 +426,9 @@ static int add_capabilities(struct virtio_pci *pci)
 		return ret;
 	ret = add_capability(pci, VIRTIO_PCI_CAP_NOTIFY_CFG, BAR_DOORBELLS, 0,
 			     pci->vdev->n_queues * DOORBELL_STRIDE, &stride);
+	if (ret < 0)
+		return ret;
+	ret = add_shm_capability(pci);
 	if (ret < 0)
 		return ret;
 	ret = add_capability(pci, VIRTIO_PCI_CAP_PCI_CFG, 0, 0, 0, &no_data);
@@ -418,6 +477,15 @@ int virtio_pci_create(struct virtio_pci *pci)
 			},
 		},
 	};
+	if (vdev->shm_size)
+		pci->function.bars[BAR_SHM] = (struct pci_bar){
+			.kind = PCI_BAR_MEM64_PREFETCH,
+			.region = { .name = vdev->device->name,
+				    .size = vdev->shm_size,
+				    .ops = &shm_ops,
+				    .opaque = pci },
+			.mapped = shm_mapped,
+		};
 	ret = pci_register(vdev->device->machine->pci, &pci->function);
 	if (ret < 0)
 		return ret;
