@@ -202,6 +202,22 @@ static int set_memory(const struct vm_config *config, const char *value, void *f
 	return vm_check_memory(value, memory, ret_problem);
 }
 
+static int set_dax_size(const struct vm_config *config, const char *value, void *field,
+			char **ret_problem)
+{
+	uint64_t *size = field;
+	uint64_t bytes;
+
+	(void)config;
+	/* A BAR has a power of two; Linux maps in pieces of 2 MiB. */
+	if (vm_parse_size(value, &bytes) || bytes > VM_DAX_SIZE_MAX || bytes & (bytes - 1) ||
+	    (bytes && bytes < VM_DAX_SIZE_MIN))
+		return bad_value(value, "give a power of two from 2M to 64G, or 0 for no window",
+				 ret_problem);
+	*size = bytes;
+	return 0;
+}
+
 static int set_backend(const struct vm_config *config, const char *value, void *field,
 		       char **ret_problem)
 {
@@ -354,6 +370,7 @@ static const struct key_row device_keys[] = {
 	{ "balloon", set_flag, AT(vm_config, balloon) },
 	{ "rng", set_flag, AT(vm_config, rng) },
 	{ "i8042", set_flag, AT(vm_config, i8042) },
+	{ "dax-size", set_dax_size, AT(vm_config, dax_size) },
 	{ NULL, NULL, 0 },
 };
 static const struct key_row backdoor_keys[] = {
@@ -479,6 +496,7 @@ static struct vm_config *make_default(const char *dir)
 	config->append = g_strdup("");
 	config->initrds = g_new0(char *, 1);
 	config->serial = g_strdup("none");
+	config->dax_size = VM_DAX_SIZE;
 	config->balloon = config->rng = config->i8042 = true;
 	config->backdoor_ports = true;
 	return config;

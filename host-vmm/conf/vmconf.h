@@ -11,7 +11,7 @@
  *	[fs TAG]	socket=PATH          a vhost-user-fs back end that somebody else runs
  *	[serial]	backend=BACKEND
  *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
- *	[device]	balloon=yes  rng=yes  i8042=yes
+ *	[device]	balloon=yes  rng=yes  i8042=yes  dax-size=SIZE
  *	[backdoor]	ports=on             VMware's I/O ports
  *
  * BACKEND is none, stdio, fd:IN[,OUT] (-1: none), pty, file:PATH, socket:PATH (we listen) or
@@ -19,7 +19,8 @@
  *
  * Relative paths are relative to the VM's folder; the config holds absolute ones, also within
  * BACKEND. Sizes take K, M, G, T (powers of 1024) and a decimal point. What is not said: 1 CPU, 1G,
- * serial none, all of [device] and [backdoor], on-reset=restart. [boot] kernel must be there.
+ * serial none, all of [device] and [backdoor], dax-size=256M, on-reset=restart. [boot] kernel must
+ * be there.
  */
 #ifndef LODGE_VMM_VMCONF_H
 #define LODGE_VMM_VMCONF_H
@@ -36,10 +37,13 @@
 #define VM_FS_TAG_MAX	   36 /* bytes: virtio 1.2 section 5.11.4 */
 #define VM_CONF_BYTES_MAX  (256 << 10)
 /* All devices together must fit the root bus's 31 slots. */
-#define VM_DISKS_MAX  16
-#define VM_FS_MAX     4
-#define VM_PORTS_MAX  30 /* of one virtio-console device, beside its console */
-#define VM_SHARES_MAX 256 /* what one file server exports */
+#define VM_DISKS_MAX	16
+#define VM_FS_MAX	4
+#define VM_PORTS_MAX	30 /* of one virtio-console device, beside its console */
+#define VM_DAX_SIZE	(256ull << 20) /* unless it is said */
+#define VM_DAX_SIZE_MIN (2ull << 20)
+#define VM_DAX_SIZE_MAX (64ull << 30)
+#define VM_SHARES_MAX	256 /* what one file server exports */
 
 enum vm_hypervisor {
 	VM_HYPERVISOR_LODGE = 1,
@@ -97,6 +101,7 @@ struct vm_config {
 	size_t n_ports;
 	bool balloon, rng, i8042;
 	bool backdoor_ports;
+	uint64_t dax_size; /* bytes of the shares' window for mapped files; 0: none */
 };
 
 /*

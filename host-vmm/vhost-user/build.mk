@@ -5,12 +5,16 @@ vhost_user_srcs := \
 	host-vmm/vhost-user/inflight.c \
 	host-vmm/vhost-user/wire.c
 virtio_fs_srcs := \
+	host-vmm/shm_window.c \
+	host-vmm/vhost-user/channel.c \
 	host-vmm/vhost-user/spawn.c \
 	host-vmm/vhost-user/starter.c \
 	host-vmm/virtio/fs.c \
 	host-vmm/virtio/fs_backend.c \
+	host-vmm/virtio/fs_choice.c \
 	host-vmm/virtio/fs_control.c \
-	host-vmm/virtio/fs_orphans.c
+	host-vmm/virtio/fs_orphans.c \
+	host-vmm/virtio/fs_window.c
 vmm_srcs += $(vhost_user_srcs) $(virtio_fs_srcs)
 
 unit_tests += vhost_user_connection

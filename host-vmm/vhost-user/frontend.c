@@ -14,7 +14,8 @@
 #include "host-vmm/vhost-user/wire.h"
 #include "protocol/lib/fd.h"
 
-#define BIT(n) (1ull << (n))
+#define BIT(n)		     (1ull << (n))
+#define VHOST_USER_SHMEM_IDS 1 /* ids that a device of ours uses: 0 alone */
 
 /* What we can make use of; the rest that a back end offers is left alone. */
 #define PROTOCOL_FEATURES_WANTED                                                               \
@@ -22,6 +23,10 @@
 	 BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_STATUS) |               \
 	 BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
 	 BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
+/* And for a device with shared memory. All or none: the one is of no use without the others. */
+#define PROTOCOL_FEATURES_SHMEM                                                          \
+	(BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
+	 BIT(VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD) | BIT(VHOST_USER_PROTOCOL_F_SHMEM_MAP))
 
 struct vhost_user {
 	struct vhost_wire wire;
@@ -30,6 +35,8 @@ struct vhost_user {
 	uint64_t protocol; /* negotiated */
 	unsigned int queue_limit;
 	uint64_t mem_slots; /* 0: SET_MEM_TABLE is used */
+	bool want_shmem;
+	uint64_t shmem_sizes[VHOST_USER_SHMEM_IDS];
 	bool memory_added; /* by ADD_MEM_REG, which holds for the connection's life */
 	unsigned int n_started; /* queues */
 	uint64_t rings_started; /* bit for each that has a ring */
@@ -110,6 +117,24 @@ static int request_acked(struct vhost_user *vu, uint32_t request, const void *pa
 	return ret ? ret : take_ack(vu, request);
 }
 
+/* Ids that we have no use for are left alone; their sizes are not looked at. */
+static int get_shmem(struct vhost_user *vu)
+{
+	struct vhost_user_shmem_config config;
+	int ret;
+
+	memset(vu->shmem_sizes, 0, sizeof(vu->shmem_sizes));
+	if (!has(vu, VHOST_USER_PROTOCOL_F_SHMEM_MAP))
+		return 0;
+	ret = vhost_wire_send(&vu->wire, VHOST_USER_GET_SHMEM_CONFIG, 0, NULL, 0, NULL, 0);
+	if (!ret)
+		ret = vhost_wire_reply(&vu->wire, VHOST_USER_GET_SHMEM_CONFIG, &config,
+				       sizeof(config), NULL);
+	if (!ret)
+		memcpy(vu->shmem_sizes, config.sizes, sizeof(vu->shmem_sizes));
+	return ret;
+}
+
 static int negotiate_protocol(struct vhost_user *vu)
 {
 	uint64_t offered;
@@ -121,7 +146,9 @@ static int negotiate_protocol(struct vhost_user *vu)
 	ret = get_u64(vu, VHOST_USER_GET_PROTOCOL_FEATURES, &offered);
 	if (ret)
 		return ret;
-	offered &= PROTOCOL_FEATURES_WANTED;
+	offered &= PROTOCOL_FEATURES_WANTED | (vu->want_shmem ? PROTOCOL_FEATURES_SHMEM : 0);
+	if ((offered & PROTOCOL_FEATURES_SHMEM) != PROTOCOL_FEATURES_SHMEM)
+		offered &= PROTOCOL_FEATURES_WANTED;
 	ret = vhost_wire_send(&vu->wire, VHOST_USER_SET_PROTOCOL_FEATURES, 0, &offered,
 			      sizeof(offered), NULL, 0);
 	if (ret)
@@ -138,7 +165,7 @@ static int negotiate_protocol(struct vhost_user *vu)
 	}
 	if (has(vu, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
 		ret = get_u64(vu, VHOST_USER_GET_MAX_MEM_SLOTS, &vu->mem_slots);
-	return ret;
+	return ret ? ret : get_shmem(vu);
 }
 
 int vhost_user_handshake(struct vhost_user *vu, uint64_t needed)
@@ -170,6 +197,22 @@ uint64_t vhost_user_features(const struct vhost_user *vu)
 unsigned int vhost_user_queue_limit(const struct vhost_user *vu)
 {
 	return vu->queue_limit;
+}
+
+void vhost_user_want_shmem(struct vhost_user *vu)
+{
+	vu->want_shmem = true;
+}
+
+uint64_t vhost_user_shmem_size(const struct vhost_user *vu, uint8_t shmid)
+{
+	return shmid < VHOST_USER_SHMEM_IDS ? vu->shmem_sizes[shmid] : 0;
+}
+
+int vhost_user_set_backend_fd(struct vhost_user *vu, int fd)
+{
+	vhost_wire_begin(&vu->wire);
+	return request_acked(vu, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &fd, 1);
 }
 
 static bool config_fits(size_t offset, size_t len)

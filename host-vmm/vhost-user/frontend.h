@@ -51,6 +51,10 @@ int vhost_user_create(int socket, unsigned int timeout_ms, struct vhost_user **r
 /* NULL is fine. */
 void vhost_user_destroy(struct vhost_user *vu);
 
+/* Before the handshake: the device can have shared memory regions (GET_SHMEM_CONFIG), and whoever
+ * calls this will send the back end a channel for its requests. */
+void vhost_user_want_shmem(struct vhost_user *vu);
+
 /*
  * Once, after create. @needed: virtio feature bits without which the device cannot run; -ENOTSUP
  * names the first that is missing.
@@ -60,6 +64,11 @@ int vhost_user_handshake(struct vhost_user *vu, uint64_t needed);
  * where it cannot tell. */
 uint64_t vhost_user_features(const struct vhost_user *vu);
 unsigned int vhost_user_queue_limit(const struct vhost_user *vu);
+
+/* How many bytes shared memory region @shmid has; 0: the back end has none. */
+uint64_t vhost_user_shmem_size(const struct vhost_user *vu, uint8_t shmid);
+/* Sends the back end's end (borrowed) of the channel for its requests. */
+int vhost_user_set_backend_fd(struct vhost_user *vu, int fd);
 
 /* [offset, offset + len) of the device's configuration space, at most VHOST_USER_CONFIG_MAX bytes.
  * -EOPNOTSUPP where the back end keeps none. */

@@ -38,7 +38,9 @@
 #include "host-vmm/machine.h"
 #include "host-vmm/vhost-user/frontend.h"
 #include "host-vmm/vhost-user/spawn.h"
+#include "host-vmm/virtio/fs_choice.h"
 #include "host-vmm/virtio/fs_orphans.h"
+#include "host-vmm/virtio/fs_window.h"
 #include "host-vmm/virtio/virtio.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
@@ -63,10 +65,10 @@
 
 struct virtio_fs {
 	struct virtio_model model;
-	const char *tag;
+	struct fs_choice choice;
 	struct virtio_fs_config config;
 	uint64_t features; /* of the first back end; what the guest was offered */
-	struct fs_backend *backend;
+	struct fs_window *window; /* NULL: no file is mapped */
 
 	/* The loop's: */
 	struct loop *loop;
@@ -97,21 +99,35 @@ static void arm_retry(struct virtio_fs *fs, unsigned int seconds)
 	timerfd_settime(fs->retry_fd, 0, &when, NULL);
 }
 
+static int shake_hands(struct virtio_fs *fs, uint64_t needed)
+{
+	int ret;
+
+	if (fs->choice.wants_window)
+		vhost_user_want_shmem(fs->vu);
+	ret = vhost_user_handshake(fs->vu, needed);
+	/* The first back end decides on the window: the guest sees it, so later ones must do. */
+	if (!ret && fs->window &&
+	    vhost_user_shmem_size(fs->vu, FS_WINDOW_SHMID) == fs->model.vdev.shm_size)
+		ret = fs_window_connect(fs->window, fs->vu);
+	return ret;
+}
+
 /* Connects and negotiates; on an error *ret_why says what is wrong, to follow "the back end". */
 static int connect_backend(struct virtio_fs *fs, uint64_t needed, char ret_why[FS_WHY_MAX])
 {
 	char end[SPAWN_STATUS_MAX];
 	int socket, ret;
 
-	ret = fs_backend_open(fs->backend, &socket, ret_why);
+	ret = fs_backend_open(fs->choice.backend, &socket, ret_why);
 	if (ret)
 		return ret;
 	ret = vhost_user_create(socket, 0, &fs->vu);
 	if (!ret)
-		ret = vhost_user_handshake(fs->vu, needed);
+		ret = shake_hands(fs, needed);
 	if (!ret)
 		return 0;
-	fs_backend_close(fs->backend, FS_GRACE_MS, end);
+	fs_backend_close(fs->choice.backend, FS_GRACE_MS, end);
 	snprintf(ret_why, FS_WHY_MAX, "%s%s%s", fs->vu ? vhost_user_why(fs->vu) : strerror(-ret),
 		 *end ? "; it ended with " : "", end);
 	vhost_user_destroy(fs->vu);
@@ -124,7 +140,7 @@ static void wait_gone(struct virtio_fs *fs)
 {
 	struct pollfd pfd = { .fd = vhost_user_fd(fs->vu) };
 
-	if (fs_backend_is_own(fs->backend))
+	if (fs_backend_is_own(fs->choice.backend))
 		(void)!poll(&pfd, 1, FS_GONE_MS);
 }
 
@@ -134,10 +150,12 @@ static void drop_backend(struct virtio_fs *fs)
 	char end[SPAWN_STATUS_MAX];
 
 	unwatch(&fs->watch);
-	fs_backend_close(fs->backend, FS_GRACE_MS, end);
+	fs_backend_close(fs->choice.backend, FS_GRACE_MS, end);
 	wait_gone(fs);
+	if (fs->window)
+		fs_window_disconnect(fs->window);
 	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR, "%s (%s): the back end %s%s%s",
-			fs->model.device.name, fs->tag, vhost_user_why(fs->vu),
+			fs->model.device.name, fs->choice.tag, vhost_user_why(fs->vu),
 			*end ? "; it ended with " : "", end);
 	for (unsigned int i = 0; fs->started && i < fs->model.vdev.n_queues; i++) {
 		struct virtqueue *vq = &fs->model.vdev.queues[i];
@@ -264,12 +282,13 @@ static void backend_lost(struct virtio_fs *fs)
 	if (!fs->started)
 		return;
 	if (!find_server(fs, why)) {
-		log_info("%s (%s): a new back end serves on", fs->model.device.name, fs->tag);
+		log_info("%s (%s): a new back end serves on", fs->model.device.name,
+			 fs->choice.tag);
 		return;
 	}
 	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR,
 			"%s (%s): the back end %s; requests fail until one is there",
-			fs->model.device.name, fs->tag, why);
+			fs->model.device.name, fs->choice.tag, why);
 	enter_orphaned(fs);
 }
 
@@ -296,7 +315,8 @@ static void on_retry(void *opaque, uint32_t events)
 	if (find_server(fs, why))
 		enter_orphaned(fs);
 	else
-		log_info("%s (%s): a back end is there again", fs->model.device.name, fs->tag);
+		log_info("%s (%s): a back end is there again", fs->model.device.name,
+			 fs->choice.tag);
 }
 
 /* The back end says that a ring is broken: its word is enough to stop the device. */
@@ -330,7 +350,7 @@ static int fs_start(struct virtio_device *vdev)
 	char why[FS_WHY_MAX];
 	int ret;
 
-	fs_backend_forgive(fs->backend);
+	fs_backend_forgive(fs->choice.backend);
 	fs->started = true;
 	ret = find_server(fs, why);
 	if (!ret)
@@ -341,7 +361,7 @@ static int fs_start(struct virtio_device *vdev)
 	}
 	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR,
 			"%s (%s): the back end %s; requests fail until one is there",
-			fs->model.device.name, fs->tag, why);
+			fs->model.device.name, fs->choice.tag, why);
 	enter_orphaned(fs);
 	return 0;
 }
@@ -364,6 +384,20 @@ static void fs_stop(struct virtio_device *vdev)
 		}
 	}
 	fs->started = false;
+	if (fs->window)
+		fs_window_clear(fs->window);
+}
+
+static void fs_shm_placed(struct virtio_device *vdev, bool enabled, uint64_t gpa)
+{
+	fs_window_place(fs_of(vdev)->window, enabled, gpa);
+}
+
+static enum shm_repair fs_repair(struct device *device)
+{
+	struct virtio_fs *fs = (struct virtio_fs *)device;
+
+	return fs->window ? fs_window_repair(fs->window) : SHM_REPAIR_NONE;
 }
 
 static const struct virtio_ops fs_ops = {
@@ -374,68 +408,8 @@ static const struct virtio_ops fs_ops = {
 	.config_read = fs_config_read,
 	.start = fs_start,
 	.stop = fs_stop,
+	.shm_placed = fs_shm_placed,
 };
-
-/* ---- which devices a configuration wants ---- */
-
-static size_t fs_count(const struct vm_config *config)
-{
-	return (config->n_shares != 0) + (config->root != NULL) + config->n_fs;
-}
-
-static int add_configured_share(struct virtio_fs *fs, const struct vm_share *share)
-{
-	struct fs_share_info info = { share->name, share->path, share->read_only,
-				      share->owner_exact };
-	int fd = open(share->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char why[FS_WHY_MAX];
-	int ret = fd < 0 ? -errno : fs_backend_share_add(fs->backend, &info, fd, why);
-
-	if (ret == -EINVAL)
-		log_error("share '%s': a name has 1 to %d bytes of UTF-8 without '/' and is not "
-			  "'.' or '..'",
-			  share->name, VM_SHARE_NAME_MAX);
-	else if (ret)
-		log_error("share %s: '%s': %s; give the path of a folder that you may read",
-			  share->name, share->path, strerror(-ret));
-	return ret;
-}
-
-static int create_shares(struct virtio_fs *fs, const struct vm_config *config)
-{
-	int ret = fs_backend_create_own(false, &fs->backend);
-
-	for (size_t i = 0; !ret && i < config->n_shares; i++)
-		ret = add_configured_share(fs, &config->shares[i]);
-	return ret;
-}
-
-static int create_root(struct virtio_fs *fs, char *root)
-{
-	struct vm_share share = {
-		.name = (char *)FS_TAG_ROOT, .path = root, .read_only = true, .owner_exact = true
-	};
-	int ret = fs_backend_create_own(true, &fs->backend);
-
-	return ret ? ret : add_configured_share(fs, &share);
-}
-
-static int choose(struct virtio_fs *fs)
-{
-	const struct vm_config *config = fs->model.device.machine->config;
-	size_t index = fs->model.device.index;
-
-	if (config->n_shares && index-- == 0) {
-		fs->tag = FS_TAG_SHARES;
-		return create_shares(fs, config);
-	}
-	if (config->root && index-- == 0) {
-		fs->tag = FS_TAG_ROOT;
-		return create_root(fs, config->root);
-	}
-	fs->tag = config->fs[index].tag;
-	return fs_backend_create_socket(config->fs[index].socket, &fs->backend);
-}
 
 static int open_fds(struct virtio_fs *fs)
 {
@@ -446,7 +420,7 @@ static int open_fds(struct virtio_fs *fs)
 	fs->retry_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (fs->err_fd < 0 || fs->retry_fd < 0)
 		return -errno;
-	snprintf(name, sizeof(name), "fs-%s", fs->tag);
+	snprintf(name, sizeof(name), "fs-%s", fs->choice.tag);
 	ret = loop_create(name, &fs->loop);
 	if (!ret)
 		ret = loop_add(fs->loop, fs->err_fd, EPOLLIN, on_ring_error, fs, &fs->err_watch);
@@ -464,7 +438,7 @@ static void fill_config(struct virtio_fs *fs)
 		queues = FS_REQUEST_QUEUES_MAX;
 	if (limit < 1 + queues)
 		queues = limit > 2 ? limit - 1 : 1;
-	memcpy(fs->config.tag, fs->tag, strlen(fs->tag));
+	memcpy(fs->config.tag, fs->choice.tag, strlen(fs->choice.tag));
 	fs->config.num_request_queues = queues;
 	fs->features = vhost_user_features(fs->vu) & FS_KNOWN_FEATURES;
 	fs->model.vdev.ops = &fs_ops;
@@ -484,10 +458,26 @@ static void fs_destroy(struct device *device)
 		unwatch(&fs->retry_watch);
 		loop_destroy(fs->loop);
 	}
+	fs_window_destroy(fs->window);
 	vhost_user_destroy(fs->vu);
-	fs_backend_destroy(fs->backend);
+	fs_backend_destroy(fs->choice.backend);
 	fd_close(&fs->err_fd);
 	fd_close(&fs->retry_fd);
+}
+
+/* Of the size that the back end wants, if it wants one. */
+static int make_window(struct virtio_fs *fs)
+{
+	uint64_t size = vhost_user_shmem_size(fs->vu, FS_WINDOW_SHMID);
+	int ret;
+
+	if (!size)
+		return 0;
+	ret = fs_window_create(&fs->model.device, fs->choice.tag, size, &fs->window);
+	if (ret)
+		return ret;
+	fs->model.vdev.shm_size = size;
+	return fs_window_connect(fs->window, fs->vu);
 }
 
 static int bring_up(struct virtio_fs *fs)
@@ -495,22 +485,28 @@ static int bring_up(struct virtio_fs *fs)
 	char why[FS_WHY_MAX];
 	int ret;
 
-	if (strlen(fs->tag) > sizeof(fs->config.tag)) {
-		log_error("fs %s: the tag has more than %zu bytes", fs->tag,
+	if (strlen(fs->choice.tag) > sizeof(fs->config.tag)) {
+		log_error("fs %s: the tag has more than %zu bytes", fs->choice.tag,
 			  sizeof(fs->config.tag));
 		return -ENAMETOOLONG;
 	}
 	ret = open_fds(fs);
 	if (ret) {
-		log_error("%s (%s): %s", fs->model.device.name, fs->tag, strerror(-ret));
+		log_error("%s (%s): %s", fs->model.device.name, fs->choice.tag, strerror(-ret));
 		return ret;
 	}
 	ret = connect_backend(fs, FS_NEEDED_FEATURES, why);
 	if (ret) {
-		log_error("%s (%s): the back end %s", fs->model.device.name, fs->tag, why);
+		log_error("%s (%s): the back end %s", fs->model.device.name, fs->choice.tag, why);
 		return ret;
 	}
 	fill_config(fs);
+	ret = make_window(fs);
+	if (ret) {
+		log_error("%s (%s): the window for mapped files: %s", fs->model.device.name,
+			  fs->choice.tag, strerror(-ret));
+		return ret;
+	}
 	return virtio_model_register(&fs->model);
 }
 
@@ -520,7 +516,7 @@ static int fs_create(struct device *device)
 	int ret;
 
 	fs->err_fd = fs->retry_fd = -1;
-	ret = choose(fs);
+	ret = fs_choose(device->machine->config, device->index, &fs->choice);
 	if (!ret)
 		ret = bring_up(fs);
 	if (ret)
@@ -533,12 +529,13 @@ const struct device_type virtio_fs_type = {
 	.help = "folders of the host, served by lodge-fsd or another vhost-user back end",
 	.shares_memory = true,
 	.size = sizeof(struct virtio_fs),
-	.count = fs_count,
+	.count = fs_devices,
 	.create = fs_create,
 	.reset = virtio_model_reset,
 	.destroy = fs_destroy,
 	.save = virtio_model_save,
 	.load = virtio_model_load,
+	.repair = fs_repair,
 };
 
 /* ---- shares of a running machine ---- */
@@ -550,7 +547,7 @@ static struct fs_backend *shares_of(struct machine *machine)
 
 		if (device->type == &virtio_fs_type && device->index == 0 &&
 		    machine->config->n_shares)
-			return ((struct virtio_fs *)device)->backend;
+			return ((struct virtio_fs *)device)->choice.backend;
 	}
 	return NULL;
 }

@@ -33,6 +33,7 @@ struct share {
 struct fs_backend {
 	char *socket; /* NULL: a lodge-fsd of ours */
 	bool export;
+	uint64_t dax_size;
 	/* The device's loop: */
 	struct starter *starter;
 	time_t starts[FS_RESTARTS_MAX]; /* CLOCK_MONOTONIC seconds; 0: none */
@@ -68,9 +69,13 @@ int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend
 	return create(socket, false, ret_backend);
 }
 
-int fs_backend_create_own(bool export, struct fs_backend **ret_backend)
+int fs_backend_create_own(bool export, uint64_t dax_size, struct fs_backend **ret_backend)
 {
-	return create(NULL, export, ret_backend);
+	int ret = create(NULL, export, ret_backend);
+
+	if (!ret)
+		(*ret_backend)->dax_size = dax_size;
+	return ret;
 }
 
 static void share_free(struct share *share)
@@ -142,6 +147,15 @@ static char *share_arg(const struct fs_backend *backend, const struct share *sha
 	return arg;
 }
 
+static char *dax_arg(uint64_t size)
+{
+	char *arg;
+
+	if (asprintf(&arg, "--dax-size=%llu", (unsigned long long)(size >> 20)) < 0)
+		return NULL;
+	return arg;
+}
+
 static void free_args(char **argv)
 {
 	for (size_t i = 0; argv && argv[i]; i++)
@@ -152,7 +166,7 @@ static void free_args(char **argv)
 /* Under lock. */
 static char **make_args(struct fs_backend *backend)
 {
-	char **argv = calloc(backend->n_shares + 4, sizeof(*argv));
+	char **argv = calloc(backend->n_shares + 5, sizeof(*argv));
 	size_t n = 0;
 	bool complete = argv;
 
@@ -161,6 +175,8 @@ static char **make_args(struct fs_backend *backend)
 	argv[n++] = strdup(FSD_PROGRAM);
 	argv[n++] = strdup("--fd=3");
 	argv[n++] = strdup("--control-fd=4");
+	if (backend->dax_size)
+		argv[n++] = dax_arg(backend->dax_size);
 	for (size_t i = 0; i < backend->n_shares; i++) {
 		struct share *share = &backend->shares[i];
 

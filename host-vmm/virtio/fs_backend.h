@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "host-vmm/vhost-user/spawn.h"
 
@@ -38,9 +39,9 @@ struct fs_share_info {
 int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend);
 /*
  * A lodge-fsd: with @export, its first share is the root of the file system, else the shares are
- * folders in a root of its own.
+ * folders in a root of its own. @dax_size: bytes of the window for mapped files, in MiB; 0: none.
  */
-int fs_backend_create_own(bool export, struct fs_backend **ret_backend);
+int fs_backend_create_own(bool export, uint64_t dax_size, struct fs_backend **ret_backend);
 /* Ends the process. NULL is fine. */
 void fs_backend_destroy(struct fs_backend *backend);
 

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which virtio-fs devices a configuration wants, and who serves them. */
+#include "host-vmm/virtio/fs_choice.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host-vmm/conf/vmconf.h"
+#include "host-vmm/virtio/fs.h"
+#include "protocol/lib/log.h"
+
+size_t fs_devices(const struct vm_config *config)
+{
+	return (config->n_shares != 0) + (config->root != NULL) + config->n_fs;
+}
+
+static int add_configured_share(struct fs_backend *backend, const struct vm_share *share)
+{
+	struct fs_share_info info = { share->name, share->path, share->read_only,
+				      share->owner_exact };
+	int fd = open(share->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char why[FS_WHY_MAX];
+	int ret = fd < 0 ? -errno : fs_backend_share_add(backend, &info, fd, why);
+
+	if (ret == -EINVAL)
+		log_error("share '%s': a name has 1 to %d bytes of UTF-8 without '/' and is not "
+			  "'.' or '..'",
+			  share->name, VM_SHARE_NAME_MAX);
+	else if (ret)
+		log_error("share %s: '%s': %s; give the path of a folder that you may read",
+			  share->name, share->path, strerror(-ret));
+	return ret;
+}
+
+static int create_shares(const struct vm_config *config, struct fs_backend **ret_backend)
+{
+	int ret = fs_backend_create_own(false, config->dax_size, ret_backend);
+
+	for (size_t i = 0; !ret && i < config->n_shares; i++)
+		ret = add_configured_share(*ret_backend, &config->shares[i]);
+	return ret;
+}
+
+static int create_root(const struct vm_config *config, struct fs_backend **ret_backend)
+{
+	struct vm_share share = { .name = (char *)FS_TAG_ROOT,
+				  .path = config->root,
+				  .read_only = true,
+				  .owner_exact = true };
+	int ret = fs_backend_create_own(true, 0, ret_backend);
+
+	return ret ? ret : add_configured_share(*ret_backend, &share);
+}
+
+int fs_choose(const struct vm_config *config, size_t index, struct fs_choice *ret_choice)
+{
+	*ret_choice = (struct fs_choice){ .wants_window = config->dax_size };
+	if (config->n_shares && index-- == 0) {
+		ret_choice->tag = FS_TAG_SHARES;
+		return create_shares(config, &ret_choice->backend);
+	}
+	if (config->root && index-- == 0) {
+		ret_choice->tag = FS_TAG_ROOT;
+		return create_root(config, &ret_choice->backend);
+	}
+	ret_choice->tag = config->fs[index].tag;
+	return fs_backend_create_socket(config->fs[index].socket, &ret_choice->backend);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which virtio-fs devices a configuration wants, and who serves them: see fs.h. Main thread. */
+#ifndef LODGE_VMM_FS_CHOICE_H
+#define LODGE_VMM_FS_CHOICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct fs_backend;
+struct vm_config;
+
+struct fs_choice {
+	const char *tag; /* the configuration's, or static */
+	struct fs_backend *backend; /* owned by whoever asked */
+	bool wants_window; /* files may be mapped into the guest */
+};
+
+size_t fs_devices(const struct vm_config *config);
+/* The device number @index of them; errors are logged, *ret_choice.backend is to be destroyed also
+ * then. */
+int fs_choose(const struct vm_config *config, size_t index, struct fs_choice *ret_choice);
+
+#endif
