@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The control socket: its server stands alone (for tests), its methods are the machine's.
+# The sockets of a running VM: control.sock, whose server stands alone (for tests) and whose methods
+# are the machine's; tools.sock's relay, in the unit rig.
 control_srcs := \
 	host-vmm/control/answer.c \
 	host-vmm/control/server.c
@@ -15,3 +16,13 @@ control_server_pkgs := check
 fuzz_targets += fuzz_control
 fuzz_control_srcs := tests/fuzz/control.c
 fuzz_control_libs := control proto
+
+relay_rig_srcs := tests/unit/relay_rig.c $(addprefix host-vmm/backdoor/, relay.c relay_call.c)
+unit_tests += backdoor_relay
+backdoor_relay_srcs := tests/unit/backdoor_relay.c $(relay_rig_srcs)
+backdoor_relay_libs := proto
+backdoor_relay_pkgs := check
+
+fuzz_targets += relay
+relay_srcs := tests/fuzz/relay.c $(relay_rig_srcs)
+relay_libs := proto
