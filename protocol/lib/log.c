@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 /* What the process is called and how much it says: set once by main(), before any thread. */
 static const char *program_name = "lodge";
 static enum log_level max_level = LOG_LEVEL_INFO;
+static bool to_journal;
 
 static const char *const level_names[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -25,20 +27,48 @@ static const char *const level_names[] = {
 	[LOG_LEVEL_DEBUG] = "debug",
 };
 
+/* syslog(3)'s numbers, which journald takes from a "<N>" before a line: sd-daemon(3). */
+static const char journal_priorities[] = {
+	[LOG_LEVEL_ERROR] = '3',
+	[LOG_LEVEL_WARN] = '4',
+	[LOG_LEVEL_INFO] = '6',
+	[LOG_LEVEL_DEBUG] = '7',
+};
+
+/* $JOURNAL_STREAM is "device:inode" of the stderr that journald reads; a child of its service may
+ * have another one. */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       !fstat(STDERR_FILENO, &st) && st.st_dev == device && st.st_ino == inode;
+}
+
 void log_init(const char *program, enum log_level level)
 {
 	const char *wanted = getenv("LODGE_LOG");
 
 	program_name = program;
 	max_level = level;
-	if (!wanted)
-		return;
-	if (!strcmp(wanted, "warn"))
-		wanted = "warning";
+	to_journal = stderr_is_journal();
+	if (wanted)
+		(void)log_set_level_name(wanted);
+}
+
+bool log_set_level_name(const char *name)
+{
+	if (!strcmp(name, "warn"))
+		name = "warning";
 	for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++) {
-		if (!strcmp(wanted, level_names[i]))
+		if (!strcmp(name, level_names[i])) {
 			max_level = i;
+			return true;
+		}
 	}
+	return false;
 }
 
 void log_set_level(enum log_level level)
@@ -70,7 +100,10 @@ void log_line(enum log_level level, const char *format, ...)
 
 	if (!log_enabled(level))
 		return;
-	head = snprintf(line, sizeof(line), "%s: %s: ", program_name, level_names[level]);
+	if (to_journal)
+		head = snprintf(line, sizeof(line), "<%c>", journal_priorities[level]);
+	else
+		head = snprintf(line, sizeof(line), "%s: %s: ", program_name, level_names[level]);
 	if (head < 0 || head >= (int)sizeof(line) - 2)
 		return;
 	va_start(args, format);

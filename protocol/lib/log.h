@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One way for every Lodge program to say something: a line on stderr, "PROGRAM: level: text".
+ * One way for every Lodge program to say something: a line on stderr, "PROGRAM: level: text"; where
+ * journald reads stderr, the level goes by its prefix, and the program's name is journald's to add.
  *
  * Programs log, libraries return errors: a function that returns a negative errno to a caller that
  * can decide does not log it too. What a guest or a peer can provoke must go through
@@ -35,6 +36,8 @@ struct log_ratelimit {
  * $LODGE_LOG (error, warn, info, debug), else it is @level. */
 void log_init(const char *program, enum log_level level);
 void log_set_level(enum log_level level);
+/* "error", "warning" (or "warn"), "info", "debug"; false: none of these, and nothing changed. */
+bool log_set_level_name(const char *name);
 bool log_enabled(enum log_level level);
 
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
