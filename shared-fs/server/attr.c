@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared-fs/server/dax.h"
+
 #define OVERFLOW_ID \
 	65534 /* /proc/sys/kernel/overflowuid: an id without a mapping in our namespace */
 
@@ -128,6 +130,7 @@ void attr_fill(struct fs *fs, const struct inode *inode, const struct statx *stx
 		.gid = guest_id(fs, share->owner.active, stx->stx_gid, fs->egid, share->owner.gid),
 		.rdev = encode_dev(stx->stx_rdev_major, stx->stx_rdev_minor),
 		.blksize = stx->stx_blksize,
+		.flags = dax_attr_flags(fs, stx),
 	};
 }
 

@@ -6,6 +6,7 @@ fsd_srcs := \
 	shared-fs/server/caller.c \
 	shared-fs/server/control.c \
 	shared-fs/server/data.c \
+	shared-fs/server/dax.c \
 	shared-fs/server/dir.c \
 	shared-fs/server/dispatch.c \
 	shared-fs/server/entry.c \

@@ -72,11 +72,14 @@ static const struct op {
 	[FUSE_LSEEK] = { "LSEEK", op_lseek, STRUCT(fuse_lseek_in), 0 },
 	[FUSE_COPY_FILE_RANGE] = { "COPY_FILE_RANGE", op_copy_file_range,
 				   STRUCT(fuse_copy_file_range_in), OP_DEFER },
+	[FUSE_SETUPMAPPING] = { "SETUPMAPPING", op_setupmapping, STRUCT(fuse_setupmapping_in), 0 },
+	[FUSE_REMOVEMAPPING] = { "REMOVEMAPPING", op_removemapping, STRUCT(fuse_removemapping_in),
+				 OP_NO_INODE },
 	[FUSE_SYNCFS] = { "SYNCFS", op_syncfs, 8, OP_DEFER | OP_ROOT },
 	[FUSE_TMPFILE] = { "TMPFILE", op_tmpfile, STRUCT(fuse_create_in), OP_MUTATES },
 };
 
-/* ACCESS, BMAP, POLL, the DAX pair: the kernel asks once, hears ENOSYS and does without. */
+/* ACCESS, BMAP, POLL: the kernel asks once, hears ENOSYS and does without. */
 static const struct op *find_op(uint32_t opcode)
 {
 	if (opcode >= sizeof(ops) / sizeof(ops[0]) || !ops[opcode].handler)

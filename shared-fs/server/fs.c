@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared-fs/server/dax.h"
 #include "shared-fs/server/dir.h"
 
 int fs_create(const struct fs_config *config, struct fs **ret_fs)
@@ -19,6 +20,11 @@ int fs_create(const struct fs_config *config, struct fs **ret_fs)
 	if (!fs)
 		return -ENOMEM;
 	fs->config = *config;
+	ret = config->dax_size ? dax_create(config->dax_size, &fs->dax) : 0;
+	if (ret) {
+		free(fs);
+		return ret;
+	}
 	fs->euid = geteuid();
 	fs->egid = getegid();
 	fs->data_wake = -1;
@@ -55,6 +61,7 @@ int fs_create(const struct fs_config *config, struct fs **ret_fs)
 err_close:
 	close(fs->proc_fd);
 err_free:
+	dax_destroy(fs->dax);
 	slots_fini(&fs->inodes);
 	free(fs->buckets);
 	free(fs);
@@ -65,6 +72,7 @@ void fs_reset(struct fs *fs)
 {
 	__atomic_store_n(&fs->started, false, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&fs->epoch, 1, __ATOMIC_ACQ_REL);
+	dax_clear(fs->dax);
 	data_close_all(fs);
 	handles_reset(fs);
 	inodes_reset(fs);
@@ -85,6 +93,7 @@ void fs_destroy(struct fs *fs)
 			close(fs->shares[i].fd);
 	}
 	close(fs->proc_fd);
+	dax_destroy(fs->dax);
 	pthread_mutex_destroy(&fs->lock);
 	slots_fini(&fs->handles);
 	slots_fini(&fs->inodes);

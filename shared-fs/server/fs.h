@@ -37,6 +37,7 @@ struct fs_config {
 	bool no_xattr;
 	bool user_namespace; /* foreign owners are not visible: shown as root */
 	uint32_t fd_limit; /* descriptors that the guest may make us hold */
+	uint64_t dax_size; /* bytes of the DAX window; 0: none */
 };
 
 struct owner_map {
@@ -90,6 +91,7 @@ struct inode {
 	struct handle *data[2]; /* lock: see data.c; read only, and writable */
 };
 
+struct dax;
 struct dir_stream;
 
 struct handle {
@@ -113,6 +115,7 @@ struct handle {
 
 struct fs {
 	struct fs_config config;
+	struct dax *dax; /* NULL: there is no window */
 	pthread_mutex_t lock;
 	uid_t euid;
 	gid_t egid;

@@ -143,6 +143,7 @@ static int make_fs(struct server *server)
 	struct fs_config config = { .cache = options->cache,
 				    .host_locks = options->host_locks,
 				    .no_xattr = options->no_xattr,
+				    .dax_size = options->dax_size,
 				    .user_namespace = server->sandbox.user_namespace,
 				    .fd_limit = server->fd_limit };
 	int ret;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "shared-fs/server/dax.h"
 #include "shared-fs/server/vhost.h"
 
 enum {
@@ -22,6 +23,7 @@ enum {
 	OPT_CACHE,
 	OPT_LOCKS,
 	OPT_NO_XATTR,
+	OPT_DAX_SIZE,
 	OPT_SANDBOX,
 	OPT_ONCE,
 	OPT_HELP,
@@ -39,6 +41,7 @@ static const struct option long_options[] = {
 	{ "cache", required_argument, NULL, OPT_CACHE },
 	{ "locks", required_argument, NULL, OPT_LOCKS },
 	{ "no-xattr", no_argument, NULL, OPT_NO_XATTR },
+	{ "dax-size", required_argument, NULL, OPT_DAX_SIZE },
 	{ "sandbox", required_argument, NULL, OPT_SANDBOX },
 	{ "once", no_argument, NULL, OPT_ONCE },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -65,6 +68,8 @@ void options_help(void)
 	     "                       what the guest may keep (auto: files checked when opened)\n"
 	     "  --locks guest|host   where file locks are taken (guest)\n"
 	     "  --no-xattr           no extended attributes\n"
+	     "  --dax-size MIB       let front ends that can map files of 64 KiB and more into a\n"
+	     "                       window of this size (0)\n"
 	     "  --sandbox namespace|landlock|none\n"
 	     "                       default: the best that this host allows\n"
 	     "  --once               end when the front end disconnects\n"
@@ -230,6 +235,22 @@ static int add_share(struct options *options, const char *text, bool named)
 	return 0;
 }
 
+static int parse_dax_size(const char *value, uint64_t *ret_size)
+{
+	unsigned long mib;
+	char *end;
+
+	errno = 0;
+	mib = strtoul(value, &end, 10);
+	*ret_size = (uint64_t)mib << 20;
+	if (*value >= '0' && *value <= '9' && !errno && !*end && mib <= DAX_SIZE_MAX >> 20 &&
+	    *ret_size % DAX_SLOT_SIZE == 0)
+		return 0;
+	log_error("--dax-size cannot be '%s': give MiB, an even number up to %llu", value,
+		  DAX_SIZE_MAX >> 20);
+	return -EINVAL;
+}
+
 static int take_option(struct options *options, int option, const char *value)
 {
 	static const char *const caches[] = { "auto", "never", "always", NULL };
@@ -275,6 +296,8 @@ static int take_option(struct options *options, int option, const char *value)
 	case OPT_NO_XATTR:
 		options->no_xattr = true;
 		return 0;
+	case OPT_DAX_SIZE:
+		return parse_dax_size(value, &options->dax_size);
 	case OPT_ONCE:
 		options->once = true;
 		return 0;

@@ -33,6 +33,7 @@ struct options {
 	enum cache_mode cache;
 	bool host_locks;
 	bool no_xattr;
+	uint64_t dax_size; /* bytes; 0: no window */
 	size_t n_shares;
 	struct share_option *shares; /* owned */
 };

@@ -123,5 +123,7 @@ int64_t op_fallocate(struct request *req);
 int64_t op_lseek(struct request *req);
 int64_t op_copy_file_range(struct request *req);
 int64_t op_syncfs(struct request *req);
+int64_t op_setupmapping(struct request *req);
+int64_t op_removemapping(struct request *req);
 
 #endif

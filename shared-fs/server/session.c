@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "shared-fs/server/dax.h"
+
 #define MAX_WRITE (1024 * 1024)
 #define MAX_PAGES 256 /* FUSE_MAX_MAX_PAGES: MAX_WRITE in pages */
 
@@ -36,7 +38,7 @@ static bool wants_zero_open(const struct fs *fs)
 	return true;
 }
 
-static uint64_t wanted(const struct fs *fs)
+static uint64_t wanted(struct fs *fs)
 {
 	uint64_t features = WANTED_FEATURES;
 
@@ -44,6 +46,8 @@ static uint64_t wanted(const struct fs *fs)
 		features |= FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS;
 	if (fs->config.cache == CACHE_ALWAYS)
 		features &= ~(uint64_t)FUSE_AUTO_INVAL_DATA;
+	if (dax_connected(fs->dax))
+		features |= FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX;
 	if (wants_zero_open(fs))
 		features |= FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT;
 	return features;
@@ -83,6 +87,7 @@ int64_t op_init(struct request *req)
 	out->max_write = MAX_WRITE;
 	out->max_pages = MAX_PAGES;
 	out->time_gran = 1;
+	out->map_alignment = fs->features & FUSE_MAP_ALIGNMENT ? DAX_SLOT_SHIFT : 0;
 	__atomic_store_n(&fs->started, true, __ATOMIC_RELEASE);
 	return sizeof(*out);
 }

@@ -12,6 +12,7 @@
 
 #include <linux/magic.h>
 
+#include "shared-fs/server/dax.h"
 #include "shared-fs/server/dir.h"
 
 /* Not in linux/magic.h of all supported systems; fs/ceph/super.h, fs/9p/v9fs.h and friends. */
@@ -186,6 +187,7 @@ int fs_share_remove(struct fs *fs, const char *name)
 		return i;
 	close(fd);
 	inodes_drop_share(fs, (uint16_t)i);
+	dax_drop_share(fs->dax, (uint16_t)i);
 	return 0;
 }
 

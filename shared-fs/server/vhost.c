@@ -13,6 +13,7 @@
 #include <linux/virtio_ring.h>
 
 #include "protocol/lib/fd.h"
+#include "shared-fs/server/dax.h"
 
 #define MESSAGE_TIMEOUT_S 5 /* for the rest of a message that has begun */
 
@@ -23,6 +24,10 @@
 	(1ULL << VHOST_USER_PROTOCOL_F_MQ | 1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK | \
 	 1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE |                                 \
 	 1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)
+/* For a window that the front end maps files into. */
+#define DAX_PROTOCOL_FEATURES                        \
+	(1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ | \
+	 1ULL << VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD | 1ULL << VHOST_USER_PROTOCOL_F_SHMEM_MAP)
 
 struct message {
 	struct vhost_user_header header;
@@ -101,7 +106,8 @@ static int set_features(struct backend *backend, struct message *message)
 static uint64_t protocol_features(const struct backend *backend)
 {
 	return BACKEND_PROTOCOL_FEATURES |
-	       (backend->tag ? 1ULL << VHOST_USER_PROTOCOL_F_CONFIG : 0);
+	       (backend->tag ? 1ULL << VHOST_USER_PROTOCOL_F_CONFIG : 0) |
+	       (backend->fs->dax ? DAX_PROTOCOL_FEATURES : 0);
 }
 
 static int get_protocol_features(struct backend *backend, struct message *message)
@@ -320,6 +326,28 @@ static int get_config(struct backend *backend, struct message *message)
 	return 0;
 }
 
+static int get_shmem_config(struct backend *backend, struct message *message)
+{
+	struct vhost_user_shmem_config *config = &message->payload.shmem_config;
+
+	memset(config, 0, sizeof(*config));
+	config->sizes[DAX_SHMID] = dax_size(backend->fs->dax);
+	config->n_regions = config->sizes[DAX_SHMID] != 0;
+	message->reply_size = sizeof(*config);
+	return 0;
+}
+
+static int set_backend_req_fd(struct backend *backend, struct message *message)
+{
+	if (message->n_fds != 1)
+		return -EINVAL;
+	if (!negotiated(backend, VHOST_USER_PROTOCOL_F_SHMEM_MAP) ||
+	    !negotiated(backend, VHOST_USER_PROTOCOL_F_REPLY_ACK) || !backend->fs->dax)
+		return 0; /* there is nothing to ask for */
+	dax_connect(backend->fs->dax, fd_steal(&message->fds[0]));
+	return 0;
+}
+
 static int reset_device(struct backend *backend, struct message *message)
 {
 	(void)message;
@@ -361,6 +389,8 @@ static const struct message_row {
 					       false },
 	[VHOST_USER_GET_QUEUE_NUM] = { "GET_QUEUE_NUM", get_queue_num, 0, true },
 	[VHOST_USER_SET_VRING_ENABLE] = { "SET_VRING_ENABLE", set_vring_enable, 8, false },
+	[VHOST_USER_SET_BACKEND_REQ_FD] = { "SET_BACKEND_REQ_FD", set_backend_req_fd, 0, false },
+	[VHOST_USER_GET_SHMEM_CONFIG] = { "GET_SHMEM_CONFIG", get_shmem_config, 0, true },
 	[VHOST_USER_GET_CONFIG] = { "GET_CONFIG", get_config, ANY_SIZE, true },
 	[VHOST_USER_RESET_DEVICE] = { "RESET_DEVICE", reset_device, 0, false },
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = { "GET_MAX_MEM_SLOTS", get_max_mem_slots, 0, true },
@@ -501,6 +531,7 @@ void backend_disconnect(struct backend *backend)
 	guest_memory_clear(&backend->memory);
 	backend->features = 0;
 	backend->protocol_features = 0;
+	dax_disconnect(backend->fs->dax);
 	fs_reset(backend->fs);
 	fd_close(&backend->connection);
 }

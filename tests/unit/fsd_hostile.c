@@ -164,7 +164,7 @@ END_TEST
 
 START_TEST(t09_headers)
 {
-	static const uint32_t opcodes[] = { 0, 7, 19, 37, 40, 48, 52, 4095, 4096, 0xffffffff };
+	static const uint32_t opcodes[] = { 0, 7, 19, 37, 40, 52, 4095, 4096, 0xffffffff };
 	static const uint32_t lens[] = { 0, 39, 41, 47, 0xffffffff };
 	static const uint64_t nodes[] = { 0, 2, 7, UINT64_MAX, 1ULL << 32 | 1 };
 	struct fsd_rig_options options = { 0 };

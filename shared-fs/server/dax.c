@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Mappings of files in the guest's DAX window, by way of the front end. */
+#include "shared-fs/server/dax.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <lodge/vhost_user.h>
+
+#include "protocol/lib/fd.h"
+#include "shared-fs/server/ops.h"
+
+#define ANSWER_TIMEOUT_S 5
+
+struct dax_slot {
+	uint16_t share; /* of the file; NO_SHARE: nothing is mapped */
+};
+
+struct dax {
+	pthread_mutex_t lock; /* over all that follows */
+	int channel; /* -1: none, or it broke */
+	struct log_ratelimit log_limit;
+	uint64_t size; /* constant */
+	size_t n_slots;
+	struct dax_slot slots[];
+};
+
+int dax_create(uint64_t size, struct dax **ret_dax)
+{
+	size_t n_slots = size / DAX_SLOT_SIZE;
+	struct dax *dax;
+
+	if (!size || size % DAX_SLOT_SIZE || size > DAX_SIZE_MAX)
+		return -EINVAL;
+	dax = calloc(1, sizeof(*dax) + n_slots * sizeof(dax->slots[0]));
+	if (!dax)
+		return -ENOMEM;
+	pthread_mutex_init(&dax->lock, NULL);
+	dax->channel = -1;
+	dax->size = size;
+	dax->n_slots = n_slots;
+	for (size_t i = 0; i < n_slots; i++)
+		dax->slots[i].share = NO_SHARE;
+	*ret_dax = dax;
+	return 0;
+}
+
+void dax_destroy(struct dax *dax)
+{
+	if (!dax)
+		return;
+	fd_close(&dax->channel);
+	pthread_mutex_destroy(&dax->lock);
+	free(dax);
+}
+
+uint64_t dax_size(const struct dax *dax)
+{
+	return dax ? dax->size : 0;
+}
+
+/* ---- the channel; under lock ---- */
+
+static int channel_broke(struct dax *dax, int error)
+{
+	if (dax->channel >= 0 && error != -EPIPE && error != -ECONNRESET)
+		log_ratelimited(&dax->log_limit, LOG_LEVEL_ERROR,
+				"the front end's channel for mappings is given up: %s",
+				strerror(-error));
+	fd_close(&dax->channel);
+	return -EIO;
+}
+
+/* Exactly @len bytes; descriptors that nobody asked for are closed. */
+static int receive(int socket, void *data, size_t len)
+{
+	size_t have = 0;
+
+	while (have < len) {
+		int fds[FD_PASS_MAX];
+		size_t n_fds;
+		ssize_t got = fd_recv(socket, (uint8_t *)data + have, len - have, fds, &n_fds);
+
+		if (got <= 0)
+			return got ? (int)got : -ECONNRESET;
+		have += (size_t)got;
+		for (size_t i = 0; i < n_fds; i++)
+			close(fds[i]);
+	}
+	return 0;
+}
+
+/* The answer: 0, -EIO for a refusal, another error where the channel is of no use any more. */
+static int take_ack(struct dax *dax, uint32_t request)
+{
+	struct vhost_user_header header;
+	uint64_t status;
+	int ret;
+
+	ret = receive(dax->channel, &header, sizeof(header));
+	if (!ret && (header.request != request || header.size != sizeof(status) ||
+		     (header.flags & (VHOST_USER_VERSION_MASK | VHOST_USER_FLAG_REPLY)) !=
+			     (VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY)))
+		ret = -EPROTO;
+	if (!ret)
+		ret = receive(dax->channel, &status, sizeof(status));
+	if (ret)
+		return channel_broke(dax, ret);
+	return status ? -EIO : 0;
+}
+
+static int send_request(struct dax *dax, uint32_t request, const struct vhost_user_mmap *mmap,
+			int fd)
+{
+	bool wants_ack = request == VHOST_USER_BACKEND_SHMEM_MAP;
+	const struct vhost_user_header header = {
+		request, VHOST_USER_VERSION | (wants_ack ? VHOST_USER_FLAG_NEED_REPLY : 0),
+		sizeof(*mmap)
+	};
+	uint8_t bytes[sizeof(header) + sizeof(*mmap)];
+	int ret;
+
+	if (dax->channel < 0)
+		return -EIO;
+	memcpy(bytes, &header, sizeof(header));
+	memcpy(bytes + sizeof(header), mmap, sizeof(*mmap));
+	ret = fd_send(dax->channel, bytes, sizeof(bytes), &fd, fd >= 0);
+	if (ret)
+		return channel_broke(dax, ret);
+	return wants_ack ? take_ack(dax, request) : 0;
+}
+
+static void unmap(struct dax *dax, size_t slot)
+{
+	const struct vhost_user_mmap mmap = { .shmid = DAX_SHMID,
+					      .shm_offset = slot * DAX_SLOT_SIZE,
+					      .len = DAX_SLOT_SIZE };
+
+	if (dax->slots[slot].share == NO_SHARE)
+		return;
+	dax->slots[slot].share = NO_SHARE;
+	(void)send_request(dax, VHOST_USER_BACKEND_SHMEM_UNMAP, &mmap, -1);
+}
+
+static int map(struct dax *dax, size_t slot, int fd, uint64_t offset, bool writable, uint16_t share)
+{
+	const struct vhost_user_mmap mmap = { .shmid = DAX_SHMID,
+					      .fd_offset = offset,
+					      .shm_offset = slot * DAX_SLOT_SIZE,
+					      .len = DAX_SLOT_SIZE,
+					      .flags = writable ? VHOST_USER_MMAP_WRITE : 0 };
+	bool replaces = dax->slots[slot].share != NO_SHARE;
+	int ret = send_request(dax, VHOST_USER_BACKEND_SHMEM_MAP, &mmap, fd);
+
+	/* lodge-vmm replaces a mapping in one step, so that a guest's reads go on while it asks to
+	 * write; others may want it unmapped first. */
+	if (ret && replaces) {
+		unmap(dax, slot);
+		ret = send_request(dax, VHOST_USER_BACKEND_SHMEM_MAP, &mmap, fd);
+	}
+	if (!ret)
+		dax->slots[slot].share = share;
+	return ret;
+}
+
+/* ---- the front end comes and goes ---- */
+
+static void forget(struct dax *dax)
+{
+	for (size_t i = 0; i < dax->n_slots; i++)
+		dax->slots[i].share = NO_SHARE;
+}
+
+void dax_connect(struct dax *dax, int fd)
+{
+	struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	pthread_mutex_lock(&dax->lock);
+	fd_close(&dax->channel);
+	dax->channel = fd;
+	forget(dax);
+	pthread_mutex_unlock(&dax->lock);
+}
+
+void dax_disconnect(struct dax *dax)
+{
+	if (!dax)
+		return;
+	pthread_mutex_lock(&dax->lock);
+	fd_close(&dax->channel);
+	forget(dax);
+	pthread_mutex_unlock(&dax->lock);
+}
+
+bool dax_connected(struct dax *dax)
+{
+	bool connected;
+
+	if (!dax)
+		return false;
+	pthread_mutex_lock(&dax->lock);
+	connected = dax->channel >= 0;
+	pthread_mutex_unlock(&dax->lock);
+	return connected;
+}
+
+void dax_clear(struct dax *dax)
+{
+	if (!dax)
+		return;
+	pthread_mutex_lock(&dax->lock);
+	for (size_t i = 0; i < dax->n_slots; i++)
+		unmap(dax, i);
+	pthread_mutex_unlock(&dax->lock);
+}
+
+void dax_drop_share(struct dax *dax, uint16_t share)
+{
+	if (!dax)
+		return;
+	pthread_mutex_lock(&dax->lock);
+	for (size_t i = 0; i < dax->n_slots; i++) {
+		if (dax->slots[i].share == share)
+			unmap(dax, i);
+	}
+	pthread_mutex_unlock(&dax->lock);
+}
+
+/* ---- requests ---- */
+
+uint32_t dax_attr_flags(const struct fs *fs, const struct statx *stx)
+{
+	if (!(fs->features & FUSE_HAS_INODE_DAX) || !S_ISREG(stx->stx_mode) ||
+	    stx->stx_size < DAX_FILE_MIN)
+		return 0;
+	return FUSE_ATTR_DAX;
+}
+
+/* What write(2) does beside writing: the guest is about to store into the file, and no later store
+ * of it is seen by anybody. Best effort, as it is none of the guest's business to wait for. */
+static void note_write(const struct request *req, int fd)
+{
+	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
+	struct stat st;
+	mode_t kept;
+
+	(void)futimens(fd, times);
+	if (fstat(fd, &st))
+		return;
+	kept = st.st_mode & 07777 & ~(mode_t)S_ISUID;
+	if (st.st_mode & S_IXGRP)
+		kept &= ~(mode_t)S_ISGID;
+	if (kept != (st.st_mode & 07777) && fchmodat(req->fs->proc_fd, fd_name(fd).text, kept, 0))
+		log_debug("privilege bits stay: %s", strerror(errno));
+	if (!req->fs->config.no_xattr)
+		(void)removexattr(fd_name(fd).text, "security.capability");
+}
+
+static int check_range(const struct dax *dax, const struct fuse_setupmapping_in *body)
+{
+	uint64_t end;
+
+	if (!body->len || (body->len | body->moffset | body->foffset) % DAX_SLOT_SIZE ||
+	    body->moffset > dax->size || body->len > dax->size - body->moffset ||
+	    __builtin_add_overflow(body->foffset, body->len, &end) || end > INT64_MAX ||
+	    body->flags & ~(uint64_t)(FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE))
+		return -EINVAL;
+	return 0;
+}
+
+/* Linux names no open file: a mapping is the inode's (fh is all ones). */
+static int get_file(const struct request *req, uint64_t fh, bool write, struct handle **ret_handle)
+{
+	int ret;
+
+	if (!S_ISREG(req->inode->type))
+		return -EINVAL;
+	if (write && inode_share(req->fs, req->inode)->read_only)
+		return -EROFS;
+	ret = fh == UINT64_MAX ? data_get(req->fs, req->inode, write, false, ret_handle)
+			       : file_get(req, fh, write, ret_handle);
+	if (!ret && ((write && !(*ret_handle)->writable) || (*ret_handle)->unreadable)) {
+		handle_put(req->fs, *ret_handle);
+		return -EACCES;
+	}
+	return ret;
+}
+
+int64_t op_setupmapping(struct request *req)
+{
+	const struct fuse_setupmapping_in *body = request_body(req, fuse_setupmapping_in);
+	bool write = body->flags & FUSE_SETUPMAPPING_FLAG_WRITE;
+	struct dax *dax = req->fs->dax;
+	struct handle *handle;
+	int ret;
+
+	if (!dax)
+		return -ENOSYS;
+	ret = check_range(dax, body);
+	if (!ret)
+		ret = get_file(req, body->fh, write, &handle);
+	if (ret)
+		return ret;
+	if (write)
+		note_write(req, handle->fd);
+	pthread_mutex_lock(&dax->lock);
+	for (uint64_t at = 0; at < body->len && !ret; at += DAX_SLOT_SIZE)
+		ret = map(dax, (body->moffset + at) / DAX_SLOT_SIZE, handle->fd, body->foffset + at,
+			  write, req->inode->share);
+	pthread_mutex_unlock(&dax->lock);
+	handle_put(req->fs, handle);
+	return ret;
+}
+
+int64_t op_removemapping(struct request *req)
+{
+	const struct fuse_removemapping_in *body = request_body(req, fuse_removemapping_in);
+	const struct fuse_removemapping_one *one = (const void *)(body + 1);
+	size_t n = (req->body_len - sizeof(*body)) / sizeof(*one);
+	struct dax *dax = req->fs->dax;
+	int ret = 0;
+
+	if (!dax)
+		return -ENOSYS;
+	if (body->count > n)
+		return -EINVAL;
+	pthread_mutex_lock(&dax->lock);
+	for (size_t i = 0; i < body->count && !ret; i++) {
+		if ((one[i].moffset | one[i].len) % DAX_SLOT_SIZE || one[i].moffset > dax->size ||
+		    one[i].len > dax->size - one[i].moffset)
+			ret = -EINVAL;
+		for (uint64_t at = 0; at < one[i].len && !ret; at += DAX_SLOT_SIZE)
+			unmap(dax, (one[i].moffset + at) / DAX_SLOT_SIZE);
+	}
+	pthread_mutex_unlock(&dax->lock);
+	return ret;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The DAX window: which pieces of files the front end has mapped into the guest's address space for
+ * us (FUSE_SETUPMAPPING, virtio 1.2 section 5.11.6.4).
+ *
+ * Theory of operation. The window is cut into slots of DAX_SLOT_SIZE, each of which holds a piece
+ * of one file or nothing. We map nothing: the front end does, asked over a channel of its own
+ * (VHOST_USER_BACKEND_SHMEM_MAP), and a guest hears of a mapping after the front end has said that
+ * it is there. Unmapping is not waited for: messages are taken in order.
+ *
+ * Reading by mapping pays for files that are not small: it costs a request for each slot, and one
+ * more when the slot is used for something else. So the guest is told for each file whether to
+ * (FUSE_ATTR_DAX); a guest that was mounted with dax=always asks for all.
+ *
+ * Locking: a lock of its own, held over the wait for the front end. Taken before fs->lock, never
+ * within.
+ */
+#ifndef LODGE_FSD_DAX_H
+#define LODGE_FSD_DAX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shared-fs/server/fs.h"
+
+struct dax;
+
+#define DAX_SLOT_SHIFT 21 /* Linux maps in pieces of 2 MiB (FUSE_DAX_SHIFT of its fs/fuse/dax.c) \
+			   */
+#define DAX_SLOT_SIZE (1ull << DAX_SLOT_SHIFT)
+#define DAX_SIZE_MAX  (64ull << 30)
+#define DAX_SHMID     0 /* VIRTIO_FS_SHMCAP_ID_CACHE of <linux/virtio_fs.h> */
+/* The smallest file that is read through the window: below, one READ costs less. */
+#define DAX_FILE_MIN (64u << 10)
+
+/* @size: a multiple of DAX_SLOT_SIZE, at most DAX_SIZE_MAX, else -EINVAL. */
+int dax_create(uint64_t size, struct dax **ret_dax);
+/* NULL is fine, for these as well. */
+void dax_destroy(struct dax *dax);
+uint64_t dax_size(const struct dax *dax);
+
+/* Takes @fd, the channel to the front end, in place of an older one. */
+void dax_connect(struct dax *dax, int fd);
+void dax_disconnect(struct dax *dax);
+/* Whether there is a window that can be mapped into. */
+bool dax_connected(struct dax *dax);
+/* Unmaps everything; or what is of @share. */
+void dax_clear(struct dax *dax);
+void dax_drop_share(struct dax *dax, uint16_t share);
+
+/* FUSE_ATTR_DAX where the guest should map the file, else 0. */
+uint32_t dax_attr_flags(const struct fs *fs, const struct statx *stx);
+
+#endif
