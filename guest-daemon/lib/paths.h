@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where the guest side keeps what is its own.
+ */
+#ifndef LODGE_GUEST_PATHS_H
+#define LODGE_GUEST_PATHS_H
+
+#define LODGE_CONF    "/etc/lodge/tools.conf" /* tools.conf(5) */
+#define LODGE_SCRIPTS "/etc/lodge/scripts" /* of power operations */
+#define LODGED_RUN    "/run/lodge" /* 0755 root */
+#define LODGED_SOCKET LODGED_RUN "/lodged.sock" /* 0666: lodged asks the kernel who it is */
+#define LODGED_LOCK   LODGED_RUN "/lodged.lock"
+
+#endif

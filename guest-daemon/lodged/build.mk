@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The system daemon of guests. Everything but main() is the library "lodgedcore", for tests.
+libs += lodgedcore
+lodgedcore_srcs := $(addprefix guest-daemon/lodged/, \
+	children.c conf.c core.c facts_net.c facts_os.c jobs.c link.c local.c notify.c \
+	plugin_facts.c plugin_state.c plugins.c vmware_facts.c)
+lodgedcore_pkgs := glib-2.0
+
+progs += lodged
+lodged_srcs := guest-daemon/lodged/main.c
+lodged_libs := lodgedcore guestlib proto
+
+unit_tests += lodged_link
+lodged_link_srcs := tests/unit/lodged_link.c tests/unit/lodged_rig.c
+lodged_link_libs := lodgedcore guestlib proto
+lodged_link_pkgs := check

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The plug-ins of lodged, one file each; plugins.c has their order.
+ */
+#ifndef LODGE_GUEST_LODGED_PLUGINS_H
+#define LODGE_GUEST_LODGED_PLUGINS_H
+
+#include "guest-daemon/lodged/lodged.h"
+
+extern const struct plugin facts_plugin;
+extern const struct plugin state_plugin;
+
+#endif

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// lodged and its door: greeting, the host's first commands, facts, loss and return, malformed
+// hosts.
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/lib/fields.h"
+#include "tests/unit/lodged_rig.h"
+
+START_TEST(the_start_sequence_is_answered)
+{
+	struct rig rig;
+	g_autofree char *reset = NULL, *ping = NULL, *capabilities = NULL, *unknown = NULL;
+
+	rig_up(&rig, NULL);
+	reset = rig_ask(&rig, "reset");
+	ck_assert_str_eq(reset, "OK ATR toolbox");
+	ping = rig_ask(&rig, "ping");
+	ck_assert_str_eq(ping, "OK ");
+	capabilities = rig_ask(&rig, "Capabilities_Register");
+	ck_assert_str_eq(capabilities, "OK ");
+	ck_assert_ptr_nonnull(rig_request(&rig, "vmx.capability.unified_loop toolbox"));
+	ck_assert_ptr_nonnull(rig_request(&rig, "tools.set.versiontype "));
+	unknown = rig_ask(&rig, "unity.enter");
+	ck_assert_str_eq(unknown, "ERROR Unknown Command");
+	rig_stop(&rig);
+}
+END_TEST
+
+START_TEST(facts_follow_a_reset)
+{
+	struct rig rig;
+	g_autofree char *reset = NULL;
+
+	rig_up(&rig, NULL);
+	reset = rig_ask(&rig, "reset");
+	ck_assert_ptr_nonnull(strstr(rig_request(&rig, "lodge.facts part=system"), "part=system"));
+	rig_request(&rig, "lodge.facts part=net");
+	rig_request(&rig, "lodge.facts part=load");
+	rig_request(&rig, "lodge.facts part=users");
+	rig_request(&rig, "lodge.facts part=disks");
+	rig_stop(&rig);
+}
+END_TEST
+
+/* Bytes of an earlier life of the port come before the greeting's reply. */
+START_TEST(stale_bytes_are_dropped)
+{
+	struct rig rig;
+	struct rig_frame hello;
+	unsigned char stale[LODGE_RPC_HEADER_SIZE];
+	struct frame old = { .size = 100, .type = LODGE_RPC_REPLY };
+	g_autofree char *ping = NULL;
+
+	rig_start(&rig, NULL);
+	hello = rig_next(&rig, true);
+	old.tag = hello.frame.tag + 1;
+	frame_build(&old, stale);
+	rig_send_bytes(&rig, "tail of a frame", 15);
+	rig_send_bytes(&rig, stale, sizeof(stale));
+	rig_send_bytes(&rig, stale, 11);
+	rig_send(&rig, LODGE_RPC_REPLY, 0, hello.frame.tag, "1 ", 2);
+	g_free(hello.payload);
+	ping = rig_ask(&rig, "ping");
+	ck_assert_str_eq(ping, "OK ");
+	rig_stop(&rig);
+}
+END_TEST
+
+START_TEST(a_lost_door_is_found_again)
+{
+	struct rig rig;
+	g_autofree char *ping = NULL;
+
+	rig_up(&rig, NULL);
+	rig_send(&rig, LODGE_RPC_CLOSE, 0, 0, "", 0);
+	rig_accept(&rig);
+	rig_greet(&rig);
+	ping = rig_ask(&rig, "ping");
+	ck_assert_str_eq(ping, "OK ");
+	rig_stop(&rig);
+}
+END_TEST
+
+static const struct {
+	const char *name;
+	struct lodge_rpc_header header;
+	size_t size; /* bytes of payload that follow */
+} malformed[] = {
+	{ "magic", { 0x41414141, 0, LODGE_RPC_COMMAND, 0, 0, 1, 0 }, 0 },
+	{ "type 0", { LODGE_RPC_MAGIC, 0, 0, 0, 0, 1, 0 }, 0 },
+	{ "type 9", { LODGE_RPC_MAGIC, 0, 9, 0, 0, 1, 0 }, 0 },
+	{ "a request", { LODGE_RPC_MAGIC, 4, LODGE_RPC_REQUEST, 0, 0, 1, 64 }, 4 },
+	{ "size", { LODGE_RPC_MAGIC, 0xffffffff, LODGE_RPC_COMMAND, 0, 0, 1, 0 }, 0 },
+	{ "a command above 64 KiB",
+	  { LODGE_RPC_MAGIC, 0x10001, LODGE_RPC_COMMAND, 0, 0, 1, 0 },
+	  0 },
+	{ "flags", { LODGE_RPC_MAGIC, 0, LODGE_RPC_COMMAND, 0x80, 0, 1, 0 }, 0 },
+	{ "a reply to nothing", { LODGE_RPC_MAGIC, 2, LODGE_RPC_REPLY, 0, 0, 99999, 0 }, 2 },
+};
+
+static bool has_closed(struct rig *rig, void *opaque)
+{
+	(void)opaque;
+	return !lodged_door(&rig->lodged);
+}
+
+START_TEST(a_malformed_frame_ends_the_door)
+{
+	struct rig rig;
+	g_autofree char *ping = NULL, *pong = NULL;
+
+	rig_up(&rig, NULL);
+	ping = rig_ask(&rig, "ping");
+	rig_send_bytes(&rig, &malformed[_i].header, sizeof(malformed[_i].header));
+	rig_send_bytes(&rig, "1 xx", malformed[_i].size);
+	rig_until(&rig, has_closed, NULL);
+	rig_accept(&rig);
+	rig_greet(&rig);
+	pong = rig_ask(&rig, "ping");
+	ck_assert_str_eq(pong, "OK ");
+	rig_stop(&rig);
+}
+END_TEST
+
+START_TEST(odd_words_are_unknown)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+	} words[] = {
+		{ "", 0 },
+		{ " ping", 5 },
+		{ "pi\001ng", 5 },
+		{ "ping\0", 5 },
+		{ "ping  ", 6 },
+		{ "\xff\xfe", 2 },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 73 },
+	};
+	struct rig rig;
+
+	rig_up(&rig, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+		g_autofree char *said =
+			rig_result(&rig, rig_command(&rig, words[i].text, words[i].len));
+
+		ck_assert_str_eq(said, i == 3 || i == 4 ? "OK " : "ERROR Unknown Command");
+	}
+	rig_stop(&rig);
+}
+END_TEST
+
+/* DATA and RESET for streams that nobody opened, without end. */
+START_TEST(frames_of_no_stream_cost_nothing)
+{
+	struct rig rig;
+	struct rig_frame reset;
+	g_autofree char *ping = NULL;
+
+	rig_up(&rig, NULL);
+	rig_send(&rig, LODGE_RPC_DATA, LODGE_RPC_F_END, 7, "x", 1);
+	reset = rig_next(&rig, false);
+	ck_assert_int_eq(reset.frame.type, LODGE_RPC_RESET);
+	ck_assert_uint_eq(reset.frame.tag, 7);
+	g_free(reset.payload);
+	rig_send(&rig, LODGE_RPC_RESET, 0, 8, "y", 1);
+	rig_send(&rig, LODGE_RPC_CREDIT, 0, 9, "\0\0\0\1", 4);
+	ping = rig_ask(&rig, "ping");
+	ck_assert_str_eq(ping, "OK ");
+	rig_stop(&rig);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("lodged_link");
+	TCase *tests = tcase_create("link");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tests, 60);
+	tcase_add_test(tests, the_start_sequence_is_answered);
+	tcase_add_test(tests, facts_follow_a_reset);
+	tcase_add_test(tests, stale_bytes_are_dropped);
+	tcase_add_test(tests, a_lost_door_is_found_again);
+	tcase_add_loop_test(tests, a_malformed_frame_ends_the_door, 0, G_N_ELEMENTS(malformed));
+	tcase_add_test(tests, odd_words_are_unknown);
+	tcase_add_test(tests, frames_of_no_stream_cost_nothing);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}

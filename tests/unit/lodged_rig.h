@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A host for lodged in one process: lodged's core runs in this test's main loop and its "port" is a
+ * Unix socket, at whose other end the test speaks frames.
+ *
+ * Functions that wait fail the test after RIG_SECONDS.
+ */
+#ifndef LODGE_TESTS_LODGED_RIG_H
+#define LODGE_TESTS_LODGED_RIG_H
+
+#include <glib.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guest-daemon/lodged/lodged.h"
+#include "protocol/lib/frame.h"
+
+#define RIG_SECONDS 20
+
+struct rig {
+	struct lodged lodged;
+	char *folder, *socket, *conf;
+	int listener, host;
+	struct frame_cutter cutter;
+	GQueue received; /* of struct rig_frame */
+	GPtrArray *requests; /* texts that were answered "1 " on the way */
+	GByteArray *streams[16]; /* DATA by stream number */
+	bool ended[16];
+	uint32_t next_tag;
+	uint32_t hello_tag;
+};
+
+struct rig_frame {
+	struct frame frame;
+	unsigned char *payload; /* a NUL behind it */
+};
+
+/* Starts lodged with @conf as its tools.conf (NULL: none) and waits until it has connected. */
+void rig_start(struct rig *rig, const char *conf);
+void rig_stop(struct rig *rig);
+/* Takes lodge.hello and greets back. */
+void rig_greet(struct rig *rig);
+/* rig_start(), rig_greet(). */
+void rig_up(struct rig *rig, const char *conf);
+/* Waits for lodged to connect again. */
+void rig_accept(struct rig *rig);
+
+/* Lets lodged run until @done says so. */
+void rig_until(struct rig *rig, bool (*done)(struct rig *rig, void *opaque), void *opaque);
+void rig_send(struct rig *rig, enum lodge_rpc_type type, uint16_t flags, uint32_t tag,
+	      const void *payload, size_t len);
+void rig_send_bytes(struct rig *rig, const void *bytes, size_t len);
+/* The next frame that is neither DATA (collected, and credited) nor, unless @requests, REQUEST
+ * (answered). The caller frees the payload. */
+struct rig_frame rig_next(struct rig *rig, bool requests);
+
+/* Sends a COMMAND; its tag. */
+uint32_t rig_command(struct rig *rig, const void *text, size_t len);
+/* The RESULT of @tag, g_free(). */
+char *rig_result(struct rig *rig, uint32_t tag);
+/* Both, for text. */
+char *rig_ask(struct rig *rig, const char *text);
+/* Waits for a REQUEST that begins with @prefix (answered "1 "): its text, the rig's. */
+const char *rig_request(struct rig *rig, const char *prefix);
+
+#endif
