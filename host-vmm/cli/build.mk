@@ -2,16 +2,20 @@
 # The `lodge` command. Everything but main() is the library "cli", for tests.
 libs += cli
 cli_srcs := $(addprefix host-vmm/cli/, \
-	check.c cli.c client.c cpio.c create.c delete.c hostcheck.c info.c initramfs.c json.c \
-	kernel.c list.c modules.c monitor.c paths.c probe.c probe_tiny.c run.c run_options.c run_vm.c show.c \
-	start.c stop.c tail.c vm.c)
+	check.c cli.c client.c cpio.c create.c delete.c exec.c guest_exec.c guest_link.c guest_open.c \
+	hostcheck.c info.c initramfs.c json.c kernel.c list.c modules.c monitor.c outlet.c paths.c \
+	probe.c probe_tiny.c run.c run_options.c run_vm.c show.c start.c stop.c tail.c terminal.c vm.c)
 cli_pkgs := glib-2.0 json-glib-1.0
 
 progs += lodge
 lodge_srcs := host-vmm/cli/main.c host-vmm/kvm.c host-vmm/memory.c
 lodge_libs := cli vmconf proto
 
-unit_tests += cli_cpio cli_kernel cli_words
+unit_tests += cli_cpio cli_guest cli_kernel cli_words
+cli_guest_srcs := tests/unit/cli_guest.c $(addprefix host-vmm/cli/, \
+	cli.c guest_exec.c guest_link.c outlet.c terminal.c)
+cli_guest_libs := proto
+cli_guest_pkgs := check glib-2.0
 cli_cpio_srcs := tests/unit/cli_cpio.c host-vmm/cli/cpio.c
 cli_cpio_libs := proto
 cli_cpio_pkgs := check glib-2.0

@@ -21,11 +21,13 @@ struct verb {
 int verb_check(int argc, char **argv);
 int verb_create(int argc, char **argv);
 int verb_delete(int argc, char **argv);
+int verb_exec(int argc, char **argv);
 int verb_info(int argc, char **argv);
 int verb_kill(int argc, char **argv);
 int verb_list(int argc, char **argv);
 int verb_run(int argc, char **argv);
 int verb_set(int argc, char **argv);
+int verb_shell(int argc, char **argv);
 int verb_show(int argc, char **argv);
 int verb_start(int argc, char **argv);
 int verb_stop(int argc, char **argv);

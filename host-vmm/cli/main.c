@@ -20,6 +20,8 @@ static const struct verb verbs[] = {
 	{ "list", "list VMs", verb_list },
 	{ "show", "show a VM's settings", verb_show },
 	{ "set", "change a VM's settings", verb_set },
+	{ "exec", "run a program in a running VM", verb_exec },
+	{ "shell", "a shell in a running VM", verb_shell },
 	{ "info", "show what a running VM has", verb_info },
 	{ "delete", "delete a VM and all its files", verb_delete },
 };
