@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One kernel interface for all our modules, from 3.10 on: what a kernel lacks by compat/config.h,
+ * which compat/probe writes, is made here of what it has. No other file asks what the kernel has.
+ */
+#ifndef LODGE_COMPAT_H
+#define LODGE_COMPAT_H
+
+#include <linux/mm.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+#include <linux/vmalloc.h>
+
+#include "compat/config.h"
+
+#ifndef GFP_KERNEL_ACCOUNT
+#define GFP_KERNEL_ACCOUNT GFP_KERNEL
+#endif
+
+/* virtio 1.2 section 2.1, DEVICE_NEEDS_RESET */
+#ifndef VIRTIO_CONFIG_S_NEEDS_RESET
+#define VIRTIO_CONFIG_S_NEEDS_RESET 0x40
+#endif
+
+#ifndef LODGE_HAVE_KVMALLOC
+static inline void *kvmalloc(size_t size, gfp_t flags)
+{
+	void *memory =
+		kmalloc(size, size > PAGE_SIZE ? flags | __GFP_NORETRY | __GFP_NOWARN : flags);
+
+	return memory || size <= PAGE_SIZE ? memory : vmalloc(size);
+}
+#endif
+
+#ifndef LODGE_HAVE_POLL_T
+typedef unsigned int __poll_t;
+#define EPOLLIN	    POLLIN
+#define EPOLLOUT    POLLOUT
+#define EPOLLERR    POLLERR
+#define EPOLLHUP    POLLHUP
+#define EPOLLRDNORM POLLRDNORM
+#define EPOLLWRNORM POLLWRNORM
+#endif
+
+#ifndef LODGE_HAVE_VIRTIO_DEVICE_READY
+static inline void virtio_device_ready(struct virtio_device *vdev)
+{
+	vdev->config->set_status(vdev, vdev->config->get_status(vdev) | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+#endif
+
+#ifndef LODGE_HAVE_VIRTIO_RESET_DEVICE
+static inline void virtio_reset_device(struct virtio_device *vdev)
+{
+	vdev->config->reset(vdev);
+}
+#endif
+
+/* Finds queues 0 to @n - 1. @callbacks and @names have @n each. Negative errno, no queue. */
+static inline int lodge_find_vqs(struct virtio_device *vdev, unsigned int n,
+				 struct virtqueue **ret_vqs, vq_callback_t **callbacks,
+				 const char **names)
+{
+#if defined(LODGE_HAVE_VIRTQUEUE_INFO)
+	struct virtqueue_info info[8] = {};
+	unsigned int i;
+
+	if (n > ARRAY_SIZE(info))
+		return -EINVAL;
+	for (i = 0; i < n; i++) {
+		info[i].name = names[i];
+		info[i].callback = callbacks[i];
+	}
+	return virtio_find_vqs(vdev, n, ret_vqs, info, NULL);
+#elif defined(LODGE_HAVE_FIND_VQS_AFFINITY)
+	return virtio_find_vqs(vdev, n, ret_vqs, callbacks, names, NULL);
+#else
+	return vdev->config->find_vqs(vdev, n, ret_vqs, callbacks, names);
+#endif
+}
+
+/*
+ * Resets a device that is bound, and starts it again: freeze() and restore() of its driver run. The
+ * caller holds the device's lock. -EOPNOTSUPP: not with this kernel, nothing was done.
+ */
+static inline int lodge_virtio_renew(struct virtio_device *vdev)
+{
+#ifdef LODGE_HAVE_VIRTIO_FREEZE
+	int err = virtio_device_freeze(vdev);
+
+	return err ? err : virtio_device_restore(vdev);
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
+#endif

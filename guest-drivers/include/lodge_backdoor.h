@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What lodge_backdoor offers to our other modules: a session with the host of their own, that asks
+ * and is asked in the words of protocol/spec/rpc.md.
+ *
+ * A client is told of a door (the virtio device) when it is there, and before it goes: at
+ * unbinding, suspend, and a reset of the device. After resume or reset it is told again, with a new
+ * session.
+ */
+#ifndef LODGE_BACKDOOR_KERNEL_H
+#define LODGE_BACKDOOR_KERNEL_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+struct lodge_session;
+
+/* All functions are called in process context, may sleep, and hold up the events of others
+ * meanwhile. */
+struct lodge_client {
+	const char *app; /* of lodge.hello: lower-case letters, digits and - */
+	void *context; /* the client's own */
+
+	/* The host has taken @session's hello. @session is the client's until detach(). Commands
+	 * may come before this returns. */
+	void (*attach)(struct lodge_client *client, struct lodge_session *session);
+
+	/* @session ends. Its requests have failed with -ENODEV or do so now; when detach() returns
+	 * the client no longer uses it. Called once for each attach(). */
+	void (*detach)(struct lodge_client *client, struct lodge_session *session);
+
+	/* The host commands: @size bytes of @text, with no NUL behind them, valid during the call.
+	 * The client answers with lodge_session_result(), now or later. NULL: it takes no commands.
+	 * Must not wait for detach(). */
+	void (*command)(struct lodge_client *client, struct lodge_session *session, u32 tag,
+			const char *text, size_t size);
+
+	struct list_head link; /* lodge_backdoor's */
+};
+
+/* Zeroed @client but for its first members. It may be told of a door before this returns. */
+int lodge_client_register(struct lodge_client *client);
+/* When it returns, detach() has been called where it was due, and nothing calls the client any
+ * more. */
+void lodge_client_unregister(struct lodge_client *client);
+
+/*
+ * Asks the host, and waits at most @timeout_ms for the reply. Copies up to @reply_max bytes of what
+ * stands behind "1 " or "0 " to @reply, and sets *ret_size to their number.
+ * 0: the host said 1. -EREMOTEIO: it said 0, *ret_size is set, too. -EBUSY: eight requests wait for
+ * replies. -ETIMEDOUT, -EINTR (a signal), -ENODEV, -ENOMEM, -EPROTO (the reply made no sense):
+ * no reply. May sleep.
+ */
+int lodge_session_request(struct lodge_session *session, const void *request, size_t size,
+			  void *reply, size_t reply_max, size_t *ret_size, unsigned int timeout_ms);
+
+/* Answers the command with @tag: OK or ERROR, and @size bytes of @text. May sleep. */
+int lodge_session_result(struct lodge_session *session, u32 tag, bool ok, const void *text,
+			 size_t size);
+
+#endif
