@@ -9,7 +9,8 @@
  *
  * Locking: the backdoor has one lock. All functions here take it; ops are called with it held, on
  * any thread (a vCPU's, the loop's, the control thread's), and so must not block, must not call
- * back into this header, and queue what they cannot send at once.
+ * back into this header, and queue what they cannot send at once. A lock of the door's that its ops
+ * take must not be held while it calls in here.
  */
 #ifndef LODGE_VMM_BACKDOOR_SESSION_H
 #define LODGE_VMM_BACKDOOR_SESSION_H
@@ -38,11 +39,11 @@ struct rpc_session_ops {
 	/*
 	 * A frame to the guest: COMMAND, DATA, CREDIT, RESET or CLOSE; @payload is frame->size
 	 * bytes and the caller's. The service keeps within the limits of protocol/spec/rpc.md, so
-	 * that what waits here is bounded; of DATA the door says by -EAGAIN when it holds enough,
-	 * and calls rpc_session_writable() when there is room again. The I/O ports get COMMAND and
-	 * CLOSE alone, and one COMMAND at a time: the next comes behind the result. CLOSE is the
-	 * last: the door calls rpc_session_close() when it may. Other errors mean that the door
-	 * cannot take it: -EPIPE, -ENOMEM, -ENOBUFS.
+	 * that what waits here is bounded; of DATA with bytes the door says by -EAGAIN when it
+	 * holds enough, and calls rpc_session_writable() when there is room again. The I/O ports
+	 * get COMMAND and CLOSE alone, and one COMMAND at a time: the next comes behind the result.
+	 * CLOSE is the last: the door calls rpc_session_close() when it may. Other errors mean that
+	 * the door cannot take it: -EPIPE, -ENOMEM, -ENOBUFS.
 	 *
 	 * NULL: the session is never commanded. On the I/O ports that tells RPCI channels (NULL)
 	 * from TCLO channels, which get `reset` and what follows it as soon as they are open.
@@ -84,5 +85,8 @@ void rpc_session_frame(struct rpc_session *session, const struct frame *frame, c
 void rpc_session_writable(struct rpc_session *session);
 
 void rpc_reply_free(struct rpc_reply *reply);
+
+/* "virtio", "port", "ports". */
+const char *rpc_door_name(enum rpc_door door);
 
 #endif

@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "host-vmm/conf/defaults.h"
 #include "host-vmm/conf/locate.h"
 #include "host-vmm/conf/words.h"
 
@@ -193,6 +194,31 @@ static int set_cpus(const struct vm_config *config, const char *value, void *fie
 	return 0;
 }
 
+static int set_seconds(const char *value, unsigned int least, unsigned int *seconds,
+		       char **ret_problem)
+{
+	guint64 number;
+
+	if (!g_ascii_string_to_unsigned(value, 10, least, 86400, &number, NULL))
+		return bad_value(value, "give a number of seconds, at most 86400", ret_problem);
+	*seconds = (unsigned int)number;
+	return 0;
+}
+
+static int set_heartbeat(const struct vm_config *config, const char *value, void *field,
+			 char **ret_problem)
+{
+	(void)config;
+	return set_seconds(value, 0, field, ret_problem);
+}
+
+static int set_period(const struct vm_config *config, const char *value, void *field,
+		      char **ret_problem)
+{
+	(void)config;
+	return set_seconds(value, 1, field, ret_problem);
+}
+
 static int set_memory(const struct vm_config *config, const char *value, void *field,
 		      char **ret_problem)
 {
@@ -374,7 +400,17 @@ static const struct key_row device_keys[] = {
 	{ NULL, NULL, 0 },
 };
 static const struct key_row backdoor_keys[] = {
+	{ "device", set_flag, AT(vm_config, backdoor_device) },
+	{ "port", set_flag, AT(vm_config, backdoor_port) },
 	{ "ports", set_flag, AT(vm_config, backdoor_ports) },
+	{ NULL, NULL, 0 },
+};
+static const struct key_row tools_keys[] = {
+	{ "heartbeat", set_heartbeat, AT(vm_config, tools_heartbeat) },
+	{ "power-scripts", set_flag, AT(vm_config, tools_scripts) },
+	{ "broadcast-ip", set_flag, AT(vm_config, tools_broadcast_ip) },
+	{ "time-sync", set_flag, AT(vm_config, tools_synctime) },
+	{ "time-sync-period", set_period, AT(vm_config, tools_synctime_period) },
 	{ NULL, NULL, 0 },
 };
 
@@ -390,6 +426,7 @@ static const struct group_row groups[] = {
 	{ "port", port_keys, add_port, "backend" },
 	{ "device", device_keys, NULL, NULL },
 	{ "backdoor", backdoor_keys, NULL, NULL },
+	{ "tools", tools_keys, NULL, NULL },
 };
 /* clang-format on */
 
@@ -464,7 +501,7 @@ static int read_group(struct reader *reader, const char *group)
 		return fault(reader, group, NULL,
 			     "there is no such group; known are [cpu], [memory], [boot], "
 			     "[disk NAME], [share NAME], [root], [fs TAG], [serial], [port NAME], "
-			     "[device] and [backdoor]");
+			     "[device], [backdoor] and [tools]");
 	if (row->add) {
 		target = row->add(reader->config, name, &problem);
 		if (!target)
@@ -482,24 +519,6 @@ static int read_group(struct reader *reader, const char *group)
 			return ret;
 	}
 	return 0;
-}
-
-static struct vm_config *make_default(const char *dir)
-{
-	struct vm_config *config = g_new0(struct vm_config, 1);
-
-	config->dir = g_canonicalize_filename(dir, NULL);
-	config->name = g_path_get_basename(config->dir);
-	config->cpus = 1;
-	config->hypervisor = VM_HYPERVISOR_LODGE;
-	config->memory = 1ull << 30;
-	config->append = g_strdup("");
-	config->initrds = g_new0(char *, 1);
-	config->serial = g_strdup("none");
-	config->dax_size = VM_DAX_SIZE;
-	config->balloon = config->rng = config->i8042 = true;
-	config->backdoor_ports = true;
-	return config;
 }
 
 static int read_all(struct reader *reader)
@@ -550,7 +569,7 @@ int vm_config_parse(const char *dir, const char *path, const char *text, size_t 
 					       VM_CONF_BYTES_MAX >> 10);
 		return -EFBIG;
 	}
-	reader.config = make_default(dir);
+	reader.config = vm_config_default(dir);
 	reader.file = g_key_file_new();
 	ret = read_all(&reader);
 	g_key_file_free(reader.file);
@@ -561,39 +580,4 @@ int vm_config_parse(const char *dir, const char *path, const char *text, size_t 
 	}
 	*ret_config = reader.config;
 	return 0;
-}
-
-void vm_config_free(struct vm_config *config)
-{
-	if (!config)
-		return;
-	for (size_t i = 0; i < config->n_disks; i++) {
-		g_free(config->disks[i].name);
-		g_free(config->disks[i].file);
-		g_free(config->disks[i].serial);
-	}
-	for (size_t i = 0; i < config->n_shares; i++) {
-		g_free(config->shares[i].name);
-		g_free(config->shares[i].path);
-	}
-	for (size_t i = 0; i < config->n_fs; i++) {
-		g_free(config->fs[i].tag);
-		g_free(config->fs[i].socket);
-	}
-	for (size_t i = 0; i < config->n_ports; i++) {
-		g_free(config->ports[i].name);
-		g_free(config->ports[i].backend);
-	}
-	g_free(config->disks);
-	g_free(config->shares);
-	g_free(config->fs);
-	g_free(config->ports);
-	g_strfreev(config->initrds);
-	g_free(config->dir);
-	g_free(config->name);
-	g_free(config->kernel);
-	g_free(config->append);
-	g_free(config->root);
-	g_free(config->serial);
-	g_free(config);
 }

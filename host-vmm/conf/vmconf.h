@@ -12,7 +12,9 @@
  *	[serial]	backend=BACKEND
  *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
  *	[device]	balloon=yes  rng=yes  i8042=yes  dax-size=SIZE
- *	[backdoor]	ports=on             VMware's I/O ports
+ *	[backdoor]	device=yes  port=yes  ports=on    the doors of the guest's tools
+ *	[tools]		heartbeat=SECONDS  power-scripts=yes  broadcast-ip=yes
+ *			time-sync=no  time-sync-period=SECONDS
  *
  * BACKEND is none, stdio, fd:IN[,OUT] (-1: none), pty, file:PATH, socket:PATH (we listen) or
  *run-status (the port on which the guest's init reports an exit status).
@@ -100,7 +102,10 @@ struct vm_config {
 	struct vm_port *ports;
 	size_t n_ports;
 	bool balloon, rng, i8042;
-	bool backdoor_ports;
+	bool backdoor_device, backdoor_port, backdoor_ports; /* doors: virtio, virtio-serial, I/O */
+	unsigned int tools_heartbeat; /* seconds between two pings; 0: none */
+	bool tools_scripts, tools_broadcast_ip, tools_synctime; /* options of the guest's tools */
+	unsigned int tools_synctime_period; /* seconds */
 	uint64_t dax_size; /* bytes of the shares' window for mapped files; 0: none */
 };
 

@@ -11,5 +11,6 @@ extern const struct device_type virtio_console_type;
 extern const struct device_type virtio_rng_type;
 extern const struct device_type virtio_blk_type;
 extern const struct device_type virtio_balloon_type;
+extern const struct device_type virtio_backdoor_type;
 
 #endif

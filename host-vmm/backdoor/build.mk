@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The backdoor: the RPC service, and the door that carries frames by virtio.
+backdoor_srcs := $(addprefix host-vmm/backdoor/, \
+	backdoor.c \
+	command.c \
+	deliver.c \
+	dispatch.c \
+	facts.c \
+	frame_door.c \
+	session.c \
+	start.c \
+	stream.c \
+	vars.c \
+	words_guest.c \
+	words_info.c \
+	words_log.c \
+	words_session.c \
+	words_tools.c)
+vmm_srcs += $(backdoor_srcs) host-vmm/virtio/backdoor.c
+
+unit_tests += rpc_frames
+rpc_frames_srcs := tests/unit/rpc_frames.c
+rpc_frames_libs := proto
+rpc_frames_pkgs := check
+
+# Tests bring a machine without KVM, the rig of virtio's tests (whose build.mk comes later: "=").
+unit_tests += backdoor_service backdoor_virtio
+backdoor_service_srcs = tests/unit/backdoor_service.c $(backdoor_srcs) $(virtio_rig_srcs)
+backdoor_service_libs := proto
+backdoor_service_pkgs := check
+backdoor_virtio_srcs = tests/unit/backdoor_virtio.c $(backdoor_srcs) host-vmm/virtio/backdoor.c \
+	$(virtio_rig_srcs)
+backdoor_virtio_libs := proto
+backdoor_virtio_pkgs := check

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What a new session is sent first, which session is the guest's tools, and whether it still lives.
+ *
+ * Every session that takes commands gets what VMware's hosts send: reset, Capabilities_Register,
+ * the options, the state word that is due. The one whose app is "toolbox" is the tools from then
+ * on. One with the guest's root behind it goes before one of the I/O ports, which any process of
+ * the guest may have opened; that one waits, and is the tools again when the other has gone.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "host-vmm/backdoor/private.h"
+#include "host-vmm/conf/vmconf.h"
+
+static void advance(struct rpc_session *session);
+
+/* ---- options: open-vm-tools' names of Set_Option ---- */
+
+struct option_row {
+	const char *name;
+	unsigned int (*value)(const struct backdoor *backdoor);
+};
+
+static unsigned int scripts(const struct backdoor *backdoor)
+{
+	return backdoor->config->tools_scripts;
+}
+
+static unsigned int broadcast_ip(const struct backdoor *backdoor)
+{
+	return backdoor->config->tools_broadcast_ip;
+}
+
+static unsigned int synctime(const struct backdoor *backdoor)
+{
+	return backdoor->synctime ? backdoor->synctime == '1' : backdoor->config->tools_synctime;
+}
+
+static unsigned int period(const struct backdoor *backdoor)
+{
+	return backdoor->config->tools_synctime_period;
+}
+
+static const struct option_row options[] = {
+	{ "synctime", synctime },
+	{ "synctime.period", period },
+	{ "toolScripts.afterPowerOn", scripts },
+	{ "toolScripts.beforePowerOff", scripts },
+	{ "toolScripts.afterResume", scripts },
+	{ "toolScripts.beforeSuspend", scripts },
+	{ "broadcastIP", broadcast_ip },
+};
+
+#define N_OPTIONS (sizeof(options) / sizeof(options[0]))
+
+static int send_option(struct rpc_session *session, const struct option_row *row,
+		       void (*internal)(struct rpc_session *, const char *, size_t))
+{
+	char text[96];
+	int len = snprintf(text, sizeof(text), "Set_Option %s %u", row->name,
+			   row->value(session->backdoor));
+
+	return command_send(session, text, (size_t)len, internal, NULL, NULL, NULL);
+}
+
+void start_push_option(struct backdoor *backdoor, const char *name)
+{
+	for (size_t i = 0; i < N_OPTIONS; i++)
+		if (strcmp(options[i].name, name) == 0 && backdoor->tools.up)
+			(void)send_option(backdoor->tools.session, &options[i], NULL);
+}
+
+/* ---- which session is the tools ---- */
+
+bool start_is_toolbox(const struct rpc_session *session)
+{
+	return strcmp(session->app, "toolbox") == 0;
+}
+
+bool start_may_tell(const struct rpc_session *session)
+{
+	const struct tools *tools = &session->backdoor->tools;
+
+	return session->privilege == RPC_ROOT || !tools->session ||
+	       tools->session->privilege != RPC_ROOT;
+}
+
+static void set_down(struct backdoor *backdoor, const char *why)
+{
+	struct tools *tools = &backdoor->tools;
+	struct fields_builder fields = FIELDS_BUILDER(1024);
+
+	if (!tools->up)
+		return;
+	tools->up = false;
+	tools->session = NULL;
+	tools->ping_open = tools->missed = false;
+	backdoor_arm_timer(backdoor, 0);
+	snprintf(tools->why, sizeof(tools->why), "%s", why);
+	fields_add(&fields, "reason", why);
+	deliver_event(backdoor, "tools-down", &fields);
+}
+
+static void set_up(struct rpc_session *session)
+{
+	struct backdoor *backdoor = session->backdoor;
+	struct tools *tools = &backdoor->tools;
+	struct fields_builder fields = FIELDS_BUILDER(1024);
+
+	tools->session = session;
+	tools->up = true;
+	if (++tools->epoch == 0)
+		tools->epoch = 1;
+	tools->up_since = backdoor_time_ms() / 1000;
+	tools->answered_ms = backdoor_now_ms();
+	tools->why[0] = '\0';
+	backdoor_arm_timer(backdoor, backdoor->config->tools_heartbeat);
+	fields_add(&fields, "app", session->app);
+	fields_add(&fields, "version", session->version);
+	fields_add(&fields, "door", rpc_door_name(session->door));
+	deliver_event(backdoor, "tools-up", &fields);
+}
+
+void start_replace(struct rpc_session *session)
+{
+	struct rpc_session *other, *next;
+
+	for (other = session->backdoor->sessions; other; other = next) {
+		next = other->next;
+		if (other != session && !other->closed && other->commanded &&
+		    other->privilege == session->privilege && start_is_toolbox(other))
+			session_shut(other, "another program took the place of the tools");
+	}
+}
+
+static void become_tools(struct rpc_session *session)
+{
+	struct tools *tools = &session->backdoor->tools;
+
+	if (!start_is_toolbox(session))
+		return;
+	if (tools->session && tools->session->privilege > session->privilege)
+		return;
+	set_down(session->backdoor, "the tools came again by another door");
+	set_up(session);
+}
+
+void start_session_ended(struct rpc_session *session, const char *why)
+{
+	struct backdoor *backdoor = session->backdoor;
+	struct rpc_session *other;
+
+	if (backdoor->tools.session != session)
+		return;
+	set_down(backdoor, why);
+	for (other = backdoor->sessions; other; other = other->next)
+		if (other != session && !other->closed && other->step == START_DONE &&
+		    start_is_toolbox(other))
+			break;
+	if (other)
+		set_up(other);
+}
+
+/* ---- the sequence ---- */
+
+/* "OK ATR toolbox": on the I/O ports nothing else tells who is there. */
+static void take_app(struct rpc_session *session, const char *result, size_t len)
+{
+	static const char head[] = "OK ATR ";
+	const size_t head_len = sizeof(head) - 1;
+
+	if (session->door != RPC_DOOR_IOPORTS || len <= head_len ||
+	    memcmp(result, head, head_len) != 0)
+		return;
+	backdoor_clean_text(session->app, sizeof(session->app), result + head_len, len - head_len);
+	if (start_is_toolbox(session))
+		start_replace(session);
+}
+
+static void answered(struct rpc_session *session, const char *result, size_t len)
+{
+	if (!result || session->closed)
+		return;
+	if (session->step == START_RESET)
+		take_app(session, result, len);
+	/* A guest that refuses one step may still take the next ones. */
+	if (session->step != START_OPTIONS || ++session->option == N_OPTIONS)
+		session->step++;
+	advance(session);
+}
+
+static int send_state(struct rpc_session *session)
+{
+	const char *word = session->backdoor->state_word;
+
+	if (!word || !start_is_toolbox(session)) {
+		session->step = START_DONE;
+		return 0;
+	}
+	session->backdoor->state_word = NULL;
+	return command_send(session, word, strlen(word), answered, NULL, NULL, NULL);
+}
+
+static int send_step(struct rpc_session *session)
+{
+	static const char reset[] = "reset", capabilities[] = "Capabilities_Register";
+
+	switch (session->step) {
+	case START_RESET:
+		return command_send(session, reset, sizeof(reset) - 1, answered, NULL, NULL, NULL);
+	case START_CAPABILITIES:
+		return command_send(session, capabilities, sizeof(capabilities) - 1, answered, NULL,
+				    NULL, NULL);
+	case START_OPTIONS:
+		return send_option(session, &options[session->option], answered);
+	case START_STATE:
+		return send_state(session);
+	case START_NONE:
+	case START_DONE:
+		break;
+	}
+	return 0;
+}
+
+static void advance(struct rpc_session *session)
+{
+	int ret = send_step(session);
+
+	if (ret < 0)
+		log_ratelimited(&session->backdoor->log_limit, LOG_LEVEL_WARN,
+				"backdoor: new tools cannot be commanded: %s", strerror(-ret));
+	else if (session->step == START_DONE)
+		become_tools(session);
+}
+
+void start_session(struct rpc_session *session)
+{
+	if (session->closed || !session->commanded || session->step != START_NONE)
+		return;
+	session->step = START_RESET;
+	advance(session);
+}
+
+/* ---- heartbeat ---- */
+
+static void ping_answered(struct rpc_session *session, const char *result, size_t len)
+{
+	struct backdoor *backdoor = session->backdoor;
+	struct tools *tools = &backdoor->tools;
+
+	(void)len;
+	if (!result || tools->session != session)
+		return;
+	tools->ping_open = false;
+	tools->answered_ms = backdoor_now_ms();
+	if (tools->missed) {
+		struct fields_builder fields = FIELDS_BUILDER(64);
+
+		tools->missed = false;
+		deliver_event(backdoor, "heartbeat-back", &fields);
+	}
+}
+
+void start_heartbeat(struct backdoor *backdoor)
+{
+	struct tools *tools = &backdoor->tools;
+	struct fields_builder fields = FIELDS_BUILDER(64);
+
+	if (!tools->up)
+		return;
+	if (!tools->ping_open) {
+		tools->ping_open = command_send(tools->session, "ping", 4, ping_answered, NULL,
+						NULL, NULL) == 0;
+		return;
+	}
+	if (tools->missed)
+		return;
+	tools->missed = true;
+	fields_addf(&fields, "seconds", "%llu",
+		    (unsigned long long)((backdoor_now_ms() - tools->answered_ms) / 1000));
+	deliver_event(backdoor, "heartbeat-missed", &fields);
+}
+
+/* ---- for the host's side ---- */
+
+void tools_get_status(struct backdoor *backdoor, struct tools_status *ret_status)
+{
+	struct tools *tools = &backdoor->tools;
+	const struct rpc_session *session;
+	const struct var *description;
+
+	memset(ret_status, 0, sizeof(*ret_status));
+	backdoor_lock(backdoor);
+	session = tools->session;
+	snprintf(ret_status->why, sizeof(ret_status->why), "%s", tools->why);
+	ret_status->epoch = tools->epoch;
+	if (session) {
+		ret_status->up = true;
+		ret_status->door = session->door;
+		ret_status->privilege = session->privilege;
+		ret_status->guest_ops = session->privilege == RPC_ROOT;
+		ret_status->power = session->statechange;
+		ret_status->heartbeat_missed = tools->missed;
+		ret_status->up_since = tools->up_since;
+		snprintf(ret_status->app, sizeof(ret_status->app), "%s", session->app);
+		snprintf(ret_status->version, sizeof(ret_status->version), "%s", session->version);
+		/* VMware's tools say their version there. */
+		description = vars_find(backdoor, "guestinfo.vmtools.description",
+					strlen("guestinfo.vmtools.description"));
+		if (!ret_status->version[0] && description)
+			backdoor_clean_text(ret_status->version, sizeof(ret_status->version),
+					    description->value, description->len);
+	}
+	backdoor_unlock(backdoor);
+}
+
+int tools_power(struct backdoor *backdoor, enum tools_power what, tools_done_fn done, void *opaque)
+{
+	static const char *const words[] = {
+		[TOOLS_HALT] = "OS_Halt",
+		[TOOLS_REBOOT] = "OS_Reboot",
+		[TOOLS_SUSPEND] = "OS_Suspend",
+	};
+	struct tools *tools = &backdoor->tools;
+	int ret;
+
+	backdoor_lock(backdoor);
+	if (!tools->up)
+		ret = -ENOTCONN;
+	else if (!tools->session->statechange)
+		ret = -EOPNOTSUPP;
+	else
+		ret = command_send(tools->session, words[what], strlen(words[what]), NULL, done,
+				   opaque, NULL);
+	backdoor_unlock(backdoor);
+	return ret;
+}
