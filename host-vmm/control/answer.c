@@ -68,7 +68,7 @@ static bool id_is_fine(JsonNode *id)
 }
 
 static char *run(const struct control_method *method, void *opaque, JsonNode *id,
-		 JsonObject *params)
+		 JsonObject *params, bool *ret_follows)
 {
 	g_autoptr(JsonObject) answer = NULL;
 	g_autoptr(JsonObject) result = json_object_new();
@@ -77,7 +77,7 @@ static char *run(const struct control_method *method, void *opaque, JsonNode *id
 	int ret;
 
 	ret = method->run(opaque, params, result, &error);
-	if (ret) {
+	if (ret < 0) {
 		text = fail(id, error.message ? error.message : g_strerror(-ret), error.hint);
 	} else {
 		answer = json_object_new();
@@ -85,13 +85,15 @@ static char *run(const struct control_method *method, void *opaque, JsonNode *id
 				       id ? json_node_copy(id) : json_node_new(JSON_NODE_NULL));
 		json_object_set_object_member(answer, "result", g_steal_pointer(&result));
 		text = to_line(answer);
+		*ret_follows = ret == CONTROL_FOLLOWS;
 	}
 	g_free(error.message);
 	g_free(error.hint);
 	return text;
 }
 
-static char *dispatch(const struct control_method *methods, void *opaque, JsonObject *request)
+static char *dispatch(const struct control_method *methods, void *opaque, JsonObject *request,
+		      bool *ret_follows)
 {
 	JsonNode *id = json_object_get_member(request, "id");
 	JsonNode *name = json_object_get_member(request, "method");
@@ -113,7 +115,7 @@ static char *dispatch(const struct control_method *methods, void *opaque, JsonOb
 	for (; methods->name; methods++) {
 		if (!strcmp(methods->name, method))
 			return run(methods, opaque, id,
-				   params ? json_node_get_object(params) : empty);
+				   params ? json_node_get_object(params) : empty, ret_follows);
 	}
 	shown = g_utf8_substring(method, 0, MIN(g_utf8_strlen(method, -1), METHOD_MAX));
 	message = g_strdup_printf("there is no method '%s'", shown);
@@ -123,9 +125,18 @@ static char *dispatch(const struct control_method *methods, void *opaque, JsonOb
 char *control_answer(const struct control_method *methods, void *opaque, const char *line,
 		     size_t len)
 {
+	bool follows;
+
+	return control_answer_to(methods, opaque, line, len, &follows);
+}
+
+char *control_answer_to(const struct control_method *methods, void *opaque, const char *line,
+			size_t len, bool *ret_follows)
+{
 	g_autoptr(JsonParser) parser = NULL;
 	JsonNode *root;
 
+	*ret_follows = false;
 	if (!g_utf8_validate(line, (gssize)len, NULL) || too_deep(line, len))
 		return fail(NULL, "the line is not a request in JSON",
 			    "send {\"id\":1,\"method\":\"status\"} and a newline");
@@ -137,5 +148,5 @@ char *control_answer(const struct control_method *methods, void *opaque, const c
 	if (!root || !JSON_NODE_HOLDS_OBJECT(root))
 		return fail(NULL, "the request is not a JSON object",
 			    "send {\"id\":1,\"method\":\"status\"} and a newline");
-	return dispatch(methods, opaque, json_node_get_object(root));
+	return dispatch(methods, opaque, json_node_get_object(root), ret_follows);
 }

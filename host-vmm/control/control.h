@@ -13,6 +13,7 @@
 #define LODGE_VMM_CONTROL_H
 
 #include <json-glib/json-glib.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct control;
@@ -21,6 +22,9 @@ struct machine;
 #define CONTROL_LINE_MAX    (64 << 10) /* bytes of a request, its newline included */
 #define CONTROL_CLIENTS_MAX 16 /* at once; the next is told so and closed */
 #define CONTROL_STALL_MS    5000 /* a client that does not read an answer for so long is dropped */
+#define CONTROL_EVENTS_MAX  (256 << 10) /* bytes of events that a client has not read */
+
+#define CONTROL_FOLLOWS 1
 
 /* Why a request failed, for people: filled by a method that returns a negative errno. */
 struct control_error {
@@ -30,7 +34,9 @@ struct control_error {
 
 /*
  * One row of a table that ends with a NULL name. @run gets params (never NULL, perhaps empty) and
- * an empty result object to fill. It runs on the server's thread and must not block.
+ * an empty result object to fill. It runs on the server's thread and must not block. It returns 0
+ * or CONTROL_FOLLOWS: behind its result the connection carries what control_publish() gets, and
+ * answers no more requests; or a negative errno.
  */
 struct control_method {
 	const char *name;
@@ -49,11 +55,21 @@ int control_start_with(const char *path, const struct control_method *methods, v
 void control_stop(struct control *control);
 
 /*
+ * Sends @line (JSON and a newline) to every client that follows. Any thread, at once. A client that
+ * has CONTROL_EVENTS_MAX unread gets a last line that says so, and is closed.
+ */
+void control_publish(struct control *control, const char *line);
+
+/*
  * Answers one request line (its newline taken off), for the server and the fuzzer: the answer
  * with its newline, g_free(). Any bytes are taken; never NULL.
  */
 char *control_answer(const struct control_method *methods, void *opaque, const char *line,
 		     size_t len);
+/* The same; *ret_follows tells that the method succeeded, and that the client follows from now on.
+ */
+char *control_answer_to(const struct control_method *methods, void *opaque, const char *line,
+			size_t len, bool *ret_follows);
 
 /* What a machine answers to; for tests. */
 extern const struct control_method control_machine_methods[];

@@ -13,7 +13,10 @@
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 
-#define READ_CHUNK 4096
+#define READ_CHUNK  4096
+#define WAITING_MAX 1024 /* lines published faster than they are handed out */
+
+static const char too_slow[] = "{\"event\":\"dropped\",\"hint\":\"read faster\"}\n";
 
 struct control {
 	const struct control_method *methods;
@@ -25,11 +28,16 @@ struct control {
 	GThread *thread;
 	GPtrArray *clients; /* the loop's thread alone */
 	struct log_ratelimit limit;
+	/* What control_publish() brought, and whether the thread has been told. */
+	GMutex lock;
+	GQueue waiting;
+	guint64 lost;
 };
 
 /*
  * Either reading, or with an answer that is not out yet: then nothing is read, so a client that
- * does not read costs one answer of memory and nothing more.
+ * does not read costs one answer of memory and nothing more. One that follows is read to hear of
+ * its end alone.
  */
 struct client {
 	struct control *control;
@@ -37,6 +45,8 @@ struct client {
 	GByteArray *in;
 	char *out;
 	size_t out_len, out_done;
+	size_t out_room;
+	bool follows;
 	bool finish; /* close once the answer is out */
 	GSource *source; /* fd readable or writable */
 	GSource *stall;
@@ -94,7 +104,7 @@ static bool client_flush(struct client *client)
 		client->out_done += (size_t)sent;
 	}
 	g_clear_pointer(&client->out, g_free);
-	client->out_len = client->out_done = 0;
+	client->out_len = client->out_done = client->out_room = 0;
 	if (client->finish) {
 		client_drop(client);
 		return false;
@@ -130,10 +140,13 @@ static bool client_serve(struct client *client)
 			return client_flush(client);
 		}
 		len = (size_t)(newline - data);
-		client_answer(client, control_answer(control->methods, control->opaque, data, len));
+		client_answer(client, control_answer_to(control->methods, control->opaque, data,
+							len, &client->follows));
 		g_byte_array_remove_range(client->in, 0, (guint)len + 1);
 		if (!client_flush(client))
 			return false;
+		if (client->follows)
+			return true;
 	}
 	return true;
 }
@@ -154,8 +167,24 @@ static bool client_read(struct client *client)
 		client_drop(client);
 		return false;
 	}
-	g_byte_array_append(client->in, chunk, (guint)got);
+	if (!client->follows)
+		g_byte_array_append(client->in, chunk, (guint)got);
 	return true;
+}
+
+static gboolean follower_ready(struct client *client, GIOCondition condition)
+{
+	bool had_out = client->out;
+
+	g_byte_array_set_size(client->in, 0);
+	if (condition & G_IO_OUT && !client_flush(client))
+		return G_SOURCE_REMOVE;
+	if (condition & ~G_IO_OUT && !client_read(client))
+		return G_SOURCE_REMOVE;
+	if (had_out == !!client->out)
+		return G_SOURCE_CONTINUE;
+	client_watch(client);
+	return G_SOURCE_REMOVE;
 }
 
 static gboolean client_ready(int fd, GIOCondition condition, void *opaque)
@@ -164,15 +193,23 @@ static gboolean client_ready(int fd, GIOCondition condition, void *opaque)
 	bool blocked = client->out;
 
 	(void)fd;
-	(void)condition;
+	if (client->follows)
+		return follower_ready(client, condition);
 	if (blocked ? !client_flush(client) : !client_read(client))
 		return G_SOURCE_REMOVE;
 	if (!client_serve(client))
 		return G_SOURCE_REMOVE;
-	if (blocked == !!client->out)
+	if (blocked == !!client->out && !client->follows)
 		return G_SOURCE_CONTINUE;
 	client_watch(client);
 	return G_SOURCE_REMOVE;
+}
+
+static GIOCondition wanted(const struct client *client)
+{
+	if (client->follows && !client->finish)
+		return client->out ? G_IO_IN | G_IO_OUT : G_IO_IN;
+	return client->out ? G_IO_OUT : G_IO_IN;
 }
 
 static void client_watch(struct client *client)
@@ -182,17 +219,111 @@ static void client_watch(struct client *client)
 	if (client->source)
 		g_source_destroy(client->source);
 	g_clear_pointer(&client->source, g_source_unref);
-	client->source = g_unix_fd_source_new(client->fd, client->out ? G_IO_OUT : G_IO_IN);
+	client->source = g_unix_fd_source_new(client->fd, wanted(client));
 	g_source_set_callback(client->source, G_SOURCE_FUNC(client_ready), client, NULL);
 	g_source_attach(client->source, context);
 	if (client->stall)
 		g_source_destroy(client->stall);
 	g_clear_pointer(&client->stall, g_source_unref);
-	if (!client->out)
+	/* Events wait for a follower as long as there is room. */
+	if (!client->out || (client->follows && !client->finish))
 		return;
 	client->stall = g_timeout_source_new(CONTROL_STALL_MS);
 	g_source_set_callback(client->stall, client_stalled, client, NULL);
 	g_source_attach(client->stall, context);
+}
+
+static void client_append(struct client *client, const char *text)
+{
+	size_t len = strlen(text), have = client->out_len - client->out_done;
+
+	if (client->out_done) {
+		memmove(client->out, client->out + client->out_done, have);
+		client->out_len = have;
+		client->out_done = 0;
+	}
+	if (have + len > client->out_room) {
+		client->out_room = MAX(2 * client->out_room, have + len);
+		client->out = g_realloc(client->out, client->out_room);
+	}
+	memcpy(client->out + have, text, len);
+	client->out_len = have + len;
+}
+
+/* Takes out what has not begun to go, so that a last word gets through. */
+static void client_cut(struct client *client)
+{
+	const char *at = client->out + client->out_done;
+	const char *newline = memchr(at, '\n', client->out_len - client->out_done);
+
+	client->out_len = (size_t)(newline + 1 - client->out);
+}
+
+static void client_tell(struct client *client, const char *line)
+{
+	bool had_out = client->out;
+
+	if (client->finish)
+		return;
+	if (client->out_len - client->out_done + strlen(line) > CONTROL_EVENTS_MAX) {
+		log_ratelimited(&client->control->limit, LOG_LEVEL_WARN,
+				"control: a client does not read its events; dropped");
+		client->finish = true;
+		client_cut(client);
+		client_append(client, too_slow);
+		client_watch(client);
+		return;
+	}
+	client_append(client, line);
+	if (client_flush(client) && had_out != !!client->out)
+		client_watch(client);
+}
+
+/* On the server's thread: hands out what was published. */
+static gboolean hand_out(void *opaque)
+{
+	struct control *control = opaque;
+	g_autofree char *lost = NULL;
+	char *line;
+
+	g_mutex_lock(&control->lock);
+	if (control->lost)
+		lost = g_strdup_printf("{\"event\":\"lost\",\"count\":%" G_GUINT64_FORMAT "}\n",
+				       control->lost);
+	control->lost = 0;
+	g_mutex_unlock(&control->lock);
+	for (;;) {
+		g_mutex_lock(&control->lock);
+		line = g_queue_pop_head(&control->waiting);
+		g_mutex_unlock(&control->lock);
+		if (!line && !lost)
+			return G_SOURCE_REMOVE;
+		if (!line)
+			line = g_steal_pointer(&lost);
+		/* Backwards: a client that is dropped gives its place to the last one. */
+		for (guint i = control->clients->len; i-- > 0;) {
+			struct client *client = g_ptr_array_index(control->clients, i);
+
+			if (client->follows)
+				client_tell(client, line);
+		}
+		g_free(line);
+	}
+}
+
+void control_publish(struct control *control, const char *line)
+{
+	bool first;
+
+	g_mutex_lock(&control->lock);
+	first = g_queue_is_empty(&control->waiting);
+	if (g_queue_get_length(&control->waiting) < WAITING_MAX)
+		g_queue_push_tail(&control->waiting, g_strdup(line));
+	else
+		control->lost++;
+	g_mutex_unlock(&control->lock);
+	if (first)
+		g_main_context_invoke(control->context, hand_out, control);
 }
 
 static bool peer_is_ours(int fd)
@@ -255,6 +386,8 @@ static void *serve(void *opaque)
 	g_main_loop_run(control->loop);
 	g_source_destroy(source);
 	g_source_unref(source);
+	/* The last words. */
+	hand_out(control);
 	g_ptr_array_set_size(control->clients, 0);
 	g_main_context_pop_thread_default(control->context);
 	return NULL;
@@ -288,6 +421,8 @@ int control_start_with(const char *path, const struct control_method *methods, v
 	control->context = g_main_context_new();
 	control->loop = g_main_loop_new(control->context, FALSE);
 	control->clients = g_ptr_array_new_with_free_func(client_free);
+	g_mutex_init(&control->lock);
+	g_queue_init(&control->waiting);
 	/* Signals are the main thread's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -307,6 +442,8 @@ void control_stop(struct control *control)
 	unlink(control->path);
 	close(control->fd);
 	g_ptr_array_unref(control->clients);
+	g_queue_clear_full(&control->waiting, g_free);
+	g_mutex_clear(&control->lock);
 	g_main_loop_unref(control->loop);
 	g_main_context_unref(control->context);
 	g_free(control->path);

@@ -44,9 +44,20 @@ static int bulky(void *opaque, JsonObject *params, JsonObject *result, struct co
 	return 0;
 }
 
-static const struct control_method methods[] = {
-	{ "echo", echo }, { "refuse", refuse }, { "bulky", bulky }, { NULL, NULL }
-};
+static int follow(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+{
+	(void)opaque;
+	(void)params;
+	(void)result;
+	(void)error;
+	return CONTROL_FOLLOWS;
+}
+
+static const struct control_method methods[] = { { "echo", echo },
+						 { "refuse", refuse },
+						 { "bulky", bulky },
+						 { "follow", follow },
+						 { NULL, NULL } };
 
 static char *ask(const char *line)
 {
@@ -298,6 +309,88 @@ START_TEST(stale_socket_is_replaced_and_live_one_kept)
 }
 END_TEST
 
+static int follow_or_fail(const struct fixture *fixture)
+{
+	static const char request[] = "{\"id\":1,\"method\":\"follow\"}\n";
+	int fd = connect_or_fail(fixture);
+	g_autofree char *line = NULL;
+
+	ck_assert_int_eq(fd_write_all(fd, request, sizeof(request) - 1), 0);
+	line = read_line(fd);
+	ck_assert_str_eq(line, "{\"id\":1,\"result\":{}}\n");
+	return fd;
+}
+
+static void assert_line(int fd, const char *wanted)
+{
+	g_autofree char *line = read_line(fd);
+
+	ck_assert_str_eq(line, wanted);
+}
+
+START_TEST(followers_hear_all_and_the_last_word)
+{
+	struct fixture fixture;
+	int a, b, plain;
+
+	start(&fixture);
+	a = follow_or_fail(&fixture);
+	b = follow_or_fail(&fixture);
+	plain = connect_or_fail(&fixture);
+	control_publish(fixture.control, "{\"event\":\"one\"}\n");
+	assert_line(a, "{\"event\":\"one\"}\n");
+	assert_line(b, "{\"event\":\"one\"}\n");
+	close(b);
+	/* What a follower says is for nobody. */
+	ck_assert_int_eq(fd_write_all(a, "{\"method\":\"echo\"}\n", 18), 0);
+	control_publish(fixture.control, "{\"event\":\"two\"}\n");
+	assert_line(a, "{\"event\":\"two\"}\n");
+	ck_assert_int_eq(fd_write_all(plain, "{\"method\":\"echo\"}\n", 18), 0);
+	assert_line(plain, "{\"id\":null,\"result\":{\"members\":0}}\n");
+	control_publish(fixture.control, "{\"event\":\"off\"}\n");
+	stop(&fixture);
+	assert_line(a, "{\"event\":\"off\"}\n");
+	assert_line(a, "");
+	close(a);
+	close(plain);
+}
+END_TEST
+
+START_TEST(a_follower_that_does_not_read)
+{
+	g_autofree char *x = g_strnfill(1000, 'x');
+	g_autofree char *event = g_strdup_printf("{\"event\":\"%s\"}\n", x);
+	size_t len = strlen(event);
+	g_autofree char *read = g_malloc(len);
+	bool dropped = false;
+	struct fixture fixture;
+	int slow, fast;
+
+	start(&fixture);
+	slow = follow_or_fail(&fixture);
+	fast = follow_or_fail(&fixture);
+	/* More than the socket and the queue hold; the fast one sets the pace. */
+	for (int i = 0; i < 2000; i++) {
+		control_publish(fixture.control, event);
+		ck_assert_int_eq(recv(fast, read, len, MSG_WAITALL), (ssize_t)len);
+	}
+	for (;;) {
+		g_autofree char *line = read_line(slow);
+
+		if (!*line)
+			break;
+		ck_assert(!dropped);
+		dropped = !strcmp(line, "{\"event\":\"dropped\",\"hint\":\"read faster\"}\n");
+		if (!dropped)
+			ck_assert_str_eq(line, event);
+	}
+	ck_assert(dropped);
+	close(slow);
+	close(fast);
+	stop(&fixture);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("control");
@@ -312,6 +405,8 @@ int main(void)
 	tcase_add_test(tcase, several_requests_in_pieces);
 	tcase_add_test(tcase, half_a_request_then_close);
 	tcase_add_test(tcase, overlong_line_is_refused);
+	tcase_add_test(tcase, followers_hear_all_and_the_last_word);
+	tcase_add_test(tcase, a_follower_that_does_not_read);
 	tcase_add_test(tcase, clients_are_bounded);
 	tcase_add_test(tcase, client_that_does_not_read);
 	tcase_add_test(tcase, stale_socket_is_replaced_and_live_one_kept);
