@@ -21,7 +21,7 @@ static const char description[] =
 struct raw {
 	char *name, *memory, *kernel, *initrd, *append, *root, *network, *user;
 	char *cpus;
-	char **disks, **shares, **env;
+	char **disks, **shares, **env, **settings;
 	gboolean console;
 };
 
@@ -137,9 +137,15 @@ static int take_words(const struct raw *raw, struct run_options *options)
 	options->user = g_strdup(raw->user);
 	options->console = raw->console;
 	options->env = g_strdupv(raw->env);
+	options->settings = g_strdupv(raw->settings);
 	for (char **env = raw->env; env && *env; env++) {
 		if (**env == '=' || !strchr(*env, '='))
 			return fail(EX_USAGE, "--env: '%s' will not do; write NAME=VALUE", *env);
+	}
+	for (char **setting = raw->settings; setting && *setting; setting++) {
+		if (!strchr(*setting, '=') || check_path(*setting, &problem))
+			return fail(EX_USAGE, "--set: '%s' will not do; write GROUP.KEY=VALUE",
+				    *setting);
 	}
 	if (raw->append && (check_path(raw->append, &problem)))
 		return fail(EX_USAGE, "--append: the text must be UTF-8 on one line; correct it");
@@ -231,6 +237,7 @@ static void raw_clear(struct raw *raw)
 	g_strfreev(raw->disks);
 	g_strfreev(raw->shares);
 	g_strfreev(raw->env);
+	g_strfreev(raw->settings);
 }
 
 int run_options_parse(int argc, char **argv, struct run_options *ret_options)
@@ -256,6 +263,8 @@ int run_options_parse(int argc, char **argv, struct run_options *ret_options)
 		  "NAME" },
 		{ "env", 'e', 0, G_OPTION_ARG_FILENAME_ARRAY, &raw.env, "for COMMAND's environment",
 		  "NAME=VALUE" },
+		{ "set", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &raw.settings,
+		  "anything else of vm.conf(5)", "GROUP.KEY=VALUE" },
 		{ "network", 0, 0, G_OPTION_ARG_STRING, &raw.network, "none is what there is", "KIND" },
 		{ "console", 0, 0, G_OPTION_ARG_NONE, &raw.console,
 		  "show the kernel's messages on stderr", NULL },
@@ -288,6 +297,7 @@ void run_options_clear(struct run_options *options)
 	g_array_unref(options->disks);
 	g_array_unref(options->shares);
 	g_strfreev(options->env);
+	g_strfreev(options->settings);
 	g_free(options->name);
 	g_free(options->kernel);
 	g_free(options->initrd);

@@ -17,6 +17,7 @@ struct run_options {
 	char *root; /* absolute */
 	char *user; /* or NULL */
 	char **env; /* NAME=VALUE each; or NULL */
+	char **settings; /* GROUP.KEY=VALUE each, of vm.conf; or NULL */
 	bool console;
 	GArray *disks; /* struct vm_disk; name and serial are NULL */
 	GArray *shares; /* struct vm_share */

@@ -178,6 +178,24 @@ static int find_kernel(const struct run_options *options, struct kernel *kernel)
 	return 0;
 }
 
+static int change_conf(const struct run_options *options, const char *dir, const char *path,
+		       char **text, gsize *len)
+{
+	for (char **setting = options->settings; setting && *setting; setting++) {
+		g_auto(GStrv) parts = g_strsplit(*setting, "=", 2);
+		g_autofree char *message = NULL;
+		g_autofree char *old = *text;
+		int ret;
+
+		*text = NULL;
+		ret = vm_config_change(dir, path, old, *len, parts[0], parts[1], text, len,
+				       &message);
+		if (ret)
+			return fail(status_of(ret), "--set %s: %s", *setting, message);
+	}
+	return 0;
+}
+
 static int write_conf(const struct run_options *options, const char *dir, const char *kernel,
 		      const char *kernel_log, bool terminal)
 {
@@ -189,6 +207,9 @@ static int write_conf(const struct run_options *options, const char *dir, const 
 	int ret;
 
 	text = make_conf(options, kernel, kernel_log, terminal, &len);
+	ret = change_conf(options, dir, path, &text, &len);
+	if (ret)
+		return ret;
 	ret = vm_config_parse(dir, path, text, len, &config, &message);
 	if (ret)
 		return fail(status_of(ret), "%s", message);

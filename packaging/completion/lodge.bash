@@ -16,7 +16,7 @@ _lodge_options() {
 	case $1 in
 	check | list) echo --json --help ;;
 	run) echo --name --cpus --memory --kernel --initrd --append --disk --share --root --user \
-		--env --network --console --help ;;
+		--env --set --network --console --help ;;
 	create) echo --cpus --memory --kernel --initrd --append --disk --share --help ;;
 	stop) echo --timeout --help ;;
 	show | info) echo --json --help ;;
