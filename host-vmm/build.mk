@@ -20,6 +20,7 @@ vmm_srcs += \
 	host-vmm/devices/registry.c \
 	host-vmm/devices/rtc.c \
 	host-vmm/devices/serial.c \
+	host-vmm/guest_linear.c \
 	host-vmm/hugepages.c \
 	host-vmm/irq.c \
 	host-vmm/kvm.c \
@@ -92,3 +93,16 @@ boot_image_srcs := tests/fuzz/boot_image.c $(image_srcs)
 boot_image_libs := proto
 pio_mmio_srcs := tests/fuzz/pio_mmio.c $(vmm_rig_srcs)
 pio_mmio_libs := proto
+
+# VMware's I/O ports; tests bring the exits, and stand in for the RPC service.
+vmw_door_srcs := \
+	$(addprefix host-vmm/backdoor/, guestmsg.c guestmsg_call.c guestmsg_hb.c vmw_commands.c vmw_ports.c)
+vmm_srcs += $(vmw_door_srcs)
+vmw_rig_srcs := tests/unit/vmw_rig.c $(vmw_door_srcs) host-vmm/guest_linear.c host-vmm/memory.c \
+	host-vmm/state.c
+
+unit_tests += vmw_ports
+vmw_ports_srcs := tests/unit/vmw_ports.c $(vmw_rig_srcs)
+vmw_ports_ldflags := -Wl,--wrap=clock_gettime
+vmw_ports_libs := proto
+vmw_ports_pkgs := check

@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "host-vmm/backdoor/vmw_ports.h"
 #include "host-vmm/bus.h"
 #include "host-vmm/cpuid.h"
 #include "host-vmm/device.h"
@@ -66,6 +67,8 @@ static void serve_port(struct vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
+	if (vmw_ports_serve(vcpu->machine->vmw_ports, vcpu->fd, run))
+		return;
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
 		uint64_t value = 0;
 
@@ -170,8 +173,10 @@ static void run(struct vcpu *vcpu)
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
 			vcpu->retries = 0;
 			serve_exit(vcpu);
+			/* Once more, to complete the exit: else what it leaves undone (registers,
+			 * the rest of a string) comes upon the machine that a reset makes. */
 			if (machine_event_pending(vcpu->machine))
-				return;
+				vcpu->run->immediate_exit = 1;
 		} else if (errno == EINTR || errno == EAGAIN) {
 			return;
 		} else if (errno != EFAULT || !repair(vcpu)) {

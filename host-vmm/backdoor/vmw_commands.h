@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Commands of the VMware-compatible low-bandwidth port, by number in the low half of ECX.
+ *
+ * Numbers and registers: open-vm-tools lib/include/backdoor_def.h, Linux arch/x86/kernel/cpu/
+ * vmware.c, QEMU hw/i386/vmport.c.
+ */
+#ifndef LODGE_VMM_BACKDOOR_VMW_COMMANDS_H
+#define LODGE_VMM_BACKDOOR_VMW_COMMANDS_H
+
+#include <linux/kvm.h>
+#include <stdint.h>
+
+struct guestmsg;
+struct machine;
+
+struct vmw_host {
+	const struct machine *machine; /* borrowed */
+	struct guestmsg *guestmsg; /* owned by who owns this */
+	uint32_t gui_options; /* atomic; what the guest last said, for the guest alone */
+};
+
+/*
+ * Answers a call whose EAX was the magic: sets, zero-extended, those of @regs that the command
+ * defines, and leaves the others alone. An unknown command gets all ones in EAX. @vcpu_fd is the
+ * caller's, for the frequency of its TSC. Any thread.
+ */
+void vmw_command(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs);
+
+#endif
