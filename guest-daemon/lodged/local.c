@@ -3,8 +3,8 @@
  * lodged's socket: other programs of the guest ask the host through the door that lodged has.
  *
  * Frames of protocol/spec/rpc.md, requests alone. The kernel says who asks: root may send any word
- * but the greeting and what lodged itself tells; others may read variables. `lodged.status` is
- * answered here.
+ * but the greeting and what lodged itself tells; others may read variables. `lodged.status` and
+ * `lodged.update` (tell the host everything anew) are answered here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -143,10 +143,12 @@ static void tell_status(struct client *client, uint32_t tag)
 	g_autofree char *why = lodged->link ? link_why(lodged->link) : g_strdup("");
 	g_auto(GStrv) lines = g_strsplit(why, "\n", -1);
 	struct fields_builder reply = FIELDS_BUILDER(16384);
+	g_autofree char *policy = conf_string(lodged->conf, "guest-ops", "allow-exec");
 
 	fields_raw(&reply, "1 ");
 	fields_add(&reply, "version", LODGE_VERSION);
 	fields_add(&reply, "door", door ? door_name(door_kind(door)) : "");
+	fields_add(&reply, "allow-exec", policy ? policy : "off");
 	for (char **line = lines; *line; line++) {
 		if (**line)
 			fields_add(&reply, "why", *line);
@@ -172,6 +174,9 @@ static int take_frame(void *opaque, const struct frame *frame, const unsigned ch
 		reply_text(client, frame->tag, "0 say lodge.hello first");
 	} else if (is_word(message, frame->size, "lodged.status")) {
 		tell_status(client, frame->tag);
+	} else if (client->root && is_word(message, frame->size, "lodged.update")) {
+		plugins_reset(client->local->lodged);
+		reply_text(client, frame->tag, "1 ");
 	} else if (is_word(message, frame->size, "lodge.facts") ||
 		   (!client->root && !is_word(message, frame->size, "info-get"))) {
 		reply_text(client, frame->tag, "0 Permission denied");
