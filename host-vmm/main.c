@@ -12,12 +12,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "host-vmm/conf/vmconf.h"
-#include "host-vmm/control/control.h"
+#include "host-vmm/control/sockets.h"
 #include "host-vmm/device.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/sandbox.h"
@@ -220,36 +219,6 @@ static char *runtime_dir(const struct options *options, const struct vm_config *
 	return g_strdup_printf("%s/%s", fallback, config->name);
 }
 
-/* Made if missing. Where it was there already, in a place such as /tmp, it must be ours alone. */
-static int make_runtime(const char *runtime)
-{
-	struct stat status;
-
-	if (g_mkdir_with_parents(runtime, 0700) < 0 || lstat(runtime, &status) < 0)
-		return -errno;
-	if (!S_ISDIR(status.st_mode))
-		return -ENOTDIR;
-	if (status.st_uid != geteuid() || (status.st_mode & 022))
-		return -EPERM;
-	return 0;
-}
-
-static int start_control(struct machine *machine, const char *runtime, struct control **ret_control)
-{
-	g_autofree char *path = g_strdup_printf("%s/control.sock", runtime);
-	int ret;
-
-	ret = make_runtime(runtime);
-	if (ret == 0)
-		ret = control_start(machine, path, ret_control);
-	if (ret == -EADDRINUSE)
-		log_error("this VM is running already (%s answers)", path);
-	else if (ret < 0)
-		log_error("control socket '%s' cannot be made: %s; give another --runtime", path,
-			  strerror(-ret));
-	return ret;
-}
-
 /* All is set up: from here on the guest's code may be in this process, for all we know. */
 static void enter_sandbox(const struct vm_config *config)
 {
@@ -264,7 +233,7 @@ static void enter_sandbox(const struct vm_config *config)
 static int run(const struct options *options, const struct vm_config *config, const char *runtime,
 	       int signals)
 {
-	struct control *control = NULL;
+	struct sockets *sockets = NULL;
 	struct machine *machine = NULL;
 	enum machine_event end;
 	int ret;
@@ -272,14 +241,14 @@ static int run(const struct options *options, const struct vm_config *config, co
 	ret = machine_create(config, &machine);
 	if (ret < 0)
 		return EX_UNAVAILABLE;
-	ret = start_control(machine, runtime, &control);
+	ret = sockets_start(machine, runtime, &sockets);
 	if (ret < 0) {
 		machine_destroy(machine);
 		return EX_CANTCREAT;
 	}
 	ret = machine_start(machine);
 	if (ret < 0) {
-		control_stop(control);
+		sockets_stop(sockets, NULL);
 		machine_destroy(machine);
 		return EX_CONFIG;
 	}
@@ -287,7 +256,7 @@ static int run(const struct options *options, const struct vm_config *config, co
 	notify_started(options);
 	end = serve(machine, signals);
 	log_debug("the guest is down: %s", event_word(end));
-	control_stop(control);
+	sockets_stop(sockets, event_word(end));
 	ret = machine->guest_status;
 	machine_destroy(machine);
 	notify_exit(options, end, ret);

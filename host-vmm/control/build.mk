@@ -4,7 +4,9 @@
 control_srcs := \
 	host-vmm/control/answer.c \
 	host-vmm/control/server.c
-vmm_srcs += $(control_srcs) host-vmm/control/methods.c
+relay_srcs_only := $(addprefix host-vmm/backdoor/, relay.c relay_call.c)
+vmm_srcs += $(control_srcs) $(relay_srcs_only) $(addprefix host-vmm/control/, \
+	facts.c feed.c methods.c methods_tools.c sockets.c)
 libs += control
 control_pkgs := glib-2.0 json-glib-1.0
 
@@ -17,7 +19,7 @@ fuzz_targets += fuzz_control
 fuzz_control_srcs := tests/fuzz/control.c
 fuzz_control_libs := control proto
 
-relay_rig_srcs := tests/unit/relay_rig.c $(addprefix host-vmm/backdoor/, relay.c relay_call.c)
+relay_rig_srcs := tests/unit/relay_rig.c $(relay_srcs_only)
 unit_tests += backdoor_relay
 backdoor_relay_srcs := tests/unit/backdoor_relay.c $(relay_rig_srcs)
 backdoor_relay_libs := proto

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "host-vmm/conf/vmconf.h"
+#include "host-vmm/control/tools.h"
 #include "host-vmm/device.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/virtio/balloon.h"
@@ -74,8 +75,7 @@ static int kill_machine(void *opaque, JsonObject *params, JsonObject *result,
 	return 0;
 }
 
-/* The member @key, a string; NULL with the error said where it is missing. */
-static const char *need_string(JsonObject *params, const char *key, struct control_error *error)
+const char *control_need_string(JsonObject *params, const char *key, struct control_error *error)
 {
 	JsonNode *node = json_object_get_member(params, key);
 
@@ -119,8 +119,8 @@ static int share_add(void *opaque, JsonObject *params, JsonObject *result,
 	int fd;
 
 	(void)result;
-	info.name = need_string(params, "name", error);
-	info.path = info.name ? need_string(params, "path", error) : NULL;
+	info.name = control_need_string(params, "name", error);
+	info.path = info.name ? control_need_string(params, "path", error) : NULL;
 	if (!info.path)
 		return -EINVAL;
 	info.read_only = get_flag(params, "read_only");
@@ -139,7 +139,7 @@ static int share_add(void *opaque, JsonObject *params, JsonObject *result,
 static int share_remove(void *opaque, JsonObject *params, JsonObject *result,
 			struct control_error *error)
 {
-	const char *name = need_string(params, "name", error);
+	const char *name = control_need_string(params, "name", error);
 
 	(void)result;
 	return name ? explain_share(fs_share_remove(opaque, name), name, error) : -EINVAL;
@@ -278,6 +278,12 @@ const struct control_method control_machine_methods[] = {
 	{ "share-list", share_list },
 	{ "balloon", balloon },
 	{ "resize", resize },
+	{ "tools", control_tools },
+	{ "var-get", control_var_get },
+	{ "var-set", control_var_set },
+	{ "var-list", control_var_list },
+	{ "power", control_power },
+	{ "events", control_events },
 	{ NULL, NULL },
 };
 /* clang-format on */

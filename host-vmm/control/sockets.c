@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Opens and closes what a running VM is spoken to by: control.sock with its events, tools.sock.
+#include "host-vmm/control/sockets.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host-vmm/backdoor/relay.h"
+#include "host-vmm/control/control.h"
+#include "host-vmm/control/tools.h"
+#include "host-vmm/machine.h"
+#include "protocol/lib/log.h"
+
+struct sockets {
+	struct control *control;
+	struct control_feed *feed;
+	struct relay *relay;
+};
+
+/* Made if missing. Where it was there already, in a place such as /tmp, it must be ours alone. */
+static int make_runtime(const char *runtime)
+{
+	struct stat status;
+
+	if (g_mkdir_with_parents(runtime, 0700) < 0 || lstat(runtime, &status) < 0)
+		return -errno;
+	if (!S_ISDIR(status.st_mode))
+		return -ENOTDIR;
+	if (status.st_uid != geteuid() || (status.st_mode & 022))
+		return -EPERM;
+	return 0;
+}
+
+static int explain(int ret, const char *path)
+{
+	if (ret == -EADDRINUSE)
+		log_error("this VM is running already (%s answers)", path);
+	else if (ret < 0)
+		log_error("the socket '%s' cannot be made: %s; give another --runtime", path,
+			  g_strerror(-ret));
+	return ret;
+}
+
+static int start_all(struct sockets *sockets, struct machine *machine, const char *runtime)
+{
+	g_autofree char *control = g_strdup_printf("%s/control.sock", runtime);
+	g_autofree char *tools = g_strdup_printf("%s/tools.sock", runtime);
+	int ret = make_runtime(runtime);
+
+	if (!ret)
+		ret = control_start(machine, control, &sockets->control);
+	if (!ret)
+		ret = control_feed_start(machine, sockets->control, &sockets->feed);
+	if (ret)
+		return explain(ret, control);
+	if (machine->backdoor)
+		ret = relay_start(machine->backdoor, machine->loop, tools, &sockets->relay);
+	return explain(ret, tools);
+}
+
+int sockets_start(struct machine *machine, const char *runtime, struct sockets **ret_sockets)
+{
+	struct sockets *sockets = g_new0(struct sockets, 1);
+	int ret = start_all(sockets, machine, runtime);
+
+	if (ret)
+		sockets_stop(sockets, NULL);
+	else
+		*ret_sockets = sockets;
+	return ret;
+}
+
+void sockets_stop(struct sockets *sockets, const char *why)
+{
+	g_autofree char *line = NULL;
+
+	if (!sockets)
+		return;
+	relay_stop(sockets->relay);
+	control_feed_stop(sockets->feed);
+	if (sockets->control && why) {
+		line = g_strdup_printf("{\"event\":\"off\",\"time_ms\":%" G_GINT64_FORMAT
+				       ",\"reason\":\"%s\"}\n",
+				       g_get_real_time() / 1000, why);
+		control_publish(sockets->control, line);
+	}
+	control_stop(sockets->control);
+	g_free(sockets);
+}
