@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,12 +88,21 @@ static size_t backdoor_count(const struct vm_config *config)
 	return config->backdoor_device || config->backdoor_port || config->backdoor_ports;
 }
 
+/* Without randomness yet, the time will do: it only has to be another one. */
+static void new_session_id(struct backdoor *backdoor)
+{
+	if (getrandom(&backdoor->session_id, sizeof(backdoor->session_id), GRND_NONBLOCK) !=
+	    sizeof(backdoor->session_id))
+		backdoor->session_id = backdoor_time_ms();
+}
+
 static void power_on(struct backdoor *backdoor)
 {
 	snprintf(backdoor->tools.why, sizeof(backdoor->tools.why),
 		 "no tools have reported since the guest started");
 	backdoor->state_word = "OS_PowerOn";
 	backdoor->synctime = 0;
+	new_session_id(backdoor);
 	facts_forget(backdoor);
 }
 
@@ -171,6 +181,7 @@ static int backdoor_load(struct device *device, struct state *state)
 	backdoor_lock(backdoor);
 	backdoor->synctime = synctime;
 	backdoor->state_word = "OS_Resume";
+	new_session_id(backdoor);
 	ret = vars_load(backdoor, state);
 	backdoor_unlock(backdoor);
 	return ret;

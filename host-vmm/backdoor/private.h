@@ -160,6 +160,7 @@ struct backdoor {
 	struct deliver deliver;
 	struct tools tools;
 	const char *state_word; /* "OS_PowerOn" or "OS_Resume": due to the next tools, or NULL */
+	uint64_t session_id; /* another one each time the guest starts or is resumed */
 	char synctime; /* '0' or '1': vmx.set_option; 0: vm.conf's */
 
 	struct var *vars; /* sorted by name */

@@ -86,6 +86,10 @@ void rpc_session_writable(struct rpc_session *session);
 
 void rpc_reply_free(struct rpc_reply *reply);
 
+/* Whether the tools are told to synchronise time now and then (the option `synctime`), which the
+ * I/O ports have a call for. */
+bool rpc_time_sync(struct backdoor *backdoor);
+
 /* "virtio", "port", "ports". */
 const char *rpc_door_name(enum rpc_door door);
 

@@ -72,6 +72,16 @@ void start_push_option(struct backdoor *backdoor, const char *name)
 			(void)send_option(backdoor->tools.session, &options[i], NULL);
 }
 
+bool rpc_time_sync(struct backdoor *backdoor)
+{
+	bool on;
+
+	backdoor_lock(backdoor);
+	on = synctime(backdoor) != 0;
+	backdoor_unlock(backdoor);
+	return on;
+}
+
 /* ---- which session is the tools ---- */
 
 bool start_is_toolbox(const struct rpc_session *session)

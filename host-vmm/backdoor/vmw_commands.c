@@ -9,6 +9,7 @@
 #include <lodge/backdoor.h>
 
 #include "host-vmm/backdoor/guestmsg.h"
+#include "host-vmm/backdoor/session.h"
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/device.h"
 #include "host-vmm/machine.h"
@@ -22,6 +23,7 @@
 #define MAX_TIME_LAG_US	    1000000u /* the guest may be late by so much before it steps */
 #define POINTER_FREE	    0xff9cff9cu /* x and y of -100: the pointer is not grabbed */
 #define VCPU_X2APIC	    (1u << 3) /* usable without remapping of interrupts */
+#define GUI_TIME_SYNC	    0x400u /* periodic synchronization of time is on */
 #define NS_PER_US	    1000
 
 static uint32_t tsc_khz(int vcpu_fd)
@@ -89,16 +91,20 @@ static void toggle_device(struct vmw_host *host, int vcpu_fd, struct kvm_regs *r
 	regs->rax = 0;
 }
 
+/* The one option that toolboxes look at is the tools', and set by a request to the service. */
 static void get_gui_options(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
 {
+	uint32_t options = __atomic_load_n(&host->gui_options, __ATOMIC_RELAXED);
+
 	(void)vcpu_fd;
-	regs->rax = __atomic_load_n(&host->gui_options, __ATOMIC_RELAXED);
+	regs->rax = options | (rpc_time_sync(host->machine->backdoor) ? GUI_TIME_SYNC : 0);
 }
 
 static void set_gui_options(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
 {
 	(void)vcpu_fd;
-	__atomic_store_n(&host->gui_options, (uint32_t)regs->rbx, __ATOMIC_RELAXED);
+	__atomic_store_n(&host->gui_options, (uint32_t)regs->rbx & ~GUI_TIME_SYNC,
+			 __ATOMIC_RELAXED);
 }
 
 /* Width and height in halves. The machine has no screen. */

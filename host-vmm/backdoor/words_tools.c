@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What the tools tell of themselves: capabilities, versions, states of power.
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,10 +86,41 @@ static void no(struct rpc_session *session, const char *arg, size_t len, struct 
 	reply_static(reply, "1 0");
 }
 
+/*
+ * What VMware's guest SDK and `vmware-toolbox-cmd stat` ask. Source: open-vm-tools
+ * lib/include/vmGuestLibInt.h; the list is XDR.
+ */
+#define GUESTLIB_VERSION 3u /* the only one: statistics as a counted list */
+
+struct guestlib_info {
+	uint32_t version; /* little-endian, up to list_size */
+	uint64_t session_id;
+	uint32_t list_size; /* bytes */
+	uint32_t list_count; /* 0: Lodge has no reservations, limits or shares to tell */
+} __attribute__((packed));
+
+static void guestlib_info(struct rpc_session *session, const char *arg, size_t len,
+			  struct rpc_reply *reply)
+{
+	const struct guestlib_info info = {
+		.version = htole32(GUESTLIB_VERSION),
+		.session_id = htole64(session->backdoor->session_id),
+		.list_size = htole32(sizeof(info.list_count)),
+	};
+
+	while (len > 0 && (arg[len - 1] == '\0' || arg[len - 1] == ' '))
+		len--;
+	if (len == 1 && arg[0] == '0' + GUESTLIB_VERSION)
+		reply_bytes(reply, REPLY_OK, &info, sizeof(info));
+	else
+		reply_static(reply, "0 3: no such version");
+}
+
 #define BY_TOOLS (RPC_BY_ROOT | RPC_BY_PORTS)
 #define TEXT_MAX 4096
 
 const struct rpc_word words_tools[] = {
+	{ "guestlib.info.get", RPC_BY_ALL, RPC_COST_READ, 16, guestlib_info },
 	{ "tools.capability.statechange", BY_TOOLS, RPC_COST_WRITE, TEXT_MAX, statechange },
 	{ "tools.capability.softpowerop_retry", BY_TOOLS, RPC_COST_READ, TEXT_MAX, taken },
 	{ "tools.capability.hgfs_server", BY_TOOLS, RPC_COST_READ, TEXT_MAX, taken },

@@ -182,11 +182,13 @@ START_TEST(small_commands)
 	ck_assert_uint_eq(regs.rax, 0x33323130);
 	ck_assert_uint_eq(regs.rdx, 0x66656463);
 	regs = command(14);
-	regs.rbx = 0x400;
+	regs.rbx = 0x403;
 	vmw_rig_call(&rig, &regs);
-	ck_assert_uint_eq(called(13).rax, 0x400);
+	ck_assert_uint_eq(called(13).rax, 3);
+	rig.time_sync = true;
+	ck_assert_uint_eq(called(13).rax, 0x403);
 	rig.device->type->reset(rig.device);
-	ck_assert_uint_eq(called(13).rax, 0);
+	ck_assert_uint_eq(called(13).rax, 0x400);
 }
 END_TEST
 

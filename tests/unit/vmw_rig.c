@@ -96,6 +96,12 @@ void rpc_session_result(struct rpc_session *session, uint32_t tag, const void *m
 	memcpy(the_rig->result, message, the_rig->result_len);
 }
 
+bool rpc_time_sync(struct backdoor *backdoor)
+{
+	(void)backdoor;
+	return the_rig->time_sync;
+}
+
 void rpc_reply_free(struct rpc_reply *reply)
 {
 	free(reply->owned);

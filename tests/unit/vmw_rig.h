@@ -40,6 +40,7 @@ struct vmw_rig {
 	uint32_t result_tag;
 	unsigned int requests, results, sessions;
 	struct rpc_session *last; /* opened */
+	bool time_sync;
 };
 
 /* One at a time: the service's functions have no other way to it. */
