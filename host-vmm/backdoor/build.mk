@@ -24,7 +24,7 @@ rpc_frames_libs := proto
 rpc_frames_pkgs := check
 
 # Tests bring a machine without KVM, the rig of virtio's tests (whose build.mk comes later: "=").
-unit_tests += backdoor_service backdoor_virtio
+unit_tests += backdoor_service backdoor_virtio backdoor_port
 backdoor_service_srcs = tests/unit/backdoor_service.c $(backdoor_srcs) $(virtio_rig_srcs)
 backdoor_service_libs := proto
 backdoor_service_pkgs := check
@@ -32,3 +32,6 @@ backdoor_virtio_srcs = tests/unit/backdoor_virtio.c $(backdoor_srcs) host-vmm/vi
 	$(virtio_rig_srcs)
 backdoor_virtio_libs := proto
 backdoor_virtio_pkgs := check
+backdoor_port_srcs = tests/unit/backdoor_port.c $(backdoor_srcs) $(console_srcs) $(virtio_rig_srcs)
+backdoor_port_libs := proto
+backdoor_port_pkgs := check

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A VM's configuration before vm.conf has said anything, and its end.
+// A VM's configuration before vm.conf has said anything, what it need not say, and its end.
 #include "host-vmm/conf/defaults.h"
 
+#include <errno.h>
 #include <glib.h>
+#include <lodge/backdoor.h>
+#include <string.h>
 
 struct vm_config *vm_config_default(const char *dir)
 {
@@ -23,6 +26,29 @@ struct vm_config *vm_config_default(const char *dir)
 	config->tools_scripts = config->tools_broadcast_ip = true;
 	config->tools_synctime_period = 60; /* open-vm-tools' own */
 	return config;
+}
+
+int vm_config_complete(struct vm_config *config, char **ret_problem)
+{
+	struct vm_port *port;
+
+	if (!config->backdoor_port)
+		return 0;
+	for (size_t i = 0; i < config->n_ports; i++) {
+		if (!strcmp(config->ports[i].name, LODGE_BACKDOOR_PORT_NAME))
+			return 0;
+	}
+	if (config->n_ports == VM_PORTS_MAX) {
+		*ret_problem = g_strdup_printf("no room beside %d ports; take one out, or say "
+					       "port=no",
+					       VM_PORTS_MAX);
+		return -EINVAL;
+	}
+	config->ports = g_renew(struct vm_port, config->ports, config->n_ports + 1);
+	port = &config->ports[config->n_ports++];
+	port->name = g_strdup(LODGE_BACKDOOR_PORT_NAME);
+	port->backend = g_strdup("tools");
+	return 0;
 }
 
 void vm_config_free(struct vm_config *config)

@@ -7,5 +7,8 @@
 
 /* The VM in folder @dir: vm_config_free(). Its kernel is still NULL. */
 struct vm_config *vm_config_default(const char *dir);
+/* Adds what every VM has that vm.conf, now read, did not forbid: the port of the guest's tools.
+ * -EINVAL with *ret_problem (g_free()) where there is no room. */
+int vm_config_complete(struct vm_config *config, char **ret_problem);
 
 #endif

@@ -252,7 +252,7 @@ static int set_backend(const struct vm_config *config, const char *value, void *
 
 	if (vm_normalise_backend(config->dir, value, &made))
 		return bad_value(value,
-				 "say none, stdio, pty, run-status, fd:IN[,OUT], file:PATH "
+				 "say none, stdio, pty, run-status, tools, fd:IN[,OUT], file:PATH "
 				 "or socket:PATH",
 				 ret_problem);
 	g_free(*backend);
@@ -525,6 +525,7 @@ static int read_all(struct reader *reader)
 {
 	g_auto(GStrv) names = NULL;
 	g_autofree char *what = NULL;
+	g_autofree char *problem = NULL;
 	unsigned int line;
 	int ret;
 
@@ -553,6 +554,8 @@ static int read_all(struct reader *reader)
 					reader->path);
 		return -EINVAL;
 	}
+	if (vm_config_complete(reader->config, &problem))
+		return fault(reader, "backdoor", "port", problem);
 	return 0;
 }
 

@@ -16,8 +16,9 @@
  *	[tools]		heartbeat=SECONDS  power-scripts=yes  broadcast-ip=yes
  *			time-sync=no  time-sync-period=SECONDS
  *
- * BACKEND is none, stdio, fd:IN[,OUT] (-1: none), pty, file:PATH, socket:PATH (we listen) or
- *run-status (the port on which the guest's init reports an exit status).
+ * BACKEND is none, stdio, fd:IN[,OUT] (-1: none), pty, file:PATH, socket:PATH (we listen),
+ * run-status (the port on which the guest's init reports an exit status) or tools (the backdoor:
+ * the port org.lodge.tools.0, which is there unless [backdoor] port=no).
  *
  * Relative paths are relative to the VM's folder; the config holds absolute ones, also within
  * BACKEND. Sizes take K, M, G, T (powers of 1024) and a decimal point. What is not said: 1 CPU, 1G,

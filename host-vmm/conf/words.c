@@ -163,7 +163,7 @@ static int check_fds(const char *fds)
 
 int vm_normalise_backend(const char *dir, const char *text, char **ret_backend)
 {
-	static const char *const plain[] = { "none", "stdio", "pty", "run-status" };
+	static const char *const plain[] = { "none", "stdio", "pty", "run-status", "tools" };
 	static const char *const with_path[] = { "file:", "socket:" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(plain); i++) {

@@ -17,6 +17,7 @@ blk_srcs := \
 console_srcs := \
 	host-vmm/virtio/console.c \
 	host-vmm/virtio/console_port.c \
+	host-vmm/virtio/console_tools.c \
 	host-vmm/virtio/run_status.c
 vmm_srcs += $(pci_srcs) $(virtio_srcs) $(blk_srcs) $(console_srcs) \
 	host-vmm/virtio/balloon.c \
@@ -55,7 +56,8 @@ virtio_blk_libs := proto
 virtio_blk_pkgs := check liburing
 
 unit_tests += virtio_console
-virtio_console_srcs := tests/unit/virtio_console.c $(console_srcs) $(virtio_rig_srcs)
+virtio_console_srcs := tests/unit/virtio_console.c $(console_srcs) $(backdoor_srcs) \
+	$(virtio_rig_srcs)
 virtio_console_libs := proto
 virtio_console_pkgs := check
 
@@ -72,5 +74,5 @@ virtqueue_libs := proto
 
 fuzz_targets += virtio_pci
 virtio_pci_srcs := tests/fuzz/virtio_pci.c host-vmm/virtio/balloon.c host-vmm/virtio/rng.c \
-	$(console_srcs) $(virtio_rig_srcs)
+	$(console_srcs) $(backdoor_srcs) $(virtio_rig_srcs)
 virtio_pci_libs := proto

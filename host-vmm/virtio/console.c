@@ -137,15 +137,6 @@ static struct console_port *find_port(struct virtio_console *console, uint32_t i
 	return NULL;
 }
 
-static void guest_opened(struct console_port *port, bool open)
-{
-	port->guest_open = open;
-	if (!open)
-		port->status = (struct run_status){ 0 };
-	else if (port->rx->enabled)
-		console_port_kick_rx(port);
-}
-
 static void take_message(struct virtio_console *console,
 			 const struct virtio_console_control *message)
 {
@@ -162,7 +153,7 @@ static void take_message(struct virtio_console *console,
 			port->pending |= 1u << VIRTIO_CONSOLE_PORT_NAME |
 					 1u << VIRTIO_CONSOLE_PORT_OPEN;
 	} else if (event == VIRTIO_CONSOLE_PORT_OPEN && port) {
-		guest_opened(port, value);
+		console_port_guest_opened(port, value);
 	} else {
 		log_ratelimited(&console->log_limit, LOG_LEVEL_WARN,
 				"%s: control message %u for port %u ignored",
@@ -336,6 +327,7 @@ static int console_load(struct virtio_device *vdev, struct state *state)
 		state_get(state, port->status.line, sizeof(port->status.line));
 		if (port->status.len >= sizeof(port->status.line))
 			return -EBADMSG;
+		console_port_restored(port);
 	}
 	return state_error(state);
 }

@@ -14,6 +14,7 @@
 #include "host-vmm/machine.h"
 #include "host-vmm/memory.h"
 #include "host-vmm/virtio/console_private.h"
+#include "host-vmm/virtio/console_tools.h"
 
 #define TX_CHUNK 4096u /* bytes copied out at once */
 #define TX_BATCH 64u /* chains until other devices have their turn */
@@ -45,6 +46,8 @@ static void status_line(void *opaque, enum run_status_word word, int status)
 
 static size_t give_backend(struct console_port *port, const uint8_t *bytes, size_t len)
 {
+	if (port->tools)
+		return console_tools_take(port->tools, bytes, len);
 	if (!port->is_status)
 		return chardev_write(port->chardev, bytes, len);
 	run_status_feed(&port->status, bytes, len, status_line, port);
@@ -102,17 +105,8 @@ out:
 	virtqueue_notify(vq);
 }
 
-void console_port_kick_rx(struct console_port *port)
+size_t console_port_give(struct console_port *port, const uint8_t *bytes, size_t len)
 {
-	/* Buffers came; while none are missing, no kick is needed for more. */
-	virtqueue_disable_kicks(port->rx);
-	if (port->chardev && port->guest_open)
-		chardev_resume(port->chardev);
-}
-
-static size_t received(void *opaque, const uint8_t *bytes, size_t len)
-{
-	struct console_port *port = opaque;
 	struct virtq_chain chain = { .iov = port->rx_iov, .iov_max = CONSOLE_IOV_MAX };
 	size_t taken = 0;
 	unsigned int served = 0;
@@ -144,6 +138,11 @@ static size_t received(void *opaque, const uint8_t *bytes, size_t len)
 	return taken;
 }
 
+static size_t received(void *opaque, const uint8_t *bytes, size_t len)
+{
+	return console_port_give(opaque, bytes, len);
+}
+
 static void writable(void *opaque)
 {
 	struct console_port *port = opaque;
@@ -153,6 +152,19 @@ static void writable(void *opaque)
 	console_port_kick_tx(port);
 	if (port->tx->broken)
 		virtio_device_fail(vdev_of(port), port->tx->broken_why);
+}
+
+void console_port_kick_rx(struct console_port *port)
+{
+	/* Buffers came; while none are missing, no kick is needed for more. */
+	virtqueue_disable_kicks(port->rx);
+	if (port->tools) {
+		console_tools_pump(port->tools);
+		if (!console_tools_is_full(port->tools))
+			writable(port);
+	} else if (port->chardev && port->guest_open) {
+		chardev_resume(port->chardev);
+	}
 }
 
 static void opened(void *opaque, bool open)
@@ -175,6 +187,8 @@ int console_port_open(struct console_port *port, const char *backend)
 	port->is_status = strcmp(backend, "run-status") == 0;
 	if (port->is_status)
 		return 0;
+	if (strcmp(backend, "tools") == 0)
+		return console_tools_create(port, &port->tools);
 	snprintf(port->label, sizeof(port->label), "port %.70s", port->name);
 	return chardev_create(port->label, backend, machine->config->dir, machine->loop,
 			      &port_events, port, &port->chardev);
@@ -184,6 +198,8 @@ void console_port_close(struct console_port *port)
 {
 	chardev_destroy(port->chardev);
 	port->chardev = NULL;
+	console_tools_destroy(port->tools);
+	port->tools = NULL;
 }
 
 void console_port_pause(struct console_port *port)
@@ -202,10 +218,51 @@ void console_port_reset(struct console_port *port)
 	port->tx_held = false;
 	port->tx_taken = 0;
 	port->status = (struct run_status){ 0 };
+	if (port->tools)
+		console_tools_reset(port->tools);
+}
+
+/* What it wrote before is of a stream that is no more. It waits for us to have heard of the new
+ * one before it writes more: Linux does so since there are ports. */
+static void drop_written(struct console_port *port)
+{
+	unsigned int dropped = 0;
+	int ret;
+
+	if (port->tx_held)
+		virtqueue_push(port->tx, port->tx_chain.head, 0);
+	port->tx_held = false;
+	port->tx_taken = 0;
+	while (dropped++ < port->tx->size && pop_held(port, &ret)) {
+		port->tx_held = false;
+		virtqueue_push(port->tx, port->tx_chain.head, 0);
+	}
+	virtqueue_notify(port->tx);
+}
+
+void console_port_guest_opened(struct console_port *port, bool open)
+{
+	port->guest_open = open;
+	if (port->tools && port->tx->enabled) {
+		drop_written(port);
+		console_tools_guest_opened(port->tools, open);
+	}
+	if (!open)
+		port->status = (struct run_status){ 0 };
+	else if (port->rx->enabled)
+		console_port_kick_rx(port);
+}
+
+void console_port_restored(struct console_port *port)
+{
+	if (port->tools)
+		console_tools_restored(port->tools);
 }
 
 bool console_port_is_open(struct console_port *port)
 {
+	if (port->tools)
+		return console_tools_is_open(port->tools);
 	return port->is_status || chardev_is_open(port->chardev);
 }
 

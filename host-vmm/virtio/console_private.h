@@ -19,6 +19,7 @@
 
 struct virtio_console;
 struct chardev;
+struct console_tools;
 
 struct console_port {
 	struct virtio_console *console;
@@ -26,7 +27,9 @@ struct console_port {
 	const char *name; /* vm.conf's */
 	char label[80]; /* for the back end's messages */
 	struct virtqueue *rx, *tx; /* to the guest, from the guest */
-	struct chardev *chardev; /* NULL for a run-status port */
+	/* One of the three: */
+	struct chardev *chardev;
+	struct console_tools *tools;
 	bool is_status;
 	struct run_status status;
 
@@ -62,6 +65,12 @@ void console_port_reset(struct console_port *port);
 /* The doorbells of its queues rang. */
 void console_port_kick_tx(struct console_port *port);
 void console_port_kick_rx(struct console_port *port);
+/* Bytes for the guest: how many its buffers took. */
+size_t console_port_give(struct console_port *port, const uint8_t *bytes, size_t len);
+/* The guest opened or closed its end. */
+void console_port_guest_opened(struct console_port *port, bool open);
+/* The machine goes on from a saved state. */
+void console_port_restored(struct console_port *port);
 /* Whether somebody is at the host's end. */
 bool console_port_is_open(struct console_port *port);
 /* An emergency write: one byte, no queue. */

@@ -38,7 +38,8 @@ START_TEST(what_is_not_said_has_defaults)
 	ck_assert(config->balloon && config->rng && config->i8042 && !config->stop_on_reset);
 	ck_assert(config->backdoor_ports);
 	ck_assert_ptr_null(config->root);
-	ck_assert_uint_eq(config->n_disks + config->n_shares + config->n_fs + config->n_ports, 0);
+	ck_assert_uint_eq(config->n_disks + config->n_shares + config->n_fs, 0);
+	ck_assert_uint_eq(config->n_ports, 1); /* the tools' */
 	vm_config_free(config);
 	vm_config_free(NULL);
 }
@@ -85,7 +86,9 @@ START_TEST(every_key_is_read)
 	ck_assert_str_eq(config->fs[0].tag, "mytag");
 	ck_assert_str_eq(config->fs[0].socket, "/vms/box/fs.sock");
 	ck_assert_str_eq(config->serial, "file:/vms/box/logs/s.log");
-	ck_assert_uint_eq(config->n_ports, 2);
+	ck_assert_uint_eq(config->n_ports, 3);
+	ck_assert_str_eq(config->ports[2].name, "org.lodge.tools.0");
+	ck_assert_str_eq(config->ports[2].backend, "tools");
 	ck_assert_str_eq(config->ports[0].backend, "fd:3,-1");
 	ck_assert_str_eq(config->ports[1].backend, "socket:/vms/box/c.sock");
 	ck_assert(!config->balloon && !config->rng && !config->i8042);
