@@ -9,6 +9,7 @@ vmm_srcs += \
 	host-vmm/boot/dsdt.c \
 	host-vmm/boot/elf.c \
 	host-vmm/boot/image.c \
+	host-vmm/boot/mptable.c \
 	host-vmm/boot/smbios.c \
 	host-vmm/bus.c \
 	host-vmm/chardev.c \
@@ -75,6 +76,10 @@ image_srcs := \
 	host-vmm/boot/elf.c \
 	host-vmm/boot/image.c \
 	host-vmm/memory.c
+
+unit_tests += vmm_mptable
+vmm_mptable_srcs := tests/unit/vmm_mptable.c host-vmm/boot/mptable.c
+vmm_mptable_pkgs := check
 
 unit_tests += vmm_boot
 vmm_boot_srcs := tests/unit/vmm_boot.c tests/unit/tiny_kernel.c $(image_srcs) \

@@ -19,6 +19,7 @@
 #define LAYOUT_VGA	 0xa0000ull
 #define LAYOUT_ACPI	 0xe0000ull /* RSDP and all tables, in the BIOS area, reserved in e820 */
 #define LAYOUT_ACPI_SIZE 0x20000ull
+#define LAYOUT_MPTABLE	 0xe8000ull /* within the former; the EBDA begins with what points there */
 #define LAYOUT_SMBIOS	 0xf0000ull /* within the former: guests look for it from here on */
 #define LAYOUT_HIMEM	 0x100000ull
 

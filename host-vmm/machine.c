@@ -15,6 +15,7 @@
 
 #include "host-vmm/boot/acpi.h"
 #include "host-vmm/boot/boot.h"
+#include "host-vmm/boot/mptable.h"
 #include "host-vmm/boot/smbios.h"
 #include "host-vmm/bus.h"
 #include "host-vmm/conf/uuid.h"
@@ -314,6 +315,17 @@ static int write_acpi(struct machine *machine)
 	return ret;
 }
 
+static int write_mptable(struct machine *machine)
+{
+	uint8_t table[MPTABLE_MAX], pointer[MPTABLE_POINTER_BYTES];
+	size_t len = mptable_build(machine->config->cpus, LAYOUT_MPTABLE, table, pointer);
+	int ret = memory_write(machine->memory, LAYOUT_MPTABLE, table, len);
+
+	if (ret == 0)
+		ret = memory_write(machine->memory, LAYOUT_EBDA, pointer, sizeof(pointer));
+	return ret;
+}
+
 static int write_smbios(struct machine *machine)
 {
 	uint8_t tables[SMBIOS_TABLES_MAX];
@@ -331,6 +343,8 @@ static int power_on(struct machine *machine)
 	ret = pci_bus_assign(machine->pci);
 	if (ret == 0)
 		ret = write_acpi(machine);
+	if (ret == 0)
+		ret = write_mptable(machine);
 	if (ret == 0)
 		ret = write_smbios(machine);
 	if (ret < 0) {
