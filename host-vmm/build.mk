@@ -30,6 +30,7 @@ vmm_srcs += \
 	host-vmm/memory.c \
 	host-vmm/state.c \
 	host-vmm/vcpu.c \
+	host-vmm/vcpu_faults.c \
 	host-vmm/vcpu_state.c
 vmm_pkgs += glib-2.0 json-glib-1.0 liburing libseccomp
 

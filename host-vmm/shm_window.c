@@ -315,6 +315,16 @@ int shm_window_unmap(struct shm_window *window, uint64_t offset, uint64_t len)
 	return ret;
 }
 
+size_t shm_window_pieces(struct shm_window *window)
+{
+	size_t n;
+
+	pthread_mutex_lock(&window->lock);
+	n = window->n_pieces;
+	pthread_mutex_unlock(&window->lock);
+	return n;
+}
+
 void shm_window_clear(struct shm_window *window)
 {
 	pthread_mutex_lock(&window->lock);
@@ -370,8 +380,9 @@ enum shm_repair shm_window_repair(struct shm_window *window)
 		if (window->pieces[i].mended < window->pieces[i].place.len)
 			ret = SHM_REPAIR_OLD;
 	}
-	/* Else a file grew after it was mapped and was then cut, or the guest knows no limits. */
-	if (mend_all(window, true) || (!ret && mend_all(window, false)))
+	/* Where that was not it: a file was mapped when it had been cut already, or had grown after
+	 * it was mapped, or the guest knows no limits. */
+	if (mend_all(window, true) || mend_all(window, false))
 		ret = SHM_REPAIR_DONE;
 	pthread_mutex_unlock(&window->lock);
 	return ret;

@@ -61,6 +61,7 @@ int shm_window_place(struct shm_window *window, bool enabled, uint64_t gpa);
 int shm_window_map(struct shm_window *window, int fd, const struct shm_piece *piece);
 /* Unmaps exactly one piece: -ENOENT where there is none like that. */
 int shm_window_unmap(struct shm_window *window, uint64_t offset, uint64_t len);
+size_t shm_window_pieces(struct shm_window *window);
 /* Unmaps all. */
 void shm_window_clear(struct shm_window *window);
 

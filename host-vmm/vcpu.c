@@ -29,6 +29,7 @@
 #include "host-vmm/device.h"
 #include "host-vmm/kvm.h"
 #include "host-vmm/machine.h"
+#include "host-vmm/vcpu_faults.h"
 #include "host-vmm/vcpu_state.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
@@ -55,6 +56,7 @@ struct vcpu {
 	struct vcpu_power_on *power_on;
 	bool has_run; /* main thread: a new vCPU needs no reset */
 	uint64_t exits; /* atomic */
+	struct vcpu_faults faults;
 	unsigned int retries; /* its thread: of KVM_RUN, without anything new */
 
 	pthread_t thread;
@@ -295,6 +297,7 @@ int vcpu_create(struct machine *machine, unsigned int index, struct kvm_cpuid2 *
 		return -ENOMEM;
 	vcpu->machine = machine;
 	vcpu->index = index;
+	vcpu->faults.fd = -1;
 	pthread_mutex_init(&vcpu->lock, NULL);
 	pthread_cond_init(&vcpu->changed, NULL);
 	vcpu->fd = ioctl(machine->vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
@@ -302,6 +305,7 @@ int vcpu_create(struct machine *machine, unsigned int index, struct kvm_cpuid2 *
 		ret = -errno;
 		goto fail;
 	}
+	vcpu_faults_open(&vcpu->faults, vcpu->fd);
 	ret = map_run(vcpu);
 	if (ret < 0)
 		goto fail;
@@ -346,6 +350,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	vcpu_power_on_free(vcpu->power_on);
 	if (vcpu->run)
 		munmap(vcpu->run, vcpu->run_size);
+	vcpu_faults_close(&vcpu->faults);
 	fd_close(&vcpu->fd);
 	pthread_cond_destroy(&vcpu->changed);
 	pthread_mutex_destroy(&vcpu->lock);
@@ -389,4 +394,9 @@ void vcpu_order_run(struct vcpu *vcpu)
 uint64_t vcpu_exits(const struct vcpu *vcpu)
 {
 	return __atomic_load_n(&vcpu->exits, __ATOMIC_RELAXED);
+}
+
+uint64_t vcpu_unresolved_faults(const struct vcpu *vcpu)
+{
+	return vcpu_faults_count(&vcpu->faults);
 }

@@ -40,5 +40,7 @@ void vcpu_order_run(struct vcpu *vcpu);
 
 /* Exits to this process so far. Any thread. */
 uint64_t vcpu_exits(const struct vcpu *vcpu);
+/* Page faults so far that KVM took and did not resolve (vcpu_faults.h). One thread. */
+uint64_t vcpu_unresolved_faults(const struct vcpu *vcpu);
 
 #endif

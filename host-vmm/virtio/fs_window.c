@@ -12,6 +12,7 @@
 #include "host-vmm/device.h"
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"
+#include "host-vmm/vcpu.h"
 #include "host-vmm/vhost-user/channel.h"
 #include "host-vmm/vhost-user/frontend.h"
 #include "protocol/lib/fd.h"
@@ -21,16 +22,74 @@
 #define FIRST_SLOT 64u
 /* How long zeroes stand in for the cut end of a file: for the guest to get over one instruction. */
 #define RESTORE_MS 20
+/* While files are mapped: how often to look whether a vCPU is stuck on one (vcpu_faults.h), and how
+ * many faults between two looks say so. It will touch more of that file, so for a while after it
+ * was one looks closely. */
+#define LOOK_MS		  500
+#define LOOK_FAULTS	  64
+#define CLOSE_LOOK_MS	  10
+#define CLOSE_LOOK_FAULTS 8
+#define CLOSE_LOOKS	  50
 
 struct fs_window {
 	struct device *device;
 	struct shm_window *shm;
 	struct loop *loop; /* the back end's requests, and the timer */
 	struct vhost_channel *channel; /* NULL: there is no back end */
-	struct loop_source *restore_watch;
-	int restore_fd;
+	struct loop_source *restore_watch, *look_watch;
+	int restore_fd, look_fd;
+	bool looking; /* the loop's, as what follows */
+	unsigned int close_looks; /* that are left */
+	uint64_t faults; /* when it was looked last */
 	struct log_ratelimit log_limit, cut_limit;
 };
+
+static void arm(int timer_fd, unsigned int ms)
+{
+	const struct itimerspec when = { .it_value = { ms / 1000, ms % 1000 * 1000000L } };
+
+	timerfd_settime(timer_fd, 0, &when, NULL);
+}
+
+static uint64_t unresolved_faults(const struct fs_window *window)
+{
+	const struct machine *machine = window->device->machine;
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < machine->n_vcpus; i++)
+		count += vcpu_unresolved_faults(machine->vcpus[i]);
+	return count;
+}
+
+static void start_looking(struct fs_window *window)
+{
+	if (window->looking)
+		return;
+	window->looking = true;
+	window->faults = unresolved_faults(window);
+	arm(window->look_fd, LOOK_MS);
+}
+
+static void on_look(void *opaque, uint32_t events)
+{
+	struct fs_window *window = opaque;
+	uint64_t expirations, faults;
+	bool stuck;
+
+	(void)events;
+	if (read(window->look_fd, &expirations, sizeof(expirations)) <= 0)
+		return;
+	faults = unresolved_faults(window);
+	stuck = faults - window->faults >= (window->close_looks ? CLOSE_LOOK_FAULTS : LOOK_FAULTS);
+	window->faults = faults;
+	if (window->close_looks)
+		window->close_looks--;
+	if (stuck && fs_window_repair(window))
+		window->close_looks = CLOSE_LOOKS;
+	window->looking = shm_window_pieces(window->shm);
+	if (window->looking)
+		arm(window->look_fd, window->close_looks ? CLOSE_LOOK_MS : LOOK_MS);
+}
 
 static int on_map(void *opaque, const struct vhost_user_mmap *mmap, int fd)
 {
@@ -50,6 +109,7 @@ static int on_map(void *opaque, const struct vhost_user_mmap *mmap, int fd)
 				"%s",
 				window->device->name, (unsigned long long)mmap->len,
 				(unsigned long long)mmap->shm_offset, strerror(-ret));
+	start_looking(window);
 	return ret;
 }
 
@@ -89,14 +149,19 @@ static int start_loop(struct fs_window *window, const char *tag)
 	int ret;
 
 	window->restore_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (window->restore_fd < 0)
+	window->look_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (window->restore_fd < 0 || window->look_fd < 0)
 		return -errno;
 	snprintf(name, sizeof(name), "dax-%s", tag);
 	ret = loop_create(name, &window->loop);
 	if (ret)
 		return ret;
-	return loop_add(window->loop, window->restore_fd, EPOLLIN, on_restore, window,
-			&window->restore_watch);
+	ret = loop_add(window->loop, window->restore_fd, EPOLLIN, on_restore, window,
+		       &window->restore_watch);
+	if (ret)
+		return ret;
+	return loop_add(window->loop, window->look_fd, EPOLLIN, on_look, window,
+			&window->look_watch);
 }
 
 int fs_window_create(struct device *device, const char *tag, uint64_t size,
@@ -108,7 +173,7 @@ int fs_window_create(struct device *device, const char *tag, uint64_t size,
 	if (!window)
 		return -ENOMEM;
 	window->device = device;
-	window->restore_fd = -1;
+	window->restore_fd = window->look_fd = -1;
 	ret = shm_window_create(size, device->machine->vm_fd, FIRST_SLOT + (uint32_t)device->index,
 				&window->shm);
 	if (!ret)
@@ -127,9 +192,11 @@ void fs_window_destroy(struct fs_window *window)
 		return;
 	vhost_channel_destroy(window->channel);
 	loop_remove(window->restore_watch);
+	loop_remove(window->look_watch);
 	loop_destroy(window->loop);
 	shm_window_destroy(window->shm);
 	fd_close(&window->restore_fd);
+	fd_close(&window->look_fd);
 	free(window);
 }
 
@@ -171,12 +238,11 @@ void fs_window_place(struct fs_window *window, bool enabled, uint64_t gpa)
 
 enum shm_repair fs_window_repair(struct fs_window *window)
 {
-	const struct itimerspec soon = { .it_value.tv_nsec = RESTORE_MS * 1000000L };
 	enum shm_repair ret = shm_window_repair(window->shm);
 
 	if (ret != SHM_REPAIR_DONE)
 		return ret;
-	timerfd_settime(window->restore_fd, 0, &soon, NULL);
+	arm(window->restore_fd, RESTORE_MS);
 	log_ratelimited(&window->cut_limit, LOG_LEVEL_WARN,
 			"%s: the guest touched the end of a file that was cut off on the host; it "
 			"sees zeroes there",

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* KVM's statistics of page faults. */
+#include "host-vmm/vcpu_faults.h"
+
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "protocol/lib/fd.h"
+
+#define STATS_MAX     1024 /* descriptors that are looked at */
+#define STAT_NAME_MAX 64 /* KVM_STATS_NAME_SIZE is 48 */
+
+/* The first counts all faults, the others what became of them. Names are the kernel's. */
+static const char *const kinds[VCPU_FAULTS_KINDS] = {
+	"pf_taken", "pf_fixed", "pf_fast", "pf_emulate", "pf_spurious",
+};
+
+static void note(struct vcpu_faults *faults, const char *name, uint64_t offset)
+{
+	for (size_t i = 0; i < VCPU_FAULTS_KINDS; i++) {
+		if (!strcmp(name, kinds[i]))
+			faults->offsets[i] = offset;
+	}
+}
+
+static void find_offsets(struct vcpu_faults *faults)
+{
+	struct kvm_stats_header header;
+	struct {
+		struct kvm_stats_desc desc;
+		char name[STAT_NAME_MAX];
+	} entry;
+
+	if (pread(faults->fd, &header, sizeof(header), 0) != sizeof(header) ||
+	    header.name_size >= STAT_NAME_MAX || header.num_desc > STATS_MAX)
+		return;
+	for (uint32_t i = 0; i < header.num_desc; i++) {
+		size_t size = sizeof(entry.desc) + header.name_size;
+
+		if (pread(faults->fd, &entry, size, (off_t)(header.desc_offset + i * size)) !=
+		    (ssize_t)size)
+			return;
+		entry.name[header.name_size] = 0;
+		note(faults, entry.name, header.data_offset + entry.desc.offset);
+	}
+}
+
+void vcpu_faults_open(struct vcpu_faults *faults, int vcpu_fd)
+{
+	*faults = (struct vcpu_faults){ .fd = ioctl(vcpu_fd, KVM_GET_STATS_FD, NULL) };
+	if (faults->fd >= 0)
+		find_offsets(faults);
+	if (!faults->offsets[0] || !faults->offsets[1])
+		fd_close(&faults->fd);
+}
+
+void vcpu_faults_close(struct vcpu_faults *faults)
+{
+	fd_close(&faults->fd);
+}
+
+uint64_t vcpu_faults_count(const struct vcpu_faults *faults)
+{
+	uint64_t values[VCPU_FAULTS_KINDS] = { 0 };
+
+	if (faults->fd < 0)
+		return 0;
+	for (size_t i = 0; i < VCPU_FAULTS_KINDS; i++) {
+		if (faults->offsets[i] && pread(faults->fd, &values[i], sizeof(values[i]),
+						(off_t)faults->offsets[i]) != sizeof(values[i]))
+			return 0;
+	}
+	for (size_t i = 1; i < VCPU_FAULTS_KINDS; i++)
+		values[0] -= values[i] < values[0] ? values[i] : values[0];
+	return values[0];
+}
