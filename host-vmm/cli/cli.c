@@ -29,8 +29,22 @@ int fail(int status, const char *format, ...)
 	return status;
 }
 
-int parse_options(int *argc, char ***argv, const char *synopsis, const char *summary,
-		  const char *description, const GOptionEntry *entries)
+/* GLib takes the "--" out in some cases only. */
+static void drop_separator(int *argc, char **argv, int end)
+{
+	int at = 1;
+
+	while (at < end && at < *argc && strcmp(argv[at], "--") != 0)
+		at++;
+	if (at >= end || at >= *argc)
+		return;
+	for (int i = at; i < *argc; i++)
+		argv[i] = argv[i + 1];
+	(*argc)--;
+}
+
+static int parse(int *argc, char ***argv, const char *synopsis, const char *summary,
+		 const char *description, const GOptionEntry *entries, bool command)
 {
 	g_autoptr(GOptionContext) context = g_option_context_new(synopsis);
 	g_autoptr(GError) error = NULL;
@@ -42,15 +56,23 @@ int parse_options(int *argc, char ***argv, const char *synopsis, const char *sum
 	if (description)
 		g_option_context_set_description(context, description);
 	g_option_context_add_main_entries(context, entries, NULL);
-	g_option_context_set_strict_posix(context, TRUE);
+	g_option_context_set_strict_posix(context, command);
 	if (!g_option_context_parse(context, argc, argv, &error))
 		return fail(EX_USAGE, "%s: %s; see %s --help", (*argv)[0], error->message, program);
-	if (*argc > 1 && !strcmp((*argv)[1], "--")) {
-		for (int i = 1; i < *argc; i++)
-			(*argv)[i] = (*argv)[i + 1];
-		(*argc)--;
-	}
+	drop_separator(argc, *argv, command ? 2 : *argc);
 	return 0;
+}
+
+int parse_options(int *argc, char ***argv, const char *synopsis, const char *summary,
+		  const char *description, const GOptionEntry *entries)
+{
+	return parse(argc, argv, synopsis, summary, description, entries, false);
+}
+
+int parse_command_options(int *argc, char ***argv, const char *synopsis, const char *summary,
+			  const char *description, const GOptionEntry *entries)
+{
+	return parse(argc, argv, synopsis, summary, description, entries, true);
 }
 
 int status_of(int error)

@@ -21,27 +21,37 @@ struct verb {
 int verb_check(int argc, char **argv);
 int verb_create(int argc, char **argv);
 int verb_delete(int argc, char **argv);
+int verb_events(int argc, char **argv);
 int verb_exec(int argc, char **argv);
 int verb_info(int argc, char **argv);
 int verb_kill(int argc, char **argv);
 int verb_list(int argc, char **argv);
+int verb_ps(int argc, char **argv);
+int verb_reboot(int argc, char **argv);
 int verb_run(int argc, char **argv);
 int verb_set(int argc, char **argv);
 int verb_shell(int argc, char **argv);
 int verb_show(int argc, char **argv);
+int verb_shutdown(int argc, char **argv);
 int verb_start(int argc, char **argv);
 int verb_stop(int argc, char **argv);
+int verb_var(int argc, char **argv);
+int verb_wait(int argc, char **argv);
 
 /* Prints "lodge: TEXT" on stderr, control characters made harmless, and gives back @status. */
 int fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * Parses options. @synopsis is what follows the verb ("NAME [KEY=VALUE...]"), @summary and
- * @description are for --help, which prints and ends the process. Options end at the first word
- * that is none. 0, or EX_USAGE with the error printed.
+ * @description are for --help, which prints and ends the process. Options may stand
+ * anywhere before a "--". 0, or EX_USAGE with the error printed.
  */
 int parse_options(int *argc, char ***argv, const char *synopsis, const char *summary,
 		  const char *description, const GOptionEntry *entries);
+/* The same for verbs with a command behind: what follows the first word that is no option is left
+ * alone. */
+int parse_command_options(int *argc, char ***argv, const char *synopsis, const char *summary,
+			  const char *description, const GOptionEntry *entries);
 
 /* The exit status for a negative errno, by sysexits.h. */
 int status_of(int error);

@@ -78,8 +78,8 @@ int verb_exec(int argc, char **argv)
 	/* clang-format on */
 	int status;
 
-	status = parse_options(&argc, &argv, "NAME [--] CMD [ARG...]", exec_summary,
-			       exec_description, entries);
+	status = parse_command_options(&argc, &argv, "NAME [--] CMD [ARG...]", exec_summary,
+				       exec_description, entries);
 	spec.user = user;
 	spec.dir = dir;
 	spec.tty = tty;

@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "host-vmm/cli/client.h"
+#include "host-vmm/cli/guest_facts.h"
 #include "host-vmm/cli/json.h"
 #include "host-vmm/cli/vm.h"
 
@@ -60,12 +61,17 @@ static void print_devices(JsonArray *rows)
 static int info(const struct vm *vm, bool json)
 {
 	g_autofree char *message = NULL;
-	JsonObject *result;
+	JsonObject *result, *tools;
 	JsonArray *rows;
 
 	if (client_ask(vm->socket, "info", NULL, &result, &message))
 		return fail(EX_UNAVAILABLE, "%s: %s", vm->name, message);
+	if (client_ask(vm->socket, "tools", NULL, &tools, &message)) {
+		json_object_unref(result);
+		return fail(EX_UNAVAILABLE, "%s: %s", vm->name, message);
+	}
 	if (json) {
+		json_object_set_object_member(result, "tools", json_object_ref(tools));
 		json_print_object(result);
 	} else {
 		rows = rows_of(result, "features");
@@ -74,7 +80,9 @@ static int info(const struct vm *vm, bool json)
 		rows = rows_of(result, "devices");
 		if (rows)
 			print_devices(rows);
+		guest_facts_print(tools);
 	}
+	json_object_unref(tools);
 	json_object_unref(result);
 	return EX_OK;
 }
@@ -90,7 +98,9 @@ int verb_info(int argc, char **argv)
 	int status;
 
 	status = parse_options(
-		&argc, &argv, "NAME", "Shows a running VM's features and devices.",
+		&argc, &argv, "NAME",
+		"Shows a running VM's features, devices and tools, and what its guest "
+		"tells of itself.",
 		"Rung 0 is served by the guest's own drivers, 1 by our daemon in it, 2 "
 		"by our modules.",
 		entries);

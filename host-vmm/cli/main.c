@@ -15,15 +15,22 @@ static const struct verb verbs[] = {
 	{ "run", "start an instant VM and run a command in it", verb_run },
 	{ "create", "make a VM", verb_create },
 	{ "start", "start a VM", verb_start },
-	{ "stop", "ask a VM's guest to power off, and wait", verb_stop },
+	{ "stop", "press a VM's power button, and wait", verb_stop },
 	{ "kill", "pull a VM's plug", verb_kill },
 	{ "list", "list VMs", verb_list },
 	{ "show", "show a VM's settings", verb_show },
 	{ "set", "change a VM's settings", verb_set },
+	{ "delete", "delete a VM and all its files", verb_delete },
+	{ "info", "show what a running VM has, and what its guest tells", verb_info },
 	{ "exec", "run a program in a running VM", verb_exec },
 	{ "shell", "a shell in a running VM", verb_shell },
-	{ "info", "show what a running VM has", verb_info },
-	{ "delete", "delete a VM and all its files", verb_delete },
+	{ "ps", "list the processes in a running VM", verb_ps },
+	{ "shutdown", "shut a VM's guest down by its tools, or else its power button",
+	  verb_shutdown },
+	{ "reboot", "reboot a VM's guest", verb_reboot },
+	{ "wait", "wait until a VM has tools, an address, a variable, or is off", verb_wait },
+	{ "var", "read and write a VM's guestinfo variables", verb_var },
+	{ "events", "print what happens to a running VM", verb_events },
 };
 
 static int usage(FILE *to)
@@ -33,7 +40,7 @@ static int usage(FILE *to)
 		"Desktop virtualization. A VM is a folder with a vm.conf in it; NAME is a VM of\n"
 		"yours or the path of such a folder.\n\nVerbs:\n");
 	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-		fprintf(to, "  %-8s  %s\n", verbs[i].name, verbs[i].help);
+		fprintf(to, "  %-9s %s\n", verbs[i].name, verbs[i].help);
 	fprintf(to, "\nlodge VERB --help tells more of a verb; lodge(1) of all.\n");
 	return to == stdout ? EX_OK : EX_USAGE;
 }

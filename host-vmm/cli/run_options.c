@@ -278,7 +278,8 @@ int run_options_parse(int argc, char **argv, struct run_options *ret_options)
 		.disks = g_array_new(FALSE, TRUE, sizeof(struct vm_disk)),
 		.shares = g_array_new(FALSE, TRUE, sizeof(struct vm_share)),
 	};
-	status = parse_options(&argc, &argv, "[-- COMMAND...]", summary, description, entries);
+	status = parse_command_options(&argc, &argv, "[-- COMMAND...]", summary, description,
+				       entries);
 	ret_options->command = argv + 1;
 	if (!status)
 		status = take_all(&raw, ret_options);

@@ -40,7 +40,7 @@ static int explain(const char *name, const char *log)
 		    name);
 }
 
-static int start(const struct vm *vm)
+int vm_start(const struct vm *vm)
 {
 	g_autofree char *log = g_build_filename(vm->dir, "vmm.log", NULL);
 	g_autofree char *runtime = NULL;
@@ -78,7 +78,7 @@ int verb_start(int argc, char **argv)
 	if (!status)
 		status = check(vm.dir);
 	if (!status)
-		status = start(&vm);
+		status = vm_start(&vm);
 	vm_clear(&vm);
 	return status;
 }

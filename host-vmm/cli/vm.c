@@ -88,6 +88,11 @@ bool vm_wait_end(const struct vm *vm, int timeout_ms)
 	return n > 0;
 }
 
+bool vm_can_start(const struct vm *vm)
+{
+	return !g_str_has_prefix(vm->dir, vm->runtime);
+}
+
 int one_name(int argc, char **argv, const char *verb)
 {
 	if (argc == 2)

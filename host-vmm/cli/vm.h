@@ -23,6 +23,11 @@ void vm_open(const char *name, const char *dir, const char *runtime, struct vm *
 /* Waits for the monitor's end: false where it still runs after @timeout_ms (-1: no limit). */
 bool vm_wait_end(const struct vm *vm, int timeout_ms);
 
+/* Starts a VM that is off, and returns when its guest runs. Prints the error: 0 or a status. */
+int vm_start(const struct vm *vm);
+/* False for the throw-away VMs of `lodge run`, which are gone once they are off. */
+bool vm_can_start(const struct vm *vm);
+
 /* For verbs that take one NAME and nothing more: 0, or EX_USAGE with the error printed. */
 int one_name(int argc, char **argv, const char *verb);
 

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `lodge ps`: the processes of a running VM's guest.
+#include "host-vmm/cli/cli.h"
+
+#include <errno.h>
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "host-vmm/cli/guest_link.h"
+#include "host-vmm/cli/guest_open.h"
+#include "host-vmm/cli/json.h"
+#include "host-vmm/cli/vm.h"
+
+#define LINE_MAX_BYTES (1 << 20) /* of a process: its command line among it */
+#define ROWS_MAX       1000000
+#define PATIENCE_MS    30000 /* without a byte */
+
+struct ps {
+	JsonArray *rows; /* NULL: a table is printed at once */
+	unsigned int n_rows;
+	GString *line;
+};
+
+static const char *text_of(JsonObject *row, const char *key)
+{
+	return json_object_get_string_member_with_default(row, key, "-");
+}
+
+static gint64 number_of(JsonObject *row, const char *key)
+{
+	return json_object_get_int_member_with_default(row, key, 0);
+}
+
+/* What the guest calls it, fit for a terminal. */
+static char *shown(const char *text)
+{
+	g_autofree char *valid = g_utf8_make_valid(text, -1);
+
+	for (char *at = valid; *at; at++) {
+		if (g_ascii_iscntrl(*at))
+			*at = '?';
+	}
+	return g_steal_pointer(&valid);
+}
+
+static void print_row(JsonObject *row)
+{
+	g_autoptr(GDateTime) since = g_date_time_new_from_unix_local(number_of(row, "started"));
+	g_autofree char *started = since ? g_date_time_format(since, "%b%d %H:%M") : g_strdup("-");
+	g_autofree char *user = shown(text_of(row, "user"));
+	g_autofree char *state = shown(text_of(row, "state"));
+	g_autofree char *command = shown(text_of(row, "command"));
+	gint64 cpu = number_of(row, "cpu") / 1000;
+
+	printf("%7" G_GINT64_FORMAT " %7" G_GINT64_FORMAT " %-12s %-2s %9" G_GINT64_FORMAT
+	       " %4" G_GINT64_FORMAT ":%02d %-12s %s\n",
+	       number_of(row, "pid"), number_of(row, "ppid"), user, state,
+	       number_of(row, "rss") >> 10, cpu / 60, (int)(cpu % 60), started, command);
+}
+
+static int take_line(struct ps *ps)
+{
+	g_autoptr(JsonNode) node = json_from_string(ps->line->str, NULL);
+
+	g_string_set_size(ps->line, 0);
+	if (!node || !JSON_NODE_HOLDS_OBJECT(node) || ++ps->n_rows > ROWS_MAX)
+		return -EBADMSG;
+	if (ps->rows)
+		json_array_add_element(ps->rows, g_steal_pointer(&node));
+	else
+		print_row(json_node_get_object(node));
+	return 0;
+}
+
+static int take_bytes(struct ps *ps, const char *bytes, size_t len)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < len; i++) {
+		if (bytes[i] == '\n')
+			ret = take_line(ps);
+		else if (ps->line->len < LINE_MAX_BYTES)
+			g_string_append_c(ps->line, bytes[i]);
+		else
+			ret = -EBADMSG;
+	}
+	return ret;
+}
+
+/* Reads @stream to its end and the command to its result. */
+static int read_all(struct ps *ps, struct guest_link *link, struct guest_stream *stream,
+		    const struct guest_command *command)
+{
+	int ret = 0;
+
+	while (!ret && !(command->done && !stream->len)) {
+		const unsigned char *bytes;
+		size_t len = guest_stream_peek(stream, &bytes);
+
+		if (!len) {
+			ret = guest_link_wait(link, PATIENCE_MS);
+			continue;
+		}
+		ret = take_bytes(ps, (const char *)bytes, len);
+		if (!ret)
+			ret = guest_stream_take(link, stream, len);
+	}
+	return ret;
+}
+
+static int ask(struct ps *ps, struct guest_link *link, const char *name)
+{
+	struct fields_builder text = FIELDS_BUILDER(LODGE_RPC_DATA_MAX);
+	struct guest_command command = { 0 };
+	struct guest_stream stream;
+	g_autofree char *problem = NULL;
+	const char *fields;
+	size_t len;
+	int ret = guest_stream_open(link, true, &stream);
+
+	if (!ret) {
+		fields_raw(&text, "lodge.ps ");
+		fields_addf(&text, "stdout", "%u", stream.number);
+		ret = guest_command_send(link, &text, &command);
+	}
+	fields_free(&text);
+	if (!ret)
+		ret = read_all(ps, link, &stream, &command);
+	if (!ret && !guest_command_outcome(&command, &fields, &len, &problem))
+		ret = EX_OK;
+	else if (!ret)
+		ret = fail(EX_UNAVAILABLE, "%s: %s", name, problem);
+	else
+		ret = fail(EX_UNAVAILABLE, "%s: its processes cannot be listed: %s", name,
+			   g_strerror(-ret));
+	guest_link_close(link);
+	return ret;
+}
+
+int verb_ps(int argc, char **argv)
+{
+	gboolean json = FALSE;
+	const GOptionEntry entries[] = {
+		{ "json", 'j', 0, G_OPTION_ARG_NONE, &json, "print JSON", NULL },
+		{ 0 },
+	};
+	struct ps ps = { 0 };
+	struct guest_link *link;
+	struct vm vm = { 0 };
+	int status;
+
+	status = parse_options(&argc, &argv, "NAME", "Lists the processes of a running VM's guest.",
+			       "RSS is in KiB, CPU in minutes and seconds.", entries);
+	if (!status)
+		status = one_name(argc, argv, "ps");
+	if (!status)
+		status = guest_open(argv[1], &vm, &link);
+	if (!status) {
+		ps.line = g_string_new(NULL);
+		ps.rows = json ? json_array_new() : NULL;
+		if (!json)
+			printf("%7s %7s %-12s %-2s %9s %7s %-12s %s\n", "PID", "PPID", "USER", "S",
+			       "RSS", "CPU", "STARTED", "COMMAND");
+		status = ask(&ps, link, vm.name);
+		if (json && !status)
+			json_print_array(ps.rows);
+		g_string_free(ps.line, TRUE);
+	}
+	if (ps.rows)
+		json_array_unref(ps.rows);
+	vm_clear(&vm);
+	return status;
+}
