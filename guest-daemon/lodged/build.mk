@@ -2,8 +2,9 @@
 # The system daemon of guests. Everything but main() is the library "lodgedcore", for tests.
 libs += lodgedcore
 lodgedcore_srcs := $(addprefix guest-daemon/lodged/, \
-	children.c conf.c core.c facts_net.c facts_os.c jobs.c link.c local.c notify.c \
-	plugin_facts.c plugin_state.c plugins.c vmware_facts.c)
+	account.c children.c conf.c core.c facts_net.c facts_os.c jobs.c link.c local.c notify.c \
+	plugin_exec.c plugin_facts.c plugin_state.c plugins.c policy.c \
+	pump.c task.c task_child.c vmware_facts.c)
 lodgedcore_pkgs := glib-2.0
 
 progs += lodged
@@ -14,3 +15,8 @@ unit_tests += lodged_link
 lodged_link_srcs := tests/unit/lodged_link.c tests/unit/lodged_rig.c
 lodged_link_libs := lodgedcore guestlib proto
 lodged_link_pkgs := check
+
+unit_tests += lodged_exec
+lodged_exec_srcs := tests/unit/lodged_exec.c tests/unit/lodged_rig.c
+lodged_exec_libs := lodgedcore guestlib proto
+lodged_exec_pkgs := check

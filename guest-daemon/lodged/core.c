@@ -2,6 +2,7 @@
 // The core of lodged: its parts started in order and stopped backward, and the way to ask the host.
 #include <errno.h>
 #include <glib.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -57,6 +58,8 @@ int lodged_start(struct lodged *lodged, const struct lodged_options *options)
 {
 	int ret;
 
+	/* Programs that the host runs stop reading when they like. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	lodged->loop = g_main_loop_new(NULL, FALSE);
 	lodged->run_folder = options->run_folder;
 	ret = children_start(&lodged->children);

@@ -122,7 +122,6 @@ static int watch_signals(struct lodged *lodged)
 	sigset_t set;
 	int fd;
 
-	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

@@ -10,6 +10,7 @@
 const struct plugin *const plugins[] = {
 	&state_plugin,
 	&facts_plugin,
+	&exec_plugin,
 };
 const size_t n_plugins = G_N_ELEMENTS(plugins);
 
