@@ -4,9 +4,12 @@ backdoor_srcs := $(addprefix host-vmm/backdoor/, \
 	backdoor.c \
 	command.c \
 	deliver.c \
+	diskinfo.c \
 	dispatch.c \
 	facts.c \
+	facts_fields.c \
 	frame_door.c \
+	nicinfo.c \
 	session.c \
 	start.c \
 	stream.c \
@@ -24,10 +27,13 @@ rpc_frames_libs := proto
 rpc_frames_pkgs := check
 
 # Tests bring a machine without KVM, the rig of virtio's tests (whose build.mk comes later: "=").
-unit_tests += backdoor_service backdoor_virtio backdoor_port
+unit_tests += backdoor_service backdoor_facts backdoor_virtio backdoor_port
 backdoor_service_srcs = tests/unit/backdoor_service.c $(backdoor_srcs) $(virtio_rig_srcs)
 backdoor_service_libs := proto
 backdoor_service_pkgs := check
+backdoor_facts_srcs = tests/unit/backdoor_facts.c $(backdoor_srcs) $(virtio_rig_srcs)
+backdoor_facts_libs := proto
+backdoor_facts_pkgs := check
 backdoor_virtio_srcs = tests/unit/backdoor_virtio.c $(backdoor_srcs) host-vmm/virtio/backdoor.c \
 	$(virtio_rig_srcs)
 backdoor_virtio_libs := proto
