@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "guest-daemon/lib/door.h"
+#include "guest-daemon/lodged/shutdown.h"
 
 struct children;
 struct conf;
@@ -69,12 +70,15 @@ struct lodged {
 	struct local *local;
 	void **states; /* of plugins[], NULL before their start */
 	const char *run_folder; /* /run/lodge */
+	void (*end_system)(struct children *children, enum shutdown what);
 };
 
 struct lodged_options {
 	int door; /* enum door_kind: the only one to use; or -1 */
 	const char *door_path; /* instead of that door's own, or NULL */
 	const char *conf, *run_folder;
+	/* Ends this system, shutdown_start() but in tests; NULL: it is not ended. */
+	void (*end_system)(struct children *children, enum shutdown what);
 };
 
 /* @lodged is zeros. -ENODEV: no host is under this system. To be stopped, also when it failed. */

@@ -136,7 +136,10 @@ static int watch_signals(struct lodged *lodged)
 
 int main(int argc, char **argv)
 {
-	struct lodged_options options = { -1, NULL, LODGE_CONF, LODGED_RUN };
+	struct lodged_options options = { .door = -1,
+					  .conf = LODGE_CONF,
+					  .run_folder = LODGED_RUN,
+					  .end_system = shutdown_start };
 	struct lodged lodged = { 0 };
 	int lock, ret, status;
 
