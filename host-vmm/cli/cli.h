@@ -19,6 +19,7 @@ struct verb {
 };
 
 int verb_check(int argc, char **argv);
+int verb_cp(int argc, char **argv);
 int verb_create(int argc, char **argv);
 int verb_delete(int argc, char **argv);
 int verb_events(int argc, char **argv);

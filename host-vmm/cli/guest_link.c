@@ -313,6 +313,21 @@ int guest_stream_give_up(struct guest_link *link, struct guest_stream *stream, c
 	return put(link, LODGE_RPC_RESET, 0, stream->number, reason, strlen(reason));
 }
 
+void guest_stream_close(struct guest_link *link, struct guest_stream *stream, const char *reason)
+{
+	if (!stream->ended)
+		(void)guest_stream_give_up(link, stream, reason);
+	for (size_t i = 0; i < link->n_streams; i++) {
+		if (link->streams[i] != stream)
+			continue;
+		link->streams[i] = link->streams[--link->n_streams];
+		g_free(stream->ring);
+		g_free(stream->reason);
+		*stream = (struct guest_stream){ 0 };
+		return;
+	}
+}
+
 /* A place for it, its old one where it had one. */
 static int enlist(struct guest_link *link, struct guest_command *command)
 {

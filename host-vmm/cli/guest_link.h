@@ -86,6 +86,8 @@ int guest_stream_take(struct guest_link *link, struct guest_stream *stream, size
 bool guest_stream_over(const struct guest_stream *stream);
 /* We want no more of it. */
 int guest_stream_give_up(struct guest_link *link, struct guest_stream *stream, const char *reason);
+/* Forgets it, so that @stream may be opened anew; gives it up where it is not over. */
+void guest_stream_close(struct guest_link *link, struct guest_stream *stream, const char *reason);
 
 /*
  * Sends @text, "word fields". Errors of the builder come out here; -EMFILE beyond

@@ -24,6 +24,7 @@ static const struct verb verbs[] = {
 	{ "info", "show what a running VM has, and what its guest tells", verb_info },
 	{ "exec", "run a program in a running VM", verb_exec },
 	{ "shell", "a shell in a running VM", verb_shell },
+	{ "cp", "copy files and folders into a running VM, or out of it", verb_cp },
 	{ "ps", "list the processes in a running VM", verb_ps },
 	{ "shutdown", "shut a VM's guest down by its tools, or else its power button",
 	  verb_shutdown },

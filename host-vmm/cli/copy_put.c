@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Brings a folder into the guest: walks it, and sends an archive that the guest's tools unpack.
+#include "host-vmm/cli/copy.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "host-vmm/cli/cli.h"
+#include "protocol/lib/fd.h"
+
+#define CHUNK (64 << 10)
+
+struct pack {
+	struct copy *copy;
+	struct archive *archive;
+	const char *name; /* of the folder in the guest */
+	char *chunk;
+	size_t root_len; /* of the walk's root in paths */
+	int error; /* of the link, or of the guest */
+	unsigned int left_out;
+};
+
+static la_ssize_t write_stream(struct archive *archive, void *opaque, const void *bytes, size_t len)
+{
+	struct pack *pack = opaque;
+
+	if (!pack->error)
+		pack->error = copy_send(pack->copy, bytes, len, false);
+	if (!pack->error)
+		return (la_ssize_t)len;
+	archive_set_error(archive, EPIPE, "cut off");
+	return -1;
+}
+
+static void leave_out(struct pack *pack, const char *path, const char *why)
+{
+	pack->left_out++;
+	(void)fail(0, "%s: %s; left out", path, why);
+}
+
+/* A file that shrinks while it is read is filled up with zeroes by libarchive, as by tar(1). */
+static int send_bytes(struct pack *pack, int fd)
+{
+	ssize_t got;
+
+	while ((got = read(fd, pack->chunk, CHUNK)) > 0) {
+		if (archive_write_data(pack->archive, pack->chunk, (size_t)got) < 0)
+			return -EPIPE;
+	}
+	return got < 0 ? -errno : 0;
+}
+
+static int send_entry(struct pack *pack, const FTSENT *found, int fd)
+{
+	struct archive_entry *entry = archive_entry_new();
+	g_autofree char *path = g_strconcat(pack->name, found->fts_path + pack->root_len, NULL);
+	g_autofree char *target = NULL;
+	int ret = 0;
+
+	archive_entry_copy_pathname(entry, path);
+	archive_entry_copy_stat(entry, found->fts_statp);
+	/* Whose they are in the guest is for the guest's user to be. */
+	archive_entry_set_uid(entry, 0);
+	archive_entry_set_gid(entry, 0);
+	archive_entry_set_perm(entry, found->fts_statp->st_mode & 0777);
+	if (found->fts_info == FTS_SL || found->fts_info == FTS_SLNONE) {
+		target = g_file_read_link(found->fts_accpath, NULL);
+		archive_entry_copy_symlink(entry, target ? target : "");
+	}
+	if (archive_write_header(pack->archive, entry) < ARCHIVE_WARN)
+		ret = -EPIPE;
+	if (!ret && fd >= 0)
+		ret = send_bytes(pack, fd);
+	if (!ret && archive_write_finish_entry(pack->archive) < ARCHIVE_WARN)
+		ret = -EPIPE;
+	archive_entry_free(entry);
+	return ret;
+}
+
+static int send_found(struct pack *pack, const FTSENT *found)
+{
+	autofd fd = -1;
+
+	switch (found->fts_info) {
+	case FTS_DP:
+		return 0;
+	case FTS_D:
+	case FTS_SL:
+	case FTS_SLNONE:
+		break;
+	case FTS_F:
+		fd = open(found->fts_accpath, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd >= 0)
+			break;
+		leave_out(pack, found->fts_path, g_strerror(errno));
+		return 0;
+	case FTS_DNR:
+	case FTS_ERR:
+	case FTS_NS:
+		leave_out(pack, found->fts_path, g_strerror(found->fts_errno));
+		return 0;
+	default:
+		leave_out(pack, found->fts_path, "neither file, folder nor link");
+		return 0;
+	}
+	return send_entry(pack, found, fd);
+}
+
+static char *strip_slashes(const char *path)
+{
+	size_t len = strlen(path);
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	return g_strndup(path, len);
+}
+
+static int send_tree(struct pack *pack, const char *path)
+{
+	g_autofree char *root = strip_slashes(path);
+	char *roots[] = { root, NULL };
+	FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, NULL);
+	FTSENT *found;
+	int ret = 0;
+
+	if (!walk)
+		return -errno;
+	/* Below "/" paths begin with that slash. */
+	pack->root_len = strcmp(root, "/") != 0 ? strlen(root) : 0;
+	while (!ret && (found = fts_read(walk)))
+		ret = send_found(pack, found);
+	fts_close(walk);
+	return ret;
+}
+
+static int open_archive(struct pack *pack)
+{
+	pack->archive = archive_write_new();
+	if (!pack->archive)
+		return -ENOMEM;
+	if (archive_write_set_format_pax(pack->archive) ||
+	    archive_write_set_bytes_per_block(pack->archive, CHUNK) ||
+	    archive_write_set_bytes_in_last_block(pack->archive, 1) ||
+	    archive_write_open(pack->archive, pack, NULL, write_stream, NULL))
+		return -EINVAL;
+	return 0;
+}
+
+int copy_put_folder(struct copy *copy, const char *path, const char *folder, const char *name)
+{
+	static const char *const fields[] = { "form", "tar", NULL };
+	g_autofree char *chunk = g_malloc(CHUNK);
+	struct pack pack = { .copy = copy, .name = name, .chunk = chunk };
+	int ret = copy_begin(copy, "lodge.file-put ", folder, fields, false);
+
+	if (!ret)
+		ret = open_archive(&pack);
+	if (!ret)
+		ret = send_tree(&pack, path);
+	/* What is still in its buffer goes out here, or nowhere. */
+	if (pack.archive && !ret && archive_write_close(pack.archive))
+		ret = -EPIPE;
+	archive_write_free(pack.archive);
+	if (pack.error)
+		ret = pack.error;
+	if (!ret)
+		ret = copy_send(copy, "", 0, true);
+	ret = copy_finish(copy, ret);
+	return ret || !pack.left_out ? ret : EX_NOINPUT;
+}
