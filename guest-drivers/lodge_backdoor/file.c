@@ -92,7 +92,9 @@ static ssize_t lodge_read(struct file *file, char __user *to, size_t count, loff
 		return err;
 
 	err = copy_frame(to, frame);
-	result = err ? err : LODGE_RPC_HEADER_SIZE + le32_to_cpu(frame->header.size);
+	result = err;
+	if (!err)
+		result = LODGE_RPC_HEADER_SIZE + (ssize_t)le32_to_cpu(frame->header.size);
 	spin_lock_irq(&session->door->lock);
 	if (err && !session->error) {
 		list_add(&frame->link, &session->received);

@@ -206,10 +206,10 @@ void lodge_sessions_close_pending(struct lodge_door *door)
 	}
 }
 
-/* Tells the host, once, if there is one and it knows of the session. */
+/* Tells the host, once, if there is one and the session is not over for it. */
 static void begin_close(struct lodge_session *session)
 {
-	if (!session->close || !session->spoke || !session->door->live ||
+	if (!session->close || !session->spoke || session->ended_by_host || !session->door->live ||
 	    !list_empty(&session->link) || send_close(session))
 		return;
 	session->holders++;
