@@ -19,7 +19,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "protocol/lib/fields.h"
@@ -125,8 +124,7 @@ static void greet(struct framed *framed)
 	if (config->ops && config->ops->command)
 		fields_add(&hello, "commands", "1");
 	/* Stale replies on a port must not be taken for ours. */
-	if (getrandom(&framed->hello_tag, sizeof(framed->hello_tag), GRND_NONBLOCK) < 0)
-		framed->hello_tag = (uint32_t)g_get_monotonic_time();
+	framed->hello_tag = g_random_int();
 	framed->next_tag = framed->hello_tag;
 	framed_send(framed, LODGE_RPC_REQUEST, 0, framed->hello_tag, hello.bytes, hello.len);
 	fields_free(&hello);

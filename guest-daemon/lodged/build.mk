@@ -3,7 +3,8 @@
 libs += lodgedcore
 lodgedcore_srcs := $(addprefix guest-daemon/lodged/, \
 	account.c children.c conf.c core.c facts_net.c facts_os.c jobs.c link.c local.c notify.c \
-	plugin_exec.c plugin_facts.c plugin_guestinfo.c plugin_power.c plugin_state.c plugins.c policy.c \
+	plugin_exec.c plugin_facts.c plugin_files.c plugin_guestinfo.c plugin_power.c \
+	plugin_procs.c plugin_state.c plugins.c policy.c \
 	pump.c shutdown.c task.c task_child.c vmware_facts.c)
 lodgedcore_pkgs := glib-2.0
 
@@ -20,3 +21,15 @@ unit_tests += lodged_exec
 lodged_exec_srcs := tests/unit/lodged_exec.c tests/unit/lodged_rig.c
 lodged_exec_libs := lodgedcore guestlib proto
 lodged_exec_pkgs := check
+
+unit_tests += lodged_power
+lodged_power_srcs := tests/unit/lodged_power.c tests/unit/lodged_rig.c
+lodged_power_libs := lodgedcore guestlib proto
+lodged_power_pkgs := check
+
+# They start lodge-files of the same build.
+unit_tests += lodged_files
+lodged_files_srcs := tests/unit/lodged_files.c tests/unit/lodged_rig.c
+lodged_files_libs := lodgedcore guestlib proto
+lodged_files_pkgs := check
+$(BUILD)/unit/lodged_files: | $(BUILD)/bin/lodge-files

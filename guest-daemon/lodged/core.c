@@ -62,6 +62,7 @@ int lodged_start(struct lodged *lodged, const struct lodged_options *options)
 	(void)signal(SIGPIPE, SIG_IGN);
 	lodged->loop = g_main_loop_new(NULL, FALSE);
 	lodged->run_folder = options->run_folder;
+	lodged->helpers = options->helpers;
 	lodged->end_system = options->end_system;
 	ret = children_start(&lodged->children);
 	if (!ret)

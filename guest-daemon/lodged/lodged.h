@@ -70,13 +70,14 @@ struct lodged {
 	struct local *local;
 	void **states; /* of plugins[], NULL before their start */
 	const char *run_folder; /* /run/lodge */
+	const char *helpers; /* where lodge-files is */
 	void (*end_system)(struct children *children, enum shutdown what);
 };
 
 struct lodged_options {
 	int door; /* enum door_kind: the only one to use; or -1 */
 	const char *door_path; /* instead of that door's own, or NULL */
-	const char *conf, *run_folder;
+	const char *conf, *run_folder, *helpers;
 	/* Ends this system, shutdown_start() but in tests; NULL: it is not ended. */
 	void (*end_system)(struct children *children, enum shutdown what);
 };

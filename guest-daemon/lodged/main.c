@@ -141,8 +141,11 @@ int main(int argc, char **argv)
 					  .run_folder = LODGED_RUN,
 					  .end_system = shutdown_start };
 	struct lodged lodged = { 0 };
+	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+	g_autofree char *helpers = g_path_get_dirname(self ? self : argv[0]);
 	int lock, ret, status;
 
+	options.helpers = helpers;
 	if (!parse_options(argc, argv, &options, &status))
 		return status;
 	log_init("lodged", LOG_LEVEL_INFO);

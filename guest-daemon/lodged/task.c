@@ -362,7 +362,7 @@ static void refuse(struct tasks *tasks, const struct task_type *type, struct doo
 void task_start(struct tasks *tasks, const struct task_type *type, struct door_command *command,
 		const char *fields, size_t len)
 {
-	struct task_spec spec = { .fields = fields, .len = len };
+	struct task_spec spec = { .fields = fields, .len = len, .helpers = tasks->lodged->helpers };
 	g_autofree char *about = NULL;
 	uint64_t numbers[PUMPS], timeout;
 	struct task *task;

@@ -27,6 +27,7 @@ struct task_spec {
 	size_t len;
 	char *user; /* g_free() */
 	bool allow_root; /* the policy */
+	const char *helpers; /* the folder of lodge-files */
 	bool tty;
 	uint16_t cols, rows;
 };

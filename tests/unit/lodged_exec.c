@@ -13,26 +13,6 @@
 
 #define AS_ROOT "[guest-ops]\nallow-exec=root\n"
 
-/* "word " and fields: key, value, ..., NULL. */
-static uint32_t command(struct rig *rig, const char *word, ...)
-{
-	struct fields_builder text = FIELDS_BUILDER(65536);
-	const char *key;
-	uint32_t tag;
-	va_list args;
-
-	fields_raw(&text, word);
-	fields_raw(&text, " ");
-	va_start(args, word);
-	while ((key = va_arg(args, const char *)))
-		fields_add(&text, key, va_arg(args, const char *));
-	va_end(args);
-	ck_assert_int_eq(fields_done(&text), 0);
-	tag = rig_command(rig, text.bytes, text.len);
-	fields_free(&text);
-	return tag;
-}
-
 static const char *me(void)
 {
 	return geteuid() == 0 ? "root" : g_get_user_name();
@@ -77,8 +57,8 @@ START_TEST(both_outputs_and_the_status_come)
 
 	rig_up(&rig, AS_ROOT);
 	assert_result(&rig,
-		      command(&rig, "lodge.exec", SHELL("echo out; echo err >&2; exit 7"), "stdout",
-			      "1", "stderr", "2", NULL),
+		      rig_fields(&rig, "lodge.exec", SHELL("echo out; echo err >&2; exit 7"),
+				 "stdout", "1", "stderr", "2", NULL),
 		      "OK status=7");
 	ck_assert(rig.ended[1] && rig.ended[2]);
 	ck_assert_str_eq(stream_text(&rig, 1), "out\n");
@@ -94,8 +74,8 @@ START_TEST(stdin_goes_in_and_ends)
 	uint32_t tag;
 
 	rig_up(&rig, AS_ROOT);
-	tag = command(&rig, "lodge.exec", SHELL("cat; echo end"), "stdin", "3", "stdout", "1",
-		      NULL);
+	tag = rig_fields(&rig, "lodge.exec", SHELL("cat; echo end"), "stdin", "3", "stdout", "1",
+			 NULL);
 	rig_send(&rig, LODGE_RPC_DATA, 0, 3, "some ", 5);
 	rig_send(&rig, LODGE_RPC_DATA, LODGE_RPC_F_END, 3, "bytes ", 6);
 	assert_result(&rig, tag, "OK status=0");
@@ -112,7 +92,8 @@ START_TEST(much_data_keeps_to_the_credit)
 	uint32_t tag;
 
 	rig_up(&rig, AS_ROOT);
-	tag = command(&rig, "lodge.exec", SHELL("head -c 3000000 /dev/zero"), "stdout", "1", NULL);
+	tag = rig_fields(&rig, "lodge.exec", SHELL("head -c 3000000 /dev/zero"), "stdout", "1",
+			 NULL);
 	assert_result(&rig, tag, "OK status=0");
 	ck_assert_uint_eq(rig.streams[1]->len, TOTAL);
 	rig_stop(&rig);
@@ -126,7 +107,7 @@ START_TEST(a_signal_is_told)
 	rig_up(&rig, AS_ROOT);
 	{
 		g_autofree char *text =
-			rig_result(&rig, command(&rig, "lodge.exec", SHELL("kill -9 $$"), NULL));
+			rig_result(&rig, rig_fields(&rig, "lodge.exec", SHELL("kill -9 $$"), NULL));
 
 		ck_assert_str_eq(text, "OK status=137");
 		ck_assert_str_eq(text + strlen(text) + 1, "signal=9");
@@ -141,21 +122,21 @@ START_TEST(jobs_take_signals)
 	uint32_t tag, other;
 
 	rig_up(&rig, AS_ROOT);
-	tag = command(&rig, "lodge.exec",
-		      SHELL("trap 'echo got; exit 3' USR1; echo on; "
-			    "while :; do sleep 0.05; done"),
-		      "stdout", "1", "job", "j", NULL);
+	tag = rig_fields(&rig, "lodge.exec",
+			 SHELL("trap 'echo got; exit 3' USR1; echo on; "
+			       "while :; do sleep 0.05; done"),
+			 "stdout", "1", "job", "j", NULL);
 	while (!rig.streams[1]) {
 		/* Another command's result lets the rig take DATA meanwhile. */
 		g_autofree char *pong = rig_ask(&rig, "ping");
 
 		ck_assert_str_eq(pong, "OK ");
 	}
-	other = command(&rig, "lodge.exec-signal", "job", "none", "signal", "10", NULL);
+	other = rig_fields(&rig, "lodge.exec-signal", "job", "none", "signal", "10", NULL);
 	assert_result(&rig, other, "ERROR 3 no such job");
-	other = command(&rig, "lodge.exec-signal", "job", "j", "signal", "65", NULL);
+	other = rig_fields(&rig, "lodge.exec-signal", "job", "j", "signal", "65", NULL);
 	assert_result(&rig, other, "ERROR 22 Invalid argument");
-	other = command(&rig, "lodge.exec-signal", "job", "j", "signal", "10", NULL);
+	other = rig_fields(&rig, "lodge.exec-signal", "job", "j", "signal", "10", NULL);
 	assert_result(&rig, other, "OK ");
 	assert_result(&rig, tag, "OK status=3");
 	ck_assert_str_eq(stream_text(&rig, 1), "on\ngot\n");
@@ -169,18 +150,18 @@ START_TEST(a_terminal_is_one)
 	uint32_t tag, other;
 
 	rig_up(&rig, AS_ROOT);
-	tag = command(&rig, "lodge.exec",
-		      SHELL("tty >/dev/null && stty size; read -r x; stty size; echo $TERM"),
-		      "stdin", "3", "stdout", "1", "tty", "80x24", "term", "vt100", "job", "t",
-		      NULL);
+	tag = rig_fields(&rig, "lodge.exec",
+			 SHELL("tty >/dev/null && stty size; read -r x; stty size; echo $TERM"),
+			 "stdin", "3", "stdout", "1", "tty", "80x24", "term", "vt100", "job", "t",
+			 NULL);
 	while (!rig.streams[1]) {
 		g_autofree char *pong = rig_ask(&rig, "ping");
 
 		ck_assert_str_eq(pong, "OK ");
 	}
-	other = command(&rig, "lodge.exec-resize", "job", "t", "tty", "100x50", NULL);
+	other = rig_fields(&rig, "lodge.exec-resize", "job", "t", "tty", "100x50", NULL);
 	assert_result(&rig, other, "OK ");
-	other = command(&rig, "lodge.exec-resize", "job", "t", "tty", "0x50", NULL);
+	other = rig_fields(&rig, "lodge.exec-resize", "job", "t", "tty", "0x50", NULL);
 	assert_result(&rig, other, "ERROR 22 Invalid argument");
 	rig_send(&rig, LODGE_RPC_DATA, 0, 3, "\n", 1);
 	assert_result(&rig, tag, "OK status=0");
@@ -195,8 +176,8 @@ START_TEST(the_time_limit_ends_it)
 	g_autofree char *text = NULL;
 
 	rig_up(&rig, AS_ROOT);
-	text = rig_result(&rig, command(&rig, "lodge.exec", SHELL("sleep 60"), "stdout", "1",
-					"timeout", "1", NULL));
+	text = rig_result(&rig, rig_fields(&rig, "lodge.exec", SHELL("sleep 60"), "stdout", "1",
+					   "timeout", "1", NULL));
 	ck_assert_str_eq(text, "OK status=124");
 	rig_stop(&rig);
 }
@@ -210,8 +191,8 @@ START_TEST(a_background_child_holds_nothing_up)
 
 	rig_up(&rig, AS_ROOT);
 	assert_result(&rig,
-		      command(&rig, "lodge.exec", SHELL("echo last; sleep 15 & exit 0"), "stdout",
-			      "1", "stderr", "2", NULL),
+		      rig_fields(&rig, "lodge.exec", SHELL("echo last; sleep 15 & exit 0"),
+				 "stdout", "1", "stderr", "2", NULL),
 		      "OK status=0");
 	ck_assert_str_eq(stream_text(&rig, 1), "last\n");
 	ck_assert_int_lt(g_get_monotonic_time() - before, 10 * G_USEC_PER_SEC);
@@ -289,7 +270,7 @@ START_TEST(a_lost_door_ends_programs)
 	pid_t pid;
 
 	rig_up(&rig, AS_ROOT);
-	command(&rig, "lodge.exec", SHELL("echo $$; sleep 600"), "stdout", "1", NULL);
+	rig_fields(&rig, "lodge.exec", SHELL("echo $$; sleep 600"), "stdout", "1", NULL);
 	while (!rig.streams[1]) {
 		g_autofree char *pong = rig_ask(&rig, "ping");
 	}
@@ -299,7 +280,7 @@ START_TEST(a_lost_door_ends_programs)
 	rig_until(&rig, no_child, &pid);
 	rig_accept(&rig);
 	rig_greet(&rig);
-	assert_result(&rig, command(&rig, "lodge.exec", SHELL("exit 2"), NULL), "OK status=2");
+	assert_result(&rig, rig_fields(&rig, "lodge.exec", SHELL("exit 2"), NULL), "OK status=2");
 	rig_stop(&rig);
 }
 END_TEST
@@ -311,7 +292,7 @@ START_TEST(a_reset_stream_ends_the_program)
 	g_autofree char *text = NULL;
 
 	rig_up(&rig, AS_ROOT);
-	tag = command(&rig, "lodge.exec", SHELL("sleep 600"), "stdin", "3", "stdout", "1", NULL);
+	tag = rig_fields(&rig, "lodge.exec", SHELL("sleep 600"), "stdin", "3", "stdout", "1", NULL);
 	rig_send(&rig, LODGE_RPC_RESET, 0, 3, "gone", 4);
 	rig_send(&rig, LODGE_RPC_RESET, 0, 1, "gone", 4);
 	text = rig_result(&rig, tag);
@@ -330,7 +311,7 @@ START_TEST(data_beyond_the_credit_is_refused)
 	g_autofree char *text = NULL;
 
 	rig_up(&rig, AS_ROOT);
-	tag = command(&rig, "lodge.exec", SHELL("sleep 600"), "stdin", "3", NULL);
+	tag = rig_fields(&rig, "lodge.exec", SHELL("sleep 600"), "stdin", "3", NULL);
 	for (int i = 0; i < 6; i++)
 		rig_send(&rig, LODGE_RPC_DATA, 0, 3, block, sizeof(block));
 	do {
@@ -357,7 +338,7 @@ START_TEST(programs_inherit_nothing)
 	uint32_t tag;
 
 	rig_up(&rig, AS_ROOT);
-	tag = command(
+	tag = rig_fields(
 		&rig, "lodge.exec",
 		SHELL("ls /proc/$$/fd | tr '\\n' ' '; echo; umask; ps -o sid= -p $$ | tr -d ' ' | "
 		      "grep -qx $$ && echo leader; grep SigBlk /proc/$$/status; "
@@ -380,10 +361,10 @@ START_TEST(a_user_is_all_of_that_user)
 	if (geteuid() != 0)
 		return;
 	rig_up(&rig, "[guest-ops]\nallow-exec=user\nexec-users=nobody;daemon\n");
-	tag = command(&rig, "lodge.exec", "arg", "/bin/sh", "arg", "-c", "arg",
-		      "id -un; id -Gn; grep -E '^(Cap(Prm|Eff))' /proc/self/status | "
-		      "grep -vc 0000000000000000; echo $USER",
-		      "stdout", "1", NULL);
+	tag = rig_fields(&rig, "lodge.exec", "arg", "/bin/sh", "arg", "-c", "arg",
+			 "id -un; id -Gn; grep -E '^(Cap(Prm|Eff))' /proc/self/status | "
+			 "grep -vc 0000000000000000; echo $USER",
+			 "stdout", "1", NULL);
 	assert_result(&rig, tag, "OK status=0");
 	ck_assert_str_eq(stream_text(&rig, 1), "nobody\nnogroup\n0\nnobody\n");
 	rig_stop(&rig);

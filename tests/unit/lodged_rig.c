@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "protocol/lib/fd.h"
+#include "protocol/lib/fields.h"
 
 static int keep_frame(void *opaque, const struct frame *frame, const unsigned char *payload)
 {
@@ -69,9 +71,24 @@ void rig_accept(struct rig *rig)
 	rig_until(rig, connected, NULL);
 }
 
+/* How often the system would have been ended, for rig_ended(). */
+static int ended[3];
+
+static void end_nothing(struct children *children, enum shutdown what)
+{
+	(void)children;
+	ended[what]++;
+}
+
+int rig_ended(enum shutdown what)
+{
+	return ended[what];
+}
+
 void rig_start(struct rig *rig, const char *conf)
 {
 	struct lodged_options options = { .door = DOOR_PORT };
+	g_autofree char *self = NULL, *here = NULL;
 
 	memset(rig, 0, sizeof(*rig));
 	rig->folder = g_dir_make_tmp("lodged-XXXXXX", NULL);
@@ -90,6 +107,11 @@ void rig_start(struct rig *rig, const char *conf)
 	options.door_path = rig->socket;
 	options.conf = rig->conf;
 	options.run_folder = rig->folder;
+	options.end_system = end_nothing;
+	self = g_file_read_link("/proc/self/exe", NULL);
+	here = g_path_get_dirname(self);
+	rig->helpers = g_build_filename(here, "..", "bin", NULL);
+	options.helpers = rig->helpers;
 	ck_assert_int_eq(lodged_start(&rig->lodged, &options), 0);
 	rig_accept(rig);
 }
@@ -135,6 +157,7 @@ void rig_stop(struct rig *rig)
 	}
 	remove_files(rig->folder);
 	g_free(rig->folder);
+	g_free(rig->helpers);
 	g_free(rig->socket);
 	g_free(rig->conf);
 }
@@ -267,4 +290,23 @@ const char *rig_request(struct rig *rig, const char *prefix)
 		rig_send(rig, LODGE_RPC_REPLY, 0, found.frame.tag, "1 ", 2);
 		g_ptr_array_add(rig->requests, found.payload);
 	}
+}
+
+uint32_t rig_fields(struct rig *rig, const char *word, ...)
+{
+	struct fields_builder text = FIELDS_BUILDER(65536);
+	const char *key;
+	uint32_t tag;
+	va_list args;
+
+	fields_raw(&text, word);
+	fields_raw(&text, " ");
+	va_start(args, word);
+	while ((key = va_arg(args, const char *)))
+		fields_add(&text, key, va_arg(args, const char *));
+	va_end(args);
+	ck_assert_int_eq(fields_done(&text), 0);
+	tag = rig_command(rig, text.bytes, text.len);
+	fields_free(&text);
+	return tag;
 }

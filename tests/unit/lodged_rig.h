@@ -19,7 +19,7 @@
 
 struct rig {
 	struct lodged lodged;
-	char *folder, *socket, *conf;
+	char *folder, *socket, *conf, *helpers;
 	int listener, host;
 	struct frame_cutter cutter;
 	GQueue received; /* of struct rig_frame */
@@ -42,6 +42,10 @@ void rig_stop(struct rig *rig);
 void rig_greet(struct rig *rig);
 /* rig_start(), rig_greet(). */
 void rig_up(struct rig *rig, const char *conf);
+/* How often lodged would have ended the system. */
+int rig_ended(enum shutdown what);
+/* "word " and fields (key, value, ..., NULL) as a COMMAND: its tag. */
+uint32_t rig_fields(struct rig *rig, const char *word, ...);
 /* Waits for lodged to connect again. */
 void rig_accept(struct rig *rig);
 

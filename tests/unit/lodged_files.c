@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Files and processes for a host: whole and aborted transfers, archives with hostile names, ps,
+// kill.
+#include <check.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/lodged_rig.h"
+
+#define CONF "[guest-ops]\nallow-exec=root\n"
+
+static const char *me(void)
+{
+	return geteuid() == 0 ? "root" : g_get_user_name();
+}
+
+/* A path in the rig's folder, g_free(). */
+static char *at(const struct rig *rig, const char *name)
+{
+	return g_build_filename(rig->folder, name, NULL);
+}
+
+static void assert_file(const struct rig *rig, const char *name, const char *wanted)
+{
+	g_autofree char *path = at(rig, name), *text = NULL;
+
+	ck_assert_msg(g_file_get_contents(path, &text, NULL, NULL), "%s is not there", name);
+	ck_assert_str_eq(text, wanted);
+}
+
+static void assert_no_leftover(const struct rig *rig)
+{
+	GDir *dir = g_dir_open(rig->folder, 0, NULL);
+	const char *name;
+
+	while ((name = g_dir_read_name(dir)))
+		ck_assert_msg(!g_str_has_prefix(name, ".lodge-put"), "%s is left", name);
+	g_dir_close(dir);
+}
+
+static void assert_error(struct rig *rig, uint32_t tag, const char *number)
+{
+	struct rig_frame found;
+
+	do {
+		found = rig_next(rig, false);
+		if (found.frame.type != LODGE_RPC_RESULT)
+			g_free(found.payload);
+	} while (found.frame.type != LODGE_RPC_RESULT);
+	ck_assert_uint_eq(found.frame.tag, tag);
+	ck_assert_msg(g_str_has_prefix((char *)found.payload, number), "got %s", found.payload);
+	g_free(found.payload);
+}
+
+START_TEST(a_file_comes_out)
+{
+	struct rig rig;
+	g_autofree char *path = NULL, *text = NULL;
+
+	rig_up(&rig, CONF);
+	path = at(&rig, "a file");
+	ck_assert(g_file_set_contents(path, "its bytes", -1, NULL));
+	text = rig_result(&rig, rig_fields(&rig, "lodge.file-get", "path", path, "form", "file",
+					   "user", me(), "stdout", "1", NULL));
+	ck_assert_str_eq(text, "OK bytes=9");
+	ck_assert(rig.ended[1]);
+	ck_assert_uint_eq(rig.streams[1]->len, 9);
+	rig_stop(&rig);
+}
+END_TEST
+
+START_TEST(what_is_no_file_does_not)
+{
+	struct rig rig;
+	g_autofree char *fifo = NULL;
+
+	rig_up(&rig, CONF);
+	fifo = at(&rig, "fifo");
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+	assert_error(&rig,
+		     rig_fields(&rig, "lodge.file-get", "path", rig.folder, "stdout", "1", NULL),
+		     "ERROR 21 ");
+	assert_error(&rig, rig_fields(&rig, "lodge.file-get", "path", fifo, "stdout", "2", NULL),
+		     "ERROR 22 ");
+	assert_error(&rig,
+		     rig_fields(&rig, "lodge.file-get", "path", "/nowhere", "stdout", "3", NULL),
+		     "ERROR 2 ");
+	assert_error(&rig, rig_fields(&rig, "lodge.file-get", "path", "a", "stdout", "4", NULL),
+		     "ERROR 22 ");
+	assert_error(&rig, rig_fields(&rig, "lodge.file-get", "path", "/a", NULL), "ERROR 22 ");
+	rig_stop(&rig);
+}
+END_TEST
+
+START_TEST(a_file_goes_in)
+{
+	struct rig rig;
+	g_autofree char *path = NULL;
+	struct stat st;
+	uint32_t tag;
+
+	rig_up(&rig, CONF);
+	path = at(&rig, "new");
+	for (int round = 0; round < 2; round++) {
+		g_autofree char *text = NULL;
+
+		tag = rig_fields(&rig, "lodge.file-put", "path", path, "form", "file", "user", me(),
+				 "stdin", "1", "mode", round ? "777" : "640", "mtime",
+				 "1000000000.25", NULL);
+		rig_send(&rig, LODGE_RPC_DATA, 0, 1, "new ", 4);
+		ck_assert_int_eq(access(path, F_OK), round ? 0 : -1);
+		rig_send(&rig, LODGE_RPC_DATA, LODGE_RPC_F_END, 1, "bytes", 5);
+		text = rig_result(&rig, tag);
+		ck_assert_str_eq(text, "OK bytes=9");
+		assert_file(&rig, "new", "new bytes");
+		ck_assert_int_eq(stat(path, &st), 0);
+		/* The mode is for a new file; the second time it is not. */
+		ck_assert_int_eq(st.st_mode & 07777, 0640);
+		ck_assert_int_eq(st.st_mtim.tv_sec, 1000000000);
+		ck_assert_int_eq(st.st_mtim.tv_nsec, 250000000);
+	}
+	assert_no_leftover(&rig);
+	rig_stop(&rig);
+}
+END_TEST
+
+START_TEST(an_aborted_transfer_leaves_nothing)
+{
+	struct rig rig;
+	g_autofree char *path = NULL;
+	uint32_t tag;
+
+	rig_up(&rig, CONF);
+	path = at(&rig, "kept");
+	ck_assert(g_file_set_contents(path, "old", -1, NULL));
+	tag = rig_fields(&rig, "lodge.file-put", "path", path, "stdin", "1", NULL);
+	rig_send(&rig, LODGE_RPC_DATA, 0, 1, "half", 4);
+	rig_send(&rig, LODGE_RPC_RESET, 0, 1, "no", 2);
+	assert_error(&rig, tag, "ERROR 5 ");
+	assert_file(&rig, "kept", "old");
+	assert_no_leftover(&rig);
+	rig_stop(&rig);
+}
+END_TEST
+
+/* What tar(1) of @folder makes of @names goes into the rig's folder "into". */
+static uint32_t put_archive(struct rig *rig, const char *script)
+{
+	g_autofree char *into = at(rig, "into"), *work = at(rig, "work"),
+			*archive = at(rig, "a.tar");
+	g_autofree char *command = g_strdup_printf(
+		"mkdir -p '%s' && cd '%s' && (%s) && mkdir -p '%s'", work, work, script, into);
+	g_autofree char *bytes = NULL;
+	gsize len;
+	uint32_t tag;
+
+	ck_assert_int_eq(setenv("A", archive, 1), 0);
+	ck_assert_int_eq(system(command), 0);
+	ck_assert(g_file_get_contents(archive, &bytes, &len, NULL));
+	tag = rig_fields(rig, "lodge.file-put", "path", into, "form", "tar", "stdin", "1", NULL);
+	ck_assert_uint_le(len, 200000);
+	for (gsize done = 0; done < len; done += 60000)
+		rig_send(rig, LODGE_RPC_DATA, done + 60000 >= len ? LODGE_RPC_F_END : 0, 1,
+			 bytes + done, MIN(len - done, 60000));
+	return tag;
+}
+
+START_TEST(a_tree_goes_in_and_comes_out)
+{
+	struct rig rig;
+	g_autofree char *into = NULL, *out = NULL, *result = NULL, *check = NULL;
+	uint32_t tag;
+	struct rig_frame found;
+
+	rig_up(&rig, CONF);
+	tag = put_archive(&rig, "mkdir -p t/sub t/closed; echo one >t/sub/f; ln -s sub/f t/link; "
+				"ln t/sub/f t/hard; printf x >\"t/a b\nc\"; touch -d @99 t/sub; "
+				"chmod 555 t/closed; truncate -s 100000 t/hole; mkfifo t/fifo; "
+				"tar --format=pax -cf $A t");
+	do {
+		found = rig_next(&rig, false);
+		if (found.frame.type == LODGE_RPC_CREDIT)
+			g_free(found.payload);
+	} while (found.frame.type == LODGE_RPC_CREDIT);
+	ck_assert_uint_eq(found.frame.tag, tag);
+	ck_assert_msg(g_str_has_prefix((char *)found.payload, "OK bytes="), "%s", found.payload);
+	g_free(found.payload);
+	into = at(&rig, "into");
+	check = g_strdup_printf("cd '%s' && diff -r --no-dereference t ../work/t --exclude=fifo && "
+				"[ -p t/fifo ] && [ t/hard -ef t/sub/f ] && "
+				"[ \"$(stat -c %%Y t/sub)\" = 99 ] && "
+				"[ \"$(stat -c %%a t/closed)\" = 555 ]",
+				into);
+	ck_assert_int_eq(system(check), 0);
+	out = g_build_filename(into, "t", NULL);
+	result = rig_result(&rig, rig_fields(&rig, "lodge.file-get", "path", out, "form", "tar",
+					     "stdout", "2", NULL));
+	ck_assert_msg(g_str_has_prefix(result, "OK bytes="), "%s", result);
+	{
+		g_autofree char *back = at(&rig, "back.tar");
+		g_autofree char *compare =
+			g_strdup_printf("cd '%s' && mkdir back && cd back && tar xf ../back.tar && "
+					"diff -r --no-dereference t ../work/t --exclude=fifo",
+					rig.folder);
+
+		ck_assert(g_file_set_contents(back, (char *)rig.streams[2]->data,
+					      rig.streams[2]->len, NULL));
+		ck_assert_int_eq(system(compare), 0);
+	}
+	{
+		g_autofree char *open = g_strdup_printf("chmod -R u+w '%s'", rig.folder);
+
+		ck_assert_int_eq(system(open), 0);
+	}
+	rig_stop(&rig);
+}
+END_TEST
+
+static const struct {
+	const char *script, *error;
+} hostile[] = {
+	{ "echo x >f; tar -P --transform=s,f,../escaped, -cf $A f", "ERROR 1 " },
+	{ "echo x >f; tar -P --transform=s,f,/tmp/lodged-escaped, -cf $A f", "ERROR 1 " },
+	{ "echo x >f; tar -P --transform=s,f,a/../../escaped, -cf $A f", "ERROR 1 " },
+	/* A link first, then a file through it. */
+	{ "ln -s .. l; tar -cf $A l; rm l; mkdir l; echo x >l/escaped; tar -rf $A l/escaped",
+	  "ERROR 1 " },
+	/* A folder where a link is. */
+	{ "ln -s .. l; tar -cf $A l; rm l; mkdir l; tar -rf $A l", "ERROR 1 " },
+	/* A hard link to what is outside. */
+	{ "echo x >f; ln f g; tar -P --transform='flags=h;s,^f,../outside,' -cf $A f g",
+	  "ERROR 1 " },
+	{ "printf 'no archive at all, but long enough to look at: %600s' x >$A", "ERROR 74 " },
+	{ "head -c 300 /dev/zero | tr '\\0' a >f; tar -cf $A f; truncate -s 700 $A", "ERROR " },
+};
+
+START_TEST(hostile_archives_do_not_get_out)
+{
+	struct rig rig;
+	g_autofree char *escaped = NULL, *outside = NULL;
+
+	rig_up(&rig, CONF);
+	outside = at(&rig, "outside");
+	ck_assert(g_file_set_contents(outside, "mine", -1, NULL));
+	assert_error(&rig, put_archive(&rig, hostile[_i].script), hostile[_i].error);
+	escaped = at(&rig, "escaped");
+	ck_assert_int_ne(access(escaped, F_OK), 0);
+	ck_assert_int_ne(access("/tmp/lodged-escaped", F_OK), 0);
+	assert_file(&rig, "outside", "mine");
+	rig_stop(&rig);
+}
+END_TEST
+
+START_TEST(processes_are_listed_and_ended)
+{
+	struct rig rig;
+	g_autofree char *result = NULL, *mark = NULL, *pid_text = NULL, *start_text = NULL;
+	const char *line, *begun;
+	pid_t pid = fork();
+	int wait_status;
+
+	if (pid == 0) {
+		(void)signal(SIGTERM, SIG_DFL);
+		for (;;)
+			(void)pause();
+	}
+	rig_up(&rig, CONF);
+	result = rig_result(&rig, rig_fields(&rig, "lodge.ps", "stdout", "1", NULL));
+	ck_assert_str_eq(result, "OK ");
+	g_byte_array_append(rig.streams[1], (const guint8 *)"", 1);
+	mark = g_strdup_printf("{\"pid\":%d,", pid);
+	line = strstr((char *)rig.streams[1]->data, mark);
+	ck_assert_ptr_nonnull(line);
+	begun = strstr(line, "\"started\":") + strlen("\"started\":");
+	start_text = g_strndup(begun, strspn(begun, "0123456789"));
+	pid_text = g_strdup_printf("%d", pid);
+	assert_error(&rig,
+		     rig_fields(&rig, "lodge.kill", "pid", pid_text, "started", "5", "signal", "15",
+				NULL),
+		     "ERROR 3 ");
+	assert_error(&rig,
+		     rig_fields(&rig, "lodge.kill", "pid", "1", "started", start_text, "signal",
+				"15", NULL),
+		     "ERROR 22 ");
+	ck_assert_int_eq(waitpid(pid, &wait_status, WNOHANG), 0);
+	/* lodged reaps all of its children, and this one happens to be among them. */
+	assert_error(&rig,
+		     rig_fields(&rig, "lodge.kill", "pid", pid_text, "started", start_text,
+				"signal", "15", NULL),
+		     "OK ");
+	ck_assert(kill(pid, 0) != 0 || waitpid(pid, &wait_status, 0) == pid);
+	rig_stop(&rig);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("lodged_files");
+	TCase *tests = tcase_create("files");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tests, 60);
+	tcase_add_test(tests, a_file_comes_out);
+	tcase_add_test(tests, what_is_no_file_does_not);
+	tcase_add_test(tests, a_file_goes_in);
+	tcase_add_test(tests, an_aborted_transfer_leaves_nothing);
+	tcase_add_test(tests, a_tree_goes_in_and_comes_out);
+	tcase_add_loop_test(tests, hostile_archives_do_not_get_out, 0, G_N_ELEMENTS(hostile));
+	tcase_add_test(tests, processes_are_listed_and_ended);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
