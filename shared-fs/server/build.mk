@@ -15,12 +15,16 @@ fsd_srcs := \
 	shared-fs/server/handle.c \
 	shared-fs/server/inode.c \
 	shared-fs/server/ioctl.c \
+	shared-fs/server/keeper.c \
 	shared-fs/server/lock.c \
 	shared-fs/server/memory.c \
 	shared-fs/server/options.c \
 	shared-fs/server/queue.c \
+	shared-fs/server/recover.c \
+	shared-fs/server/redo.c \
 	shared-fs/server/session.c \
 	shared-fs/server/share.c \
+	shared-fs/server/shared.c \
 	shared-fs/server/slots.c \
 	shared-fs/server/vhost.c \
 	shared-fs/server/vring.c \
@@ -64,3 +68,10 @@ unit_tests += fsd_race
 fsd_race_srcs := tests/unit/fsd_race.c
 fsd_race_libs := fsd proto
 fsd_race_pkgs := check
+
+# Kills the program itself.
+unit_tests += fsd_death
+fsd_death_srcs := tests/unit/fsd_death.c tests/unit/fsd_tracer.c tests/unit/fsd_harness.c
+fsd_death_libs := fsd proto
+fsd_death_pkgs := check
+$(BUILD)/unit/fsd_death: | $(BUILD)/bin/lodge-fsd

@@ -161,6 +161,7 @@ static void run_line(struct control *control, char *line)
 	char *rest = line;
 	const char *verb = strsep(&rest, " ");
 
+	control->fs->in_command = true;
 	if (!strcmp(verb, "add") && rest)
 		add_share(control, rest);
 	else if (!strcmp(verb, "remove") && rest)
@@ -169,7 +170,15 @@ static void run_line(struct control *control, char *line)
 		list_shares(control);
 	else
 		reply_error(control, -EINVAL, "the commands are add NAME, remove NAME and list");
+	control->fs->in_command = false;
 	fd_close(&control->passed_fd);
+}
+
+void control_recover(struct control *control)
+{
+	if (control->fs->in_command && control->fd >= 0)
+		reply_error(control, -EINTR, "the server died over it, try again");
+	control->fs->in_command = false;
 }
 
 static void hang_up(struct control *control)

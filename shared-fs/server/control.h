@@ -24,6 +24,8 @@ void control_init(struct control *control, struct fs *fs, int listen_fd, int fd)
 int control_fd(const struct control *control);
 /* Call when it is readable: accepts, or takes what came and answers each whole line. */
 void control_serve(struct control *control);
+/* In a server that came after one that died: a command that was being run gets an error. */
+void control_recover(struct control *control);
 void control_fini(struct control *control);
 
 #endif

@@ -26,8 +26,7 @@ void data_unlink_locked(struct fs *fs, struct handle *handle)
 	fs->n_data--;
 }
 
-/* With fs->lock. Puts a new handle into its inode and the ring; what had the place is returned. */
-static struct handle *link_locked(struct fs *fs, struct handle *handle)
+struct handle *data_link_locked(struct fs *fs, struct handle *handle)
 {
 	struct handle *old = fs->data[fs->data_next];
 
@@ -72,8 +71,9 @@ static struct handle *make_locked(struct fs *fs, struct inode *inode, int *fd, i
 	handle->unreadable = access == O_WRONLY;
 	handle->is_data = true;
 	handle->inode = inode;
-	handle->refs = 1;
-	*ret_old = link_locked(fs, handle);
+	handle->inode_id = slot_id(&inode->slot);
+	*ret_old = data_link_locked(fs, handle);
+	__atomic_store_n(&handle->refs, 1, __ATOMIC_RELEASE);
 	return handle;
 }
 

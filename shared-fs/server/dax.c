@@ -4,8 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -16,8 +16,10 @@
 
 #include "protocol/lib/fd.h"
 #include "shared-fs/server/ops.h"
+#include "shared-fs/server/shared.h"
 
 #define ANSWER_TIMEOUT_S 5
+#define LATE_ANSWER_MS	 500 /* to a server that died meanwhile */
 
 struct dax_slot {
 	uint16_t share; /* of the file; NO_SHARE: nothing is mapped */
@@ -26,6 +28,7 @@ struct dax_slot {
 struct dax {
 	pthread_mutex_t lock; /* over all that follows */
 	int channel; /* -1: none, or it broke */
+	bool awaits; /* an answer is to come */
 	struct log_ratelimit log_limit;
 	uint64_t size; /* constant */
 	size_t n_slots;
@@ -39,7 +42,7 @@ int dax_create(uint64_t size, struct dax **ret_dax)
 
 	if (!size || size % DAX_SLOT_SIZE || size > DAX_SIZE_MAX)
 		return -EINVAL;
-	dax = calloc(1, sizeof(*dax) + n_slots * sizeof(dax->slots[0]));
+	dax = shared_alloc(sizeof(*dax) + n_slots * sizeof(dax->slots[0]));
 	if (!dax)
 		return -ENOMEM;
 	pthread_mutex_init(&dax->lock, NULL);
@@ -58,7 +61,7 @@ void dax_destroy(struct dax *dax)
 		return;
 	fd_close(&dax->channel);
 	pthread_mutex_destroy(&dax->lock);
-	free(dax);
+	shared_free(dax, sizeof(*dax) + dax->n_slots * sizeof(dax->slots[0]));
 }
 
 uint64_t dax_size(const struct dax *dax)
@@ -129,12 +132,15 @@ static int send_request(struct dax *dax, uint32_t request, const struct vhost_us
 
 	if (dax->channel < 0)
 		return -EIO;
+	__atomic_store_n(&dax->awaits, wants_ack, __ATOMIC_RELEASE);
 	memcpy(bytes, &header, sizeof(header));
 	memcpy(bytes + sizeof(header), mmap, sizeof(*mmap));
 	ret = fd_send(dax->channel, bytes, sizeof(bytes), &fd, fd >= 0);
 	if (ret)
 		return channel_broke(dax, ret);
-	return wants_ack ? take_ack(dax, request) : 0;
+	ret = wants_ack ? take_ack(dax, request) : 0;
+	__atomic_store_n(&dax->awaits, false, __ATOMIC_RELEASE);
+	return ret;
 }
 
 static void unmap(struct dax *dax, size_t slot)
@@ -199,6 +205,27 @@ void dax_disconnect(struct dax *dax)
 	fd_close(&dax->channel);
 	forget(dax);
 	pthread_mutex_unlock(&dax->lock);
+}
+
+void dax_recover(struct dax *dax)
+{
+	if (!dax)
+		return;
+	pthread_mutex_init(&dax->lock, NULL);
+	/* Whether the request was sent at all is not known. It is made again in any case, and the
+	 * next answer must be the one to it. */
+	if (dax->awaits && dax->channel >= 0) {
+		struct pollfd pfd = { .fd = dax->channel, .events = POLLIN };
+
+		if (poll(&pfd, 1, LATE_ANSWER_MS) > 0)
+			(void)take_ack(dax, VHOST_USER_BACKEND_SHMEM_MAP);
+	}
+	dax->awaits = false;
+}
+
+int dax_channel(const struct dax *dax)
+{
+	return dax ? dax->channel : -1;
 }
 
 bool dax_connected(struct dax *dax)

@@ -25,8 +25,9 @@
 
 struct dax;
 
-#define DAX_SLOT_SHIFT 21 /* Linux maps in pieces of 2 MiB (FUSE_DAX_SHIFT of its fs/fuse/dax.c) \
-			   */
+#define DAX_SLOT_SHIFT                                                            \
+	21 /* Linux maps in pieces of 2 MiB (FUSE_DAX_SHIFT of its fs/fuse/dax.c) \
+	    */
 #define DAX_SLOT_SIZE (1ull << DAX_SLOT_SHIFT)
 #define DAX_SIZE_MAX  (64ull << 30)
 #define DAX_SHMID     0 /* VIRTIO_FS_SHMCAP_ID_CACHE of <linux/virtio_fs.h> */
@@ -42,6 +43,9 @@ uint64_t dax_size(const struct dax *dax);
 /* Takes @fd, the channel to the front end, in place of an older one. */
 void dax_connect(struct dax *dax, int fd);
 void dax_disconnect(struct dax *dax);
+/* In a server that came after one that died: the mappings are still there. */
+void dax_recover(struct dax *dax);
+int dax_channel(const struct dax *dax); /* -1: none */
 /* Whether there is a window that can be mapped into. */
 bool dax_connected(struct dax *dax);
 /* Unmaps everything; or what is of @share. */

@@ -101,6 +101,7 @@ int64_t op_opendir(struct request *req)
 	ret = handle_new(req->fs, req->inode, fd, true, &handle);
 	if (ret)
 		return ret;
+	journal_opened(req->journal, slot_id(&handle->slot));
 	*out = (struct fuse_open_out){ .fh = slot_id(&handle->slot), .open_flags = flags };
 	return sizeof(*out);
 }
@@ -108,8 +109,10 @@ int64_t op_opendir(struct request *req)
 int64_t op_releasedir(struct request *req)
 {
 	const struct fuse_release_in *body = request_body(req, fuse_release_in);
+	int ret;
 
-	return handle_release(req->fs, body->fh, req->inode);
+	ret = handle_release(req->fs, body->fh, req->inode);
+	return req->again && ret == -EBADF ? 0 : ret;
 }
 
 int dir_get(const struct request *req, uint64_t fh, struct handle **ret_handle)
@@ -170,6 +173,7 @@ static bool list_entry(struct listing *list, const char *name, uint64_t ino, uin
 		struct statx stx;
 
 		if (!is_dots(name) && !entry_find(fs, list->req->inode, name, &inode, &stx)) {
+			journal_grant(list->req->journal, slot_id(&inode->slot));
 			entry_fill(fs, inode, &stx, &plus->entry_out);
 			ino = inode->shown_ino;
 			inode_put(fs, inode);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #define OP_ANY_TIME 0x01 /* also before INIT */
 #define OP_NO_INODE 0x02 /* nodeid is not looked at, or by the handler itself */
@@ -160,9 +161,68 @@ static int64_t run(struct request *req, const struct op *op)
 	return result;
 }
 
-enum request_result fs_request(struct request *req, struct fs *fs, struct scratch *scratch,
-			       struct iovec *iov, size_t n_out, size_t out_len, size_t n_in,
-			       size_t in_len, bool may_block, uint32_t *ret_written)
+uint32_t fs_refuse(struct iovec *iov, size_t n_out, size_t n_in, int error)
+{
+	struct fuse_out_header head = { .len = sizeof(head), .error = error };
+	struct fuse_in_header in;
+
+	if (guest_copy_from_iov(&in, sizeof(in), iov, n_out) != sizeof(in))
+		return 0;
+	head.unique = in.unique;
+	return guest_copy_to_iov(iov + n_out, n_in, &head, sizeof(head)) == sizeof(head) ? head.len
+											 : 0;
+}
+
+/* Takes back what a reply that never arrived gave to the guest. One that is lost in a death between
+ * the two steps stays granted, until the session ends. */
+static void take_grants_back(struct fs *fs, struct journal *journal)
+{
+	struct handle *handle = NULL;
+
+	while (journal->n_grants) {
+		uint64_t nodeid = journal->grants[journal->n_grants - 1];
+
+		__atomic_store_n(&journal->n_grants, journal->n_grants - 1, __ATOMIC_RELEASE);
+		inode_forget(fs, nodeid, 1);
+	}
+	if (journal->handle)
+		handle = handle_find(fs, journal->handle);
+	__atomic_store_n(&journal->handle, 0, __ATOMIC_RELEASE);
+	if (handle)
+		handle_release(fs, slot_id(&handle->slot), handle->inode);
+	handle_put(fs, handle);
+}
+
+static uint64_t coarse_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* False where it must not be run. */
+static bool prepare_again(struct request *req, const struct op *op, const struct request_mode *mode)
+{
+	req->journal = mode->journal;
+	req->again = mode->again;
+	if (!mode->journal)
+		return true;
+	if (mode->again) {
+		take_grants_back(req->fs, mode->journal);
+		/* A FORGET that is lost costs an inode for the session's time, one that is done
+		 * twice takes one from the guest. */
+		return !op || !(op->flags & OP_NO_REPLY);
+	}
+	if (op && op->flags & OP_MUTATES)
+		mode->journal->began = coarse_now();
+	return true;
+}
+
+enum request_result fs_request_in_mode(struct request *req, struct fs *fs, struct scratch *scratch,
+				       struct iovec *iov, size_t n_out, size_t out_len, size_t n_in,
+				       size_t in_len, const struct request_mode *mode,
+				       uint32_t *ret_written)
 {
 	const struct op *op;
 	int64_t result;
@@ -182,8 +242,10 @@ enum request_result fs_request(struct request *req, struct fs *fs, struct scratc
 				 .payload = scratch->reply };
 	guest_copy_from_iov(&req->in, sizeof(req->in), req->out, req->n_out);
 	op = find_op(req->in.opcode);
-	if (op && op->flags & OP_DEFER && !may_block)
+	if (op && op->flags & OP_DEFER && !mode->may_block)
 		return REQUEST_DEFER;
+	if (!prepare_again(req, op, mode))
+		return REQUEST_NO_REPLY;
 	iov_skip(&req->out, &req->n_out, sizeof(req->in));
 	if (in_len < sizeof(struct fuse_out_header)) {
 		if (!op || !(op->flags & OP_NO_REPLY)) {

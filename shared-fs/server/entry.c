@@ -6,6 +6,7 @@
  * without following a symbolic link: there is no path of the guest's making to be led astray by.
  */
 #include "shared-fs/server/ops.h"
+#include "shared-fs/server/redo.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -150,6 +151,7 @@ int64_t entry_reply(struct request *req, const char *name)
 	ret = entry_find(req->fs, req->inode, name, &inode, &stx);
 	if (!inode)
 		return ret;
+	journal_grant(req->journal, slot_id(&inode->slot));
 	entry_fill(req->fs, inode, &stx, entry);
 	inode_put(req->fs, inode);
 	return sizeof(*entry);
@@ -198,12 +200,15 @@ int64_t op_readlink(struct request *req)
 	return len > req->reply_room ? req->reply_room : len;
 }
 
-/* After a call that made @name: @result is its return value. */
-static int64_t made(struct request *req, const struct caller *caller, int result, const char *name)
+/* After a call that made @name of @type: @result is its return value. */
+static int64_t made(struct request *req, const struct caller *caller, int result, const char *name,
+		    uint32_t type)
 {
 	int ret = result < 0 ? -errno : 0;
 
 	caller_leave(req->fs, caller);
+	if (ret == -EEXIST && redo_made(req, name, type))
+		ret = 0;
 	return ret ? ret : entry_reply(req, name);
 }
 
@@ -224,7 +229,7 @@ int64_t op_symlink(struct request *req)
 	ret = caller_enter(req, 0, &caller);
 	if (ret)
 		return ret;
-	return made(req, &caller, symlinkat(target, req->inode->fd, name), name);
+	return made(req, &caller, symlinkat(target, req->inode->fd, name), name, S_IFLNK);
 }
 
 int64_t op_mknod(struct request *req)
@@ -242,7 +247,8 @@ int64_t op_mknod(struct request *req)
 	ret = caller_enter(req, body->mode, &caller);
 	if (ret)
 		return ret;
-	return made(req, &caller, mknodat(req->inode->fd, name, body->mode, dev), name);
+	return made(req, &caller, mknodat(req->inode->fd, name, body->mode, dev), name,
+		    body->mode & S_IFMT ? body->mode & S_IFMT : S_IFREG);
 }
 
 int64_t op_mkdir(struct request *req)
@@ -258,7 +264,7 @@ int64_t op_mkdir(struct request *req)
 	ret = caller_enter(req, body->mode, &caller);
 	if (ret)
 		return ret;
-	return made(req, &caller, mkdirat(req->inode->fd, name, body->mode & 07777), name);
+	return made(req, &caller, mkdirat(req->inode->fd, name, body->mode & 07777), name, S_IFDIR);
 }
 
 static int64_t remove_name(struct request *req, int flags)
@@ -268,7 +274,8 @@ static int64_t remove_name(struct request *req, int flags)
 
 	if (!name)
 		return ret;
-	return unlinkat(req->inode->fd, name, flags) ? -errno : 0;
+	ret = unlinkat(req->inode->fd, name, flags) ? -errno : 0;
+	return ret == -ENOENT && redo_removed(req) ? 0 : ret;
 }
 
 int64_t op_unlink(struct request *req)
@@ -279,6 +286,17 @@ int64_t op_unlink(struct request *req)
 int64_t op_rmdir(struct request *req)
 {
 	return remove_name(req, AT_REMOVEDIR);
+}
+
+static int rename_name(const struct request *req, const char *name, const struct inode *to,
+		       const char *new_name, uint32_t flags)
+{
+	int ret;
+
+	if (flags & (RENAME_EXCHANGE | RENAME_WHITEOUT) && redo_exchanged(req, name))
+		return 0;
+	ret = renameat2(req->inode->fd, name, to->fd, new_name, flags) ? -errno : 0;
+	return ret == -ENOENT && redo_moved(req, to, new_name) ? 0 : ret;
 }
 
 static int64_t rename_to(struct request *req, size_t names, uint64_t newdir, uint32_t flags)
@@ -303,7 +321,7 @@ static int64_t rename_to(struct request *req, size_t names, uint64_t newdir, uin
 	if (to->share != req->inode->share)
 		ret = to->fd < 0 ? -EROFS : -EXDEV;
 	else
-		ret = renameat2(req->inode->fd, name, to->fd, new_name, flags) ? -errno : 0;
+		ret = rename_name(req, name, to, new_name, flags);
 	inode_put(req->fs, to);
 	return ret;
 }
@@ -342,6 +360,8 @@ int64_t op_link(struct request *req)
 			     AT_SYMLINK_FOLLOW)
 			      ? -errno
 			      : 0;
+	if (ret == -EEXIST && redo_linked(req, name, old))
+		ret = 0;
 	inode_put(req->fs, old);
 	return ret ? ret : entry_reply(req, name);
 }

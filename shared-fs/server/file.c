@@ -4,6 +4,7 @@
  * nothing is copied here.
  */
 #include "shared-fs/server/ops.h"
+#include "shared-fs/server/redo.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -100,6 +101,7 @@ static int finish_open(struct request *req, struct inode *inode, int fd, uint32_
 	ret = handle_new(req->fs, inode, fd, false, &handle);
 	if (ret)
 		return ret;
+	journal_opened(req->journal, slot_id(&handle->slot));
 	handle->writable = (guest_flags & O_ACCMODE) != O_RDONLY;
 	*out = (struct fuse_open_out){ .fh = slot_id(&handle->slot) };
 	if (keep_cache)
@@ -141,13 +143,10 @@ int64_t op_open(struct request *req)
 	return ret ? ret : (int64_t)sizeof(*out);
 }
 
-/* Makes the file, or opens the one that is there: a charged descriptor. *ret_new: it was made. */
-static int create_file(struct request *req, const char *name, const struct fuse_create_in *body,
-		       bool *ret_new)
+/* A charged descriptor of a file that was not there. */
+static int make_file(struct request *req, const char *name, const struct fuse_create_in *body)
 {
 	struct caller caller;
-	struct inode *inode;
-	struct statx stx;
 	int ret;
 	int fd;
 
@@ -155,21 +154,34 @@ static int create_file(struct request *req, const char *name, const struct fuse_
 	if (ret)
 		return ret;
 	ret = caller_enter(req, 0, &caller);
-	if (ret)
-		goto err_uncharge;
-	/* O_EXCL: neither follows a symbolic link nor opens a device that somebody put there. */
-	fd = openat(req->inode->fd, name,
-		    (host_open_flags(create_flags(req, body->flags)) & ~O_TRUNC) | O_CREAT |
-			    O_EXCL | O_NOFOLLOW,
-		    body->mode & 07777);
-	ret = fd < 0 ? -errno : 0;
-	caller_leave(req->fs, &caller);
-	*ret_new = !ret;
-	if (!ret)
+	if (!ret) {
+		/* O_EXCL: neither follows a symbolic link nor opens a device that somebody put
+		 * there. */
+		fd = openat(req->inode->fd, name,
+			    (host_open_flags(create_flags(req, body->flags)) & ~O_TRUNC) | O_CREAT |
+				    O_EXCL | O_NOFOLLOW,
+			    body->mode & 07777);
+		ret = fd < 0 ? -errno : fd;
+		caller_leave(req->fs, &caller);
+	}
+	if (ret < 0)
+		fd_uncharge(req->fs, 1);
+	return ret;
+}
+
+/* Makes the file, or opens the one that is there: a charged descriptor. */
+static int create_file(struct request *req, const char *name, const struct fuse_create_in *body)
+{
+	struct inode *inode;
+	struct statx stx;
+	int ret;
+	int fd;
+
+	fd = make_file(req, name, body);
+	if (fd == -EEXIST && redo_unmade(req, name))
+		fd = make_file(req, name, body);
+	if (fd != -EEXIST || body->flags & O_EXCL)
 		return fd;
-	fd_uncharge(req->fs, 1);
-	if (ret != -EEXIST || body->flags & O_EXCL)
-		return ret;
 	ret = entry_find(req->fs, req->inode, name, &inode, &stx);
 	if (ret)
 		return ret;
@@ -177,10 +189,6 @@ static int create_file(struct request *req, const char *name, const struct fuse_
 	inode_put(req->fs, inode);
 	inode_forget(req->fs, slot_id(&inode->slot), 1);
 	return fd;
-
-err_uncharge:
-	fd_uncharge(req->fs, 1);
-	return ret;
 }
 
 struct create_out {
@@ -202,14 +210,17 @@ static int64_t reply_created(struct request *req, int fd, const struct fuse_crea
 		fd_uncharge(req->fs, 1);
 		return ret;
 	}
+	journal_grant(req->journal, slot_id(&inode->slot));
 	entry_fill(req->fs, inode, &stx, &out->entry);
 	ret = finish_open(req, inode, fd, body->flags, false, &out->open);
 	/* For a program we want to hear of its close(2): see data.c. */
 	if (body->mode & 0111)
 		out->open.open_flags &= ~(uint32_t)FOPEN_NOFLUSH;
 	inode_put(req->fs, inode);
-	if (ret)
+	if (ret) {
+		journal_revoke(req->journal);
 		inode_forget(req->fs, out->entry.nodeid, 1);
+	}
 	return ret ? ret : (int64_t)sizeof(*out);
 }
 
@@ -217,7 +228,6 @@ int64_t op_create(struct request *req)
 {
 	const struct fuse_create_in *body = request_body(req, fuse_create_in);
 	const char *name;
-	bool is_new;
 	int ret;
 	int fd;
 
@@ -226,7 +236,7 @@ int64_t op_create(struct request *req)
 		return ret;
 	if (req->reply_room < sizeof(struct create_out))
 		return -EINVAL;
-	fd = create_file(req, name, body, &is_new);
+	fd = create_file(req, name, body);
 	return fd < 0 ? fd : reply_created(req, fd, body);
 }
 
@@ -305,6 +315,19 @@ out:
 	return got;
 }
 
+/* As pwritev2(2). */
+static ssize_t append(struct request *req, int fd, int how, size_t len)
+{
+	size_t done = redo_appended(req, fd, len);
+	ssize_t put;
+
+	iov_skip(&req->out, &req->n_out, done);
+	if (done == len)
+		return (ssize_t)len;
+	put = pwritev2(fd, req->out, req->n_out > IOV_MAX ? IOV_MAX : (int)req->n_out, 0, how);
+	return put < 0 ? put : put + (ssize_t)done;
+}
+
 int64_t op_write(struct request *req)
 {
 	const struct fuse_write_in *body = request_body(req, fuse_write_in);
@@ -325,7 +348,9 @@ int64_t op_write(struct request *req)
 	/* Pages of a mapping know their place, whatever the mode of the file they go through. */
 	if (body->flags & O_APPEND && !(body->write_flags & FUSE_WRITE_CACHE))
 		how |= RWF_APPEND;
-	if (how)
+	if (how & RWF_APPEND)
+		put = append(req, handle->fd, how, body->size);
+	else if (how)
 		put = pwritev2(handle->fd, req->out, n, (off_t)body->offset, how);
 	else
 		put = pwritev(handle->fd, req->out, n, (off_t)body->offset);
@@ -365,8 +390,10 @@ int64_t op_flush(struct request *req)
 int64_t op_release(struct request *req)
 {
 	const struct fuse_release_in *body = request_body(req, fuse_release_in);
+	int ret;
 
-	return handle_release(req->fs, body->fh, req->inode);
+	ret = handle_release(req->fs, body->fh, req->inode);
+	return req->again && ret == -EBADF ? 0 : ret;
 }
 
 int64_t op_fsync(struct request *req)
@@ -395,6 +422,9 @@ int64_t op_fallocate(struct request *req)
 
 	if (body->offset > INT64_MAX || body->length > INT64_MAX)
 		return -EINVAL;
+	/* Linux' driver sends neither, and neither could be run twice (redo.h). */
+	if (body->mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE))
+		return -EOPNOTSUPP;
 	ret = file_get(req, body->fh, true, &handle);
 	if (ret)
 		return ret;

@@ -10,62 +10,87 @@
 
 #include "shared-fs/server/dax.h"
 #include "shared-fs/server/dir.h"
+#include "shared-fs/server/shared.h"
+
+static int make_tables(struct fs *fs)
+{
+	int ret = slots_init(&fs->inodes, sizeof(struct inode));
+
+	if (!ret)
+		ret = slots_init(&fs->handles, sizeof(struct handle));
+	if (!ret)
+		ret = slots_init(&fs->lock_owners, sizeof(struct lock_owner));
+	return ret ? ret : inodes_hash(fs);
+}
+
+static int open_proc(struct fs *fs, const char *path)
+{
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int old = fs->proc_fd;
+
+	if (fd < 0)
+		return -errno;
+	/* See fd_name() for what this is good for. */
+	if (fchdir(fd)) {
+		int error = -errno;
+
+		close(fd);
+		return error;
+	}
+	fs->proc_fd = fd;
+	if (old >= 0)
+		close(old);
+	return 0;
+}
+
+int fs_attach(struct fs *fs)
+{
+	return open_proc(fs, "self/fd");
+}
+
+static void release(struct fs *fs)
+{
+	dax_destroy(fs->dax);
+	slots_fini(&fs->lock_owners);
+	slots_fini(&fs->handles);
+	slots_fini(&fs->inodes);
+	free(fs->buckets);
+	shared_free(fs, sizeof(*fs));
+}
 
 int fs_create(const struct fs_config *config, struct fs **ret_fs)
 {
-	struct fs *fs = calloc(1, sizeof(*fs));
+	struct fs *fs = shared_alloc(sizeof(*fs));
 	struct inode *root;
 	int ret;
 
 	if (!fs)
 		return -ENOMEM;
 	fs->config = *config;
-	ret = config->dax_size ? dax_create(config->dax_size, &fs->dax) : 0;
-	if (ret) {
-		free(fs);
-		return ret;
-	}
 	fs->euid = geteuid();
 	fs->egid = getegid();
 	fs->data_wake = -1;
-	fs->inodes.object_size = sizeof(struct inode);
-	fs->handles.object_size = sizeof(struct handle);
-	fs->n_buckets = INODE_HASH_BUCKETS;
-	fs->buckets = calloc(fs->n_buckets, sizeof(*fs->buckets));
-	root = slots_alloc(&fs->inodes);
-	if (!fs->buckets || !root) {
-		ret = -ENOMEM;
-		goto err_free;
+	fs->proc_fd = -1;
+	ret = make_tables(fs);
+	if (!ret && config->dax_size)
+		ret = dax_create(config->dax_size, &fs->dax);
+	if (!ret)
+		ret = open_proc(fs, "/proc/self/fd");
+	if (ret) {
+		release(fs);
+		return ret;
 	}
+	root = slots_alloc(&fs->inodes);
 	root->fd = -1;
 	root->share = NO_SHARE;
 	root->type = S_IFDIR;
 	root->shown_ino = ROOT_NODEID;
 	root->nlookup = 1;
 	root->refs = 1;
-	fs->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fs->proc_fd < 0) {
-		ret = -errno;
-		goto err_free;
-	}
-	/* See fd_name() for what this is good for. */
-	if (fchdir(fs->proc_fd)) {
-		ret = -errno;
-		goto err_close;
-	}
 	pthread_mutex_init(&fs->lock, NULL);
 	clock_gettime(CLOCK_REALTIME, &fs->shares_changed);
 	*ret_fs = fs;
 	return 0;
-
-err_close:
-	close(fs->proc_fd);
-err_free:
-	dax_destroy(fs->dax);
-	slots_fini(&fs->inodes);
-	free(fs->buckets);
-	free(fs);
-	return ret;
 }
 
 void fs_reset(struct fs *fs)
@@ -93,10 +118,6 @@ void fs_destroy(struct fs *fs)
 			close(fs->shares[i].fd);
 	}
 	close(fs->proc_fd);
-	dax_destroy(fs->dax);
 	pthread_mutex_destroy(&fs->lock);
-	slots_fini(&fs->handles);
-	slots_fini(&fs->inodes);
-	free(fs->buckets);
-	free(fs);
+	release(fs);
 }

@@ -7,6 +7,12 @@
  * is held for table work alone, never over a system call that can block. An inode or a handle is
  * used outside of it under a reference (inode_get, handle_get), which keeps its descriptor open;
  * what such a user reads of it does not change after it was published.
+ *
+ * Death: struct fs and its tables lie in memory that outlives the process, and so do descriptors
+ * (keeper.h). The server may be killed at any instruction; fs_recover() then makes all of it whole
+ * again. For that an object's descriptor is stored before the field that makes the object count
+ * (inode.nlookup, handle.refs, lock_owner.inode_id), and the object is out of its table before its
+ * descriptor is closed. Pointers to memory of one process alone are marked "process".
  */
 #ifndef LODGE_FSD_FS_H
 #define LODGE_FSD_FS_H
@@ -66,9 +72,11 @@ struct ino_prefix {
 #define INO_PREFIXES_MAX 1024
 
 struct lock_owner {
-	struct lock_owner *next;
-	uint64_t owner;
+	struct slot slot;
 	int fd;
+	struct lock_owner *next; /* lock */
+	uint64_t owner;
+	uint64_t inode_id;
 };
 
 struct inode {
@@ -98,6 +106,7 @@ struct handle {
 	struct slot slot;
 	int fd; /* -1: the synthetic root's folder */
 	uint32_t refs; /* lock */
+	uint64_t inode_id; /* of inode, which may be gone before a file that is_data */
 	bool closed; /* lock: released, the last reference closes it */
 	bool is_dir;
 	bool writable;
@@ -106,7 +115,7 @@ struct handle {
 	bool used; /* lock, is_data: since the last sweep */
 	uint16_t ring_place; /* lock, is_data */
 	struct inode *inode; /* holds a reference, but for is_data */
-	struct dir_stream *stream; /* its own lock inside; made at the first READDIR */
+	struct dir_stream *stream; /* process; its own lock inside; made at the first READDIR */
 };
 
 #define INODE_HASH_BUCKETS 4096 /* at the start; grows with the table */
@@ -132,6 +141,7 @@ struct fs {
 	uint32_t n_streams; /* atomic */
 	uint32_t n_lock_waits; /* atomic */
 	bool exported; /* the root is share 0 itself */
+	bool in_command; /* of the control socket */
 	struct timespec shares_changed;
 	struct log_ratelimit bad_requests;
 	struct share shares[SHARES_MAX];
@@ -139,20 +149,37 @@ struct fs {
 	struct ino_prefix prefixes[INO_PREFIXES_MAX];
 	uint64_t next_fallback_ino;
 	uint32_t n_buckets;
-	uint32_t *buckets; /* slot index + 1 */
+	uint32_t *buckets; /* process; slot index + 1 */
 	uint8_t seen[SEEN_NAMES]; /* atomic: fingerprints of names that led to known inodes */
 	uint32_t n_data; /* lock */
 	uint32_t data_next; /* lock: the place that is given next */
 	struct handle *data[DATA_FILES]; /* lock */
 	struct slots inodes;
 	struct slots handles;
+	struct slots lock_owners;
 };
 
 int fs_create(const struct fs_config *config, struct fs **ret_fs);
 void fs_destroy(struct fs *fs);
+/* In the process that is to serve, its working folder being /proc: finds its own descriptors there,
+ * and makes their folder the working folder. */
+int fs_attach(struct fs *fs);
 /* Forgets everything that the guest holds: at INIT, DESTROY, reset and disconnect. Requests that
  * run keep what they use. */
 void fs_reset(struct fs *fs);
+
+/* recover.c */
+struct fs_recovered {
+	uint32_t inodes;
+	uint32_t files; /* open ones */
+};
+/*
+ * After fs_attach(), where another process used @fs until it died: what the guest holds is whole
+ * again, and nothing else is held. -ENOMEM.
+ */
+int fs_recover(struct fs *fs, struct fs_recovered *ret_recovered);
+/* Calls @keep for each descriptor that @fs needs. */
+void fs_each_fd(const struct fs *fs, void (*keep)(void *opaque, int fd), void *opaque);
 
 /* share.c */
 /* Whether the descriptor is on a file system that is a window to the host's kernel. */
@@ -182,6 +209,9 @@ void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup);
 int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, bool pseudo, int *fd,
 	       struct inode **ret_inode);
 
+/* Makes a hash table for the inodes that there are. -ENOMEM. */
+int inodes_hash(struct fs *fs);
+
 /* The number that the guest sees for inode number @ino on device @dev of @share. */
 uint64_t shown_ino(struct fs *fs, uint16_t share, uint64_t dev, uint64_t ino);
 
@@ -190,6 +220,8 @@ uint64_t shown_ino(struct fs *fs, uint16_t share, uint64_t dev, uint64_t ino);
 int handle_new(struct fs *fs, struct inode *inode, int fd, bool is_dir, struct handle **ret_handle);
 /* A reference to an open file of @inode, or NULL. */
 struct handle *handle_get(struct fs *fs, uint64_t fh, const struct inode *inode);
+/* The same, of whatever inode. */
+struct handle *handle_find(struct fs *fs, uint64_t fh);
 void handle_put(struct fs *fs, struct handle *handle);
 int handle_release(struct fs *fs, uint64_t fh, const struct inode *inode); /* -EBADF */
 
@@ -207,6 +239,9 @@ void data_closed(struct fs *fs, struct inode *inode);
 /* Closes what was not used since the last call. True if something is left. */
 bool data_sweep(struct fs *fs);
 void data_close_all(struct fs *fs);
+/* With fs->lock: puts the handle into its inode and the ring; what had the place is returned, to be
+ * put as below. */
+struct handle *data_link_locked(struct fs *fs, struct handle *handle);
 /* With fs->lock: takes the handle out of its inode and the ring; handle_put() it without the lock.
  */
 void data_unlink_locked(struct fs *fs, struct handle *handle);

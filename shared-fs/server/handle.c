@@ -31,8 +31,9 @@ int handle_new(struct fs *fs, struct inode *inode, int fd, bool is_dir, struct h
 		handle->fd = fd;
 		handle->is_dir = is_dir;
 		handle->inode = inode;
-		handle->refs = 1;
+		handle->inode_id = slot_id(&inode->slot);
 		inode->refs++;
+		__atomic_store_n(&handle->refs, 1, __ATOMIC_RELEASE);
 	}
 	pthread_mutex_unlock(&fs->lock);
 	if (!handle) {
@@ -53,6 +54,20 @@ struct handle *handle_get(struct fs *fs, uint64_t fh, const struct inode *inode)
 	pthread_mutex_lock(&fs->lock);
 	handle = slots_get(&fs->handles, fh);
 	if (handle && (handle->closed || handle->is_data || handle->inode != inode))
+		handle = NULL;
+	if (handle)
+		handle->refs++;
+	pthread_mutex_unlock(&fs->lock);
+	return handle;
+}
+
+struct handle *handle_find(struct fs *fs, uint64_t fh)
+{
+	struct handle *handle;
+
+	pthread_mutex_lock(&fs->lock);
+	handle = slots_get(&fs->handles, fh);
+	if (handle && (handle->closed || handle->is_data))
 		handle = NULL;
 	if (handle)
 		handle->refs++;
@@ -106,15 +121,16 @@ int handle_release(struct fs *fs, uint64_t fh, const struct inode *inode)
 void handles_reset(struct fs *fs)
 {
 	for (uint32_t i = 0;; i++) {
-		struct handle *handle = NULL;
+		struct handle *handle;
 
 		pthread_mutex_lock(&fs->lock);
-		if (i >= fs->handles.n_made) {
+		handle = slots_next(&fs->handles, i);
+		if (!handle) {
 			pthread_mutex_unlock(&fs->lock);
 			return;
 		}
-		handle = slots_at(&fs->handles, i);
-		if (handle->slot.used && !handle->closed && !handle->is_data)
+		i = handle->slot.index;
+		if (!handle->closed && !handle->is_data)
 			handle->closed = true;
 		else
 			handle = NULL;

@@ -47,22 +47,39 @@ static void hash_remove(struct fs *fs, const struct inode *inode)
 		*link = inode->hash_next;
 }
 
-static void hash_grow(struct fs *fs)
+/* Puts all inodes into a new table of @n buckets. What the old one is to become is the caller's. */
+static int hash_fill(struct fs *fs, uint32_t n)
 {
-	uint32_t n = fs->n_buckets * 4;
 	uint32_t *buckets = calloc(n, sizeof(*buckets));
+	struct inode *inode;
 
 	if (!buckets)
-		return; /* longer chains are slower, nothing else */
-	free(fs->buckets);
+		return -ENOMEM;
 	fs->buckets = buckets;
 	fs->n_buckets = n;
-	for (uint32_t i = 0; i < fs->inodes.n_made; i++) {
-		struct inode *inode = slots_at(&fs->inodes, i);
-
-		if (inode->slot.used && inode->share != NO_SHARE)
+	for (uint32_t i = 0; (inode = slots_next(&fs->inodes, i)); i = inode->slot.index + 1) {
+		if (inode->share != NO_SHARE)
 			hash_insert(fs, inode);
 	}
+	return 0;
+}
+
+int inodes_hash(struct fs *fs)
+{
+	uint32_t n = INODE_HASH_BUCKETS;
+
+	while (fs->inodes.n_used > n * 2)
+		n *= 4;
+	return hash_fill(fs, n);
+}
+
+static void hash_grow(struct fs *fs)
+{
+	uint32_t *old = fs->buckets;
+
+	/* Where it fails, longer chains are slower, nothing else. */
+	if (!hash_fill(fs, fs->n_buckets * 4))
+		free(old);
 }
 
 static struct inode *hash_find(const struct fs *fs, uint16_t share, const struct statx *stx)
@@ -124,9 +141,12 @@ static void close_remains(struct fs *fs, const struct remains *remains)
 	handle_put(fs, remains->data[1]);
 	while (locks) {
 		struct lock_owner *next = locks->next;
+		int fd = locks->fd;
 
-		close(locks->fd);
-		free(locks);
+		pthread_mutex_lock(&fs->lock);
+		slots_free(&fs->lock_owners, locks);
+		pthread_mutex_unlock(&fs->lock);
+		close(fd);
 		locks = next;
 		n++;
 	}
@@ -216,7 +236,7 @@ int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, bool pseu
 		if (fs->inodes.n_used > fs->n_buckets * 2)
 			hash_grow(fs);
 	}
-	inode->nlookup++;
+	__atomic_store_n(&inode->nlookup, inode->nlookup + 1, __ATOMIC_RELEASE);
 	inode->refs++;
 	*ret_inode = inode;
 out:
@@ -232,12 +252,13 @@ void inodes_reset(struct fs *fs)
 		bool gone = false;
 
 		pthread_mutex_lock(&fs->lock);
-		if (i >= fs->inodes.n_made) {
+		inode = slots_next(&fs->inodes, i);
+		if (!inode) {
 			pthread_mutex_unlock(&fs->lock);
 			return;
 		}
-		inode = slots_at(&fs->inodes, i);
-		if (inode->slot.used && slot_id(&inode->slot) != ROOT_NODEID) {
+		i = inode->slot.index;
+		if (slot_id(&inode->slot) != ROOT_NODEID) {
 			inode->nlookup = 0;
 			gone = detach_if_unused(fs, inode, &remains);
 		}
@@ -256,12 +277,13 @@ void inodes_drop_share(struct fs *fs, uint16_t share)
 		struct inode *inode;
 
 		pthread_mutex_lock(&fs->lock);
-		if (i >= fs->inodes.n_made) {
+		inode = slots_next(&fs->inodes, i);
+		if (!inode) {
 			pthread_mutex_unlock(&fs->lock);
 			return;
 		}
-		inode = slots_at(&fs->inodes, i);
-		if (inode->slot.used && inode->share == share && !inode->refs) {
+		i = inode->slot.index;
+		if (inode->share == share && !inode->refs) {
 			remains = take_remains(fs, inode);
 			inode->fd = -1;
 			inode->locks = NULL;

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,11 +27,29 @@ static struct lock_owner **find_owner(struct inode *inode, uint64_t owner)
 	return at;
 }
 
+/* Takes @fd where it returns true. */
+static bool keep_owner(struct fs *fs, struct inode *inode, uint64_t owner, int fd)
+{
+	struct lock_owner *fresh;
+
+	pthread_mutex_lock(&fs->lock);
+	fresh = slots_alloc(&fs->lock_owners);
+	if (fresh) {
+		fresh->owner = owner;
+		fresh->fd = fd;
+		fresh->next = inode->locks;
+		__atomic_store_n(&fresh->inode_id, slot_id(&inode->slot), __ATOMIC_RELEASE);
+		inode->locks = fresh;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	return fresh;
+}
+
 /* A descriptor of the file for @owner's locks: its own to close. */
 static int owner_fd(struct fs *fs, struct inode *inode, uint64_t owner)
 {
-	struct lock_owner *fresh;
 	struct lock_owner **at;
+	int kept;
 	int fd;
 
 	pthread_mutex_lock(&fs->lock);
@@ -46,19 +63,14 @@ static int owner_fd(struct fs *fs, struct inode *inode, uint64_t owner)
 		fd = inode_open(fs, inode, O_RDONLY);
 	if (fd < 0)
 		return fd;
-	fresh = malloc(sizeof(*fresh));
-	if (fresh)
-		*fresh = (struct lock_owner){ NULL, owner, fcntl(fd, F_DUPFD_CLOEXEC, 3) };
-	if (!fresh || fresh->fd < 0) {
-		free(fresh);
+	kept = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (kept < 0 || !keep_owner(fs, inode, owner, kept)) {
+		if (kept >= 0)
+			close(kept);
 		close(fd);
 		fd_uncharge(fs, 1);
 		return -ENOLCK;
 	}
-	pthread_mutex_lock(&fs->lock);
-	fresh->next = inode->locks;
-	inode->locks = fresh;
-	pthread_mutex_unlock(&fs->lock);
 	return fd;
 }
 
@@ -66,16 +78,19 @@ int lock_owner_drop(struct fs *fs, struct inode *inode, uint64_t owner)
 {
 	struct lock_owner *found;
 	struct lock_owner **at;
+	int fd = -1;
 
 	pthread_mutex_lock(&fs->lock);
 	at = find_owner(inode, owner);
 	found = *at;
-	if (found)
-		*at = found->next;
-	pthread_mutex_unlock(&fs->lock);
 	if (found) {
-		close(found->fd);
-		free(found);
+		*at = found->next;
+		fd = found->fd;
+		slots_free(&fs->lock_owners, found);
+	}
+	pthread_mutex_unlock(&fs->lock);
+	if (fd >= 0) {
+		close(fd);
 		fd_uncharge(fs, 1);
 	}
 	return 0;

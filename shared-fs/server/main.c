@@ -2,8 +2,10 @@
 /*
  * lodge-fsd: serves folders of the host to one virtual machine.
  *
- * Start-up, in this order: parse; open sockets and folders while the host's paths are still there;
- * enter the sandbox; make the file system and the back end; serve.
+ * Start-up, in this order: parse; enter the namespaces; open sockets and folders; make the file
+ * system and the back end, still empty; leave the host's paths. From here on this process is the
+ * keeper, and what follows happens in each server: close the sandbox, go on with what the last
+ * server left, serve.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +24,7 @@
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 #include "shared-fs/server/control.h"
+#include "shared-fs/server/keeper.h"
 #include "shared-fs/server/options.h"
 #include "shared-fs/server/sandbox.h"
 #include "shared-fs/server/vhost.h"
@@ -32,6 +35,7 @@
 struct server {
 	struct options options;
 	struct sandbox sandbox;
+	struct keeper keeper;
 	struct control control;
 	struct fs *fs;
 	struct backend *backend;
@@ -148,6 +152,7 @@ static int make_fs(struct server *server)
 				    .fd_limit = server->fd_limit };
 	int ret;
 
+	server->keeper.pid_namespace = server->sandbox.mode == SANDBOX_NAMESPACE;
 	ret = fs_create(&config, &server->fs);
 	if (!ret)
 		ret = backend_create(server->fs, options->tag, &server->backend);
@@ -166,7 +171,6 @@ static int add_shares(struct server *server)
 	const struct options *options = &server->options;
 	int ret;
 
-	server->fs->switch_ids = server->sandbox.can_switch_ids;
 	for (size_t i = 0; i < options->n_shares; i++) {
 		const struct share_option *share = &options->shares[i];
 
@@ -211,14 +215,11 @@ static int serve_front_end(struct server *server)
 	return ret == -ECONNRESET ? EX_OK : EX_PROTOCOL;
 }
 
-static int serve(struct server *server)
+static int serve(struct server *server, bool sweeping)
 {
-	bool sweeping = false;
 	uint64_t count;
 	int status = -1;
 
-	if (server->listen_fd < 0)
-		backend_connect(server->backend, server->options.socket_fd);
 	while (status < 0) {
 		bool connected = server->backend->connection >= 0;
 		struct pollfd polled[] = {
@@ -245,30 +246,101 @@ static int serve(struct server *server)
 	return status;
 }
 
+static int build(struct server *server)
+{
+	int ret = sandbox_build(&server->sandbox, server->options.shares, server->share_fds,
+				server->options.n_shares);
+
+	if (ret)
+		log_error("cannot build the sandbox: %s; try another --sandbox", strerror(-ret));
+	return ret ? EX_OSERR : 0;
+}
+
 static int seal(struct server *server)
 {
-	int ret = sandbox_seal(&server->sandbox, server->options.shares, server->share_fds,
-			       server->options.n_shares, server->fs->proc_fd);
+	int ret = fs_attach(server->fs);
 
+	if (!ret)
+		ret = sandbox_seal(&server->sandbox, server->options.shares, server->share_fds,
+				   server->options.n_shares);
+	server->fs->switch_ids = server->sandbox.can_switch_ids;
 	if (ret)
 		log_error("cannot close the sandbox: %s; try another --sandbox", strerror(-ret));
 	return ret ? EX_OSERR : 0;
 }
 
+/* Closes what the last server had open and no table knows of: it was at work on it. */
+static int close_leftovers(struct server *server)
+{
+	struct keeper_fds fds;
+	int ret = keeper_fds_init(&fds, &server->keeper);
+
+	if (ret)
+		return ret;
+	keeper_fds_add(&fds, server->listen_fd);
+	keeper_fds_add(&fds, server->control_listen_fd);
+	keeper_fds_add(&fds, server->control.fd);
+	fs_each_fd(server->fs, keeper_fds_add, &fds);
+	backend_each_fd(server->backend, keeper_fds_add, &fds);
+	keeper_close_others(&fds);
+	return 0;
+}
+
+static int recover(struct server *server)
+{
+	struct fs_recovered found;
+	int ret = fs_recover(server->fs, &found);
+
+	if (!ret)
+		ret = close_leftovers(server);
+	if (!ret)
+		ret = backend_recover(server->backend);
+	if (ret) {
+		log_error("cannot go on where the last server died: %s", strerror(-ret));
+		return EX_SOFTWARE;
+	}
+	control_recover(&server->control);
+	log_info("the new server has %u inodes and %u open files", found.inodes, found.files);
+	return 0;
+}
+
+/* In a process of its own. */
+static int run_server(struct server *server, bool first)
+{
+	int status = seal(server);
+
+	if (status)
+		return status;
+	if (!first)
+		status = recover(server);
+	else if (server->listen_fd < 0)
+		backend_connect(server->backend, server->options.socket_fd);
+	if (status)
+		return status;
+	keeper_up(&server->keeper);
+	return serve(server, !first);
+}
+
 static int run(struct server *server)
 {
 	int status = open_shares(server);
+	bool first;
+	int ret;
 
 	if (!status)
 		status = open_sockets(server);
 	if (!status)
 		status = make_fs(server);
 	if (!status)
-		status = seal(server);
+		status = build(server);
 	if (!status)
 		status = add_shares(server);
-	if (!status)
-		status = serve(server);
+	if (!status) {
+		ret = keeper_serve(&server->keeper, &first);
+		if (ret)
+			log_error("cannot start the server: %s", strerror(-ret));
+		status = ret ? EX_OSERR : run_server(server, first);
+	}
 	backend_destroy(server->backend);
 	if (server->fs)
 		control_fini(&server->control);
@@ -279,7 +351,6 @@ static int run(struct server *server)
 int main(int argc, char **argv)
 {
 	struct server server = { .listen_fd = -1, .control_listen_fd = -1, .wake_fd = -1 };
-	const char *socket_path;
 	int status;
 
 	log_init("lodge-fsd", LOG_LEVEL_INFO);
@@ -301,15 +372,11 @@ int main(int argc, char **argv)
 	umask(0); /* the guest's kernel applied its caller's */
 	server.fd_limit = raise_fd_limit();
 	server.sandbox.mode = server.options.sandbox;
-	socket_path = server.options.socket_path;
-	if (sandbox_enter(&server.sandbox, socket_path))
+	if (keeper_init(&server.keeper, server.options.socket_path) ||
+	    sandbox_enter(&server.sandbox))
 		status = EX_UNAVAILABLE;
 	else
 		status = run(&server);
-	/* Elsewhere the path is out of reach by now: the parent removes it, or the next to listen.
-	 */
-	if (socket_path && server.listen_fd >= 0 && server.sandbox.mode == SANDBOX_NONE)
-		unlink(socket_path);
 	options_free(&server.options);
 	return status;
 }

@@ -3,10 +3,12 @@
 #include "shared-fs/server/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 {
@@ -42,12 +44,32 @@ static int check_region(const struct guest_memory *memory,
 	return 0;
 }
 
+static int map_region(struct guest_region *slot)
+{
+	/* From offset 0: the offset need not be a multiple of a huge page. */
+	size_t map_len = slot->mmap_offset + slot->size;
+	void *map = mmap(NULL, map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+			 slot->fd, 0);
+
+	if (map == MAP_FAILED)
+		return -errno;
+	madvise(map, map_len, MADV_DONTDUMP);
+	slot->map = map;
+	slot->map_len = map_len;
+	slot->host = (uint8_t *)map + slot->mmap_offset;
+	return 0;
+}
+
+static void unmap_region(const struct guest_region *slot)
+{
+	munmap(slot->map, slot->map_len);
+	close(slot->fd);
+}
+
 int guest_memory_add(struct guest_memory *memory, const struct vhost_user_mem_region *region,
 		     int fd)
 {
 	struct guest_region *slot = &memory->regions[memory->n_regions];
-	uint64_t map_len;
-	void *map;
 	int ret;
 
 	if (memory->n_regions == GUEST_MEMORY_SLOTS)
@@ -55,23 +77,28 @@ int guest_memory_add(struct guest_memory *memory, const struct vhost_user_mem_re
 	ret = check_region(memory, region, fd);
 	if (ret)
 		return ret;
-	/* From offset 0: the offset need not be a multiple of a huge page. */
-	map_len = region->mmap_offset + region->size;
-	map = mmap(NULL, map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
-	madvise(map, map_len, MADV_DONTDUMP);
 	*slot = (struct guest_region){
 		.guest_addr = region->guest_addr,
 		.user_addr = region->user_addr,
 		.size = region->size,
 		.mmap_offset = region->mmap_offset,
-		.host = (uint8_t *)map + region->mmap_offset,
-		.map = map,
-		.map_len = map_len,
+		.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3),
 	};
-	memory->n_regions++;
-	return 0;
+	ret = slot->fd < 0 ? -errno : map_region(slot);
+	if (!ret)
+		memory->n_regions++;
+	else if (slot->fd >= 0)
+		close(slot->fd);
+	return ret;
+}
+
+int guest_memory_resume(struct guest_memory *memory)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < memory->n_regions; i++)
+		ret = map_region(&memory->regions[i]);
+	return ret;
 }
 
 int guest_memory_remove(struct guest_memory *memory, const struct vhost_user_mem_region *region)
@@ -82,7 +109,7 @@ int guest_memory_remove(struct guest_memory *memory, const struct vhost_user_mem
 		if (slot->guest_addr != region->guest_addr || slot->size != region->size ||
 		    slot->user_addr != region->user_addr)
 			continue;
-		munmap(slot->map, slot->map_len);
+		unmap_region(slot);
 		*slot = memory->regions[--memory->n_regions];
 		return 0;
 	}
@@ -92,9 +119,8 @@ int guest_memory_remove(struct guest_memory *memory, const struct vhost_user_mem
 void guest_memory_clear(struct guest_memory *memory)
 {
 	while (memory->n_regions) {
-		struct guest_region *slot = &memory->regions[--memory->n_regions];
-
-		munmap(slot->map, slot->map_len);
+		memory->n_regions--;
+		unmap_region(&memory->regions[memory->n_regions]);
 	}
 }
 

@@ -26,7 +26,8 @@ struct guest_region {
 	uint64_t size;
 	uint64_t mmap_offset;
 	uint8_t *host; /* guest_addr is here */
-	void *map; /* what mmap(2) gave */
+	int fd; /* ours: a server that comes after this one maps it again */
+	void *map; /* what mmap(2) gave, in the process that is now */
 	size_t map_len;
 };
 
@@ -35,13 +36,16 @@ struct guest_memory {
 	struct guest_region regions[GUEST_MEMORY_SLOTS];
 };
 
-/* Maps @region of @fd (not kept). -EINVAL for wrapping, empty or overlapping regions and for one
- * beyond the end of @fd, -ENOSPC when all slots are taken. */
+/* Maps @region of @fd (stays the caller's). -EINVAL for wrapping, empty or overlapping regions and
+ * for one beyond the end of @fd, -ENOSPC when all slots are taken. */
 int guest_memory_add(struct guest_memory *memory, const struct vhost_user_mem_region *region,
 		     int fd);
 /* -ENOENT where no region is the same as @region. */
 int guest_memory_remove(struct guest_memory *memory, const struct vhost_user_mem_region *region);
 void guest_memory_clear(struct guest_memory *memory);
+
+/* Maps everything again, in a process that came after the one that mapped it. */
+int guest_memory_resume(struct guest_memory *memory);
 
 /* The place of guest physical @addr, and in *@len (at most what it was) how far it reaches in one
  * piece. NULL outside of memory. */

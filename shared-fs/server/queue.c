@@ -3,6 +3,7 @@
 #include "shared-fs/server/queue.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 
 #define QUIET_MS     50 /* how long a completion that nobody waits for may go without a signal */
 #define SIGNAL_BATCH 8 /* replies at most that wait for a common signal */
+#define TRIES_MAX    2 /* of a request whose server died */
 
 /* What a round of serving gave back. */
 struct batch {
@@ -52,22 +54,89 @@ void queue_complete(struct queue *queue, uint16_t head, uint32_t written)
 	pthread_mutex_unlock(&queue->used_lock);
 }
 
-static enum request_result run_chain(struct queue *queue, struct chain *chain)
+static enum request_result run_chain(struct queue *queue, struct chain *chain, bool again)
 {
+	struct request_mode mode = { .journal = &queue->record->journal, .again = again };
 	enum request_result result;
 	struct request req;
 	uint32_t written;
 
-	result = fs_request(&req, queue->fs, queue->scratch, chain->iov, chain->n_out,
-			    chain->out_len, chain->n_in, chain->in_len, false, &written);
+	if (!again)
+		journal_begin(mode.journal, queue->record->ring.slots[chain->head].order);
+	result = fs_request_in_mode(&req, queue->fs, queue->scratch, chain->iov, chain->n_out,
+				    chain->out_len, chain->n_in, chain->in_len, &mode, &written);
 	if (result == REQUEST_DEFER) {
 		if (!workers_submit(queue->workers, queue, chain))
 			return REQUEST_DEFER;
-		result = fs_request(&req, queue->fs, queue->scratch, chain->iov, chain->n_out,
-				    chain->out_len, chain->n_in, chain->in_len, true, &written);
+		mode.may_block = true;
+		result = fs_request_in_mode(&req, queue->fs, queue->scratch, chain->iov,
+					    chain->n_out, chain->out_len, chain->n_in,
+					    chain->in_len, &mode, &written);
 	}
 	give_back(queue, chain->head, written);
 	return result;
+}
+
+/* One chain that a dead server had taken. What killed it twice is not tried a third time. */
+static int run_again(struct queue *queue, uint16_t head)
+{
+	struct vring_slot *slot = &queue->record->ring.slots[head];
+	struct chain *chain = queue->chain;
+	bool begun = slot->order == queue->record->journal.order;
+	int ret;
+
+	if (slot->state == VRING_DONE) {
+		queue_complete(queue, head, slot->written);
+		return 0;
+	}
+	ret = vring_fetch(&queue->ring, queue->memory, head, chain);
+	if (ret)
+		return ret;
+	if (slot->tries++ < TRIES_MAX) {
+		run_chain(queue, chain, begun);
+		return 0;
+	}
+	log_error("queue %u: a request ended the server %d times; it gets an error", queue->index,
+		  TRIES_MAX + 1);
+	queue_complete(queue, head, fs_refuse(chain->iov, chain->n_out, chain->n_in, -EIO));
+	return 0;
+}
+
+/* The head of the oldest chain taken after @order, -1: none. */
+static int next_taken(const struct queue *queue, uint64_t order)
+{
+	const struct vring_slot *slots = queue->record->ring.slots;
+	int next = -1;
+
+	for (int i = 0; i < queue->ring.size; i++) {
+		if (slots[i].state != VRING_FREE && slots[i].order > order &&
+		    (next < 0 || slots[i].order < slots[next].order))
+			next = i;
+	}
+	return next;
+}
+
+/*
+ * What the last server had taken, in order; but first the one that its queue's thread was at, while
+ * the journal tells of it.
+ */
+static int serve_again(struct queue *queue)
+{
+	uint64_t first = queue->record->journal.order;
+	int head = first ? next_taken(queue, first - 1) : -1;
+	uint64_t order = 0;
+	int ret = 0;
+
+	if (head >= 0 && queue->record->ring.slots[head].order == first)
+		ret = run_again(queue, (uint16_t)head);
+	while (!ret && (head = next_taken(queue, order)) >= 0) {
+		order = queue->record->ring.slots[head].order;
+		if (order != first)
+			ret = run_again(queue, (uint16_t)head);
+	}
+	signal_driver(queue);
+	queue->resumed = false;
+	return ret;
 }
 
 /* Serves what is in the ring, or fails with -EPROTO. */
@@ -83,7 +152,7 @@ static int serve(struct queue *queue, struct batch *ret_batch)
 			return ret;
 		if (!ret)
 			break;
-		switch (run_chain(queue, queue->chain)) {
+		switch (run_chain(queue, queue->chain, false)) {
 		case REQUEST_DONE:
 			ret_batch->urgent++;
 			unsignalled++;
@@ -121,7 +190,9 @@ static void *queue_thread(void *arg)
 	unsigned int quiet = 0; /* given back, not signalled yet */
 	struct epoll_event event;
 
-	while (!__atomic_load_n(&queue->stopping, __ATOMIC_ACQUIRE)) {
+	if (queue->resumed && serve_again(queue))
+		mark_broken(queue);
+	while (!queue->broken && !__atomic_load_n(&queue->stopping, __ATOMIC_ACQUIRE)) {
 		struct batch batch;
 
 		if (serve(queue, &batch)) {
@@ -144,13 +215,16 @@ static void *queue_thread(void *arg)
 }
 
 void queue_init(struct queue *queue, unsigned int index, struct fs *fs,
-		const struct guest_memory *memory, struct workers *workers)
+		const struct guest_memory *memory, struct workers *workers,
+		struct queue_record *record)
 {
 	*queue = (struct queue){
 		.index = index,
 		.fs = fs,
 		.memory = memory,
 		.workers = workers,
+		.record = record,
+		.ring.record = &record->ring,
 		.kick_fd = -1,
 		.call_fd = -1,
 		.err_fd = -1,
@@ -167,6 +241,26 @@ void queue_fini(struct queue *queue)
 	fd_close(&queue->call_fd);
 	fd_close(&queue->err_fd);
 	pthread_mutex_destroy(&queue->used_lock);
+}
+
+void queue_recover(struct queue *queue)
+{
+	pthread_mutex_init(&queue->used_lock, NULL);
+	queue->resumed = (queue->resumed || queue->running) && !queue->broken;
+	queue->running = false;
+	queue->epoll_fd = -1;
+	queue->stop_fd = -1;
+	queue->scratch = NULL;
+	queue->chain = NULL;
+}
+
+void queue_revive(struct queue *queue)
+{
+	queue->resumed = false;
+	if (!queue->broken)
+		return;
+	queue->broken = false;
+	memset(queue->record, 0, sizeof(*queue->record));
 }
 
 static void release(struct queue *queue)
@@ -205,7 +299,8 @@ static int prepare(struct queue *queue)
 	if (queue->kick_fd >= 0 &&
 	    epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, queue->kick_fd, &event))
 		return -errno;
-	return vring_setup(&queue->ring, queue->memory, &queue->addr);
+	return queue->resumed ? vring_resume(&queue->ring, queue->memory, &queue->addr)
+			      : vring_setup(&queue->ring, queue->memory, &queue->addr);
 }
 
 int queue_start(struct queue *queue)

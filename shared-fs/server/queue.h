@@ -11,6 +11,9 @@
  * carries FORGETs alone: there, too, the driver's notifications are suppressed while they flow.
  * (RELEASE would be another, but Linux' virtio-fs driver waits for it.)
  *
+ * struct queue lies in memory that outlives the process (shared.h): the next server finds what was
+ * set up, and in the record what is to be done again (queue_recover).
+ *
  * Locking: fields are set by the vhost-user thread while the queue's thread does not run
  * (queue_stop, queue_start); used_lock guards the used side of the ring.
  */
@@ -23,6 +26,11 @@
 #include "shared-fs/server/vring.h"
 
 struct workers;
+
+struct queue_record {
+	struct vring_record ring;
+	struct journal journal; /* of the queue's thread */
+};
 
 struct queue {
 	unsigned int index;
@@ -37,25 +45,32 @@ struct queue {
 	bool enabled;
 	bool running;
 	bool broken; /* atomic: the ring broke the rules; until the front end stops the queue */
+	bool resumed; /* another server was at work on it */
 	bool stopping; /* atomic */
 	int kick_fd;
 	int call_fd; /* guarded by used_lock */
 	int err_fd;
 	int epoll_fd;
 	int stop_fd; /* eventfd */
+	struct queue_record *record;
 	pthread_mutex_t used_lock;
 	pthread_t thread;
-	struct scratch *scratch;
+	struct scratch *scratch; /* of this process, as is all from epoll_fd on */
 	struct chain *chain;
 };
 
 void queue_init(struct queue *queue, unsigned int index, struct fs *fs,
-		const struct guest_memory *memory, struct workers *workers);
+		const struct guest_memory *memory, struct workers *workers,
+		struct queue_record *record);
 void queue_fini(struct queue *queue);
 /* Starts the thread if everything that it needs is there. 0 also if not. */
 int queue_start(struct queue *queue);
+/* In a new server, before queue_start: what the old one's process had is gone. */
+void queue_recover(struct queue *queue);
 /* Ends the thread; its jobs may still be with the workers. */
 void queue_stop(struct queue *queue);
+/* Of a stopped queue: it may be started again, with nothing of its past. */
+void queue_revive(struct queue *queue);
 /* Gives a chain back and signals: for workers. */
 void queue_complete(struct queue *queue, uint16_t head, uint32_t written);
 void queue_set_call(struct queue *queue, int fd);

@@ -14,6 +14,7 @@
 #include <linux/fuse.h>
 
 #include "shared-fs/server/fs.h"
+#include "shared-fs/server/journal.h"
 #include "shared-fs/server/memory.h"
 
 /* XATTR_SIZE_MAX and two names, the largest body that is not WRITE's data. */
@@ -49,6 +50,8 @@ struct request {
 	size_t n_reply;
 	uint32_t reply_room; /* bytes behind the reply's header */
 	struct inode *inode; /* of in.nodeid, referenced */
+	struct journal *journal; /* or NULL */
+	bool again; /* a server that died had begun it: it may have been done */
 	/* The handler's answer: its return value is the error, or the payload's length. The payload
 	 * is what payload points to (the scratch's reply at the start), NULL: it is there already.
 	 */
@@ -62,13 +65,34 @@ enum request_result {
 	REQUEST_NO_REPLY, /* done, no reply by the protocol: used length 0, and nobody waits */
 };
 
+struct request_mode {
+	bool may_block; /* run it whatever it takes */
+	struct journal *journal; /* of the request, begun; or NULL */
+	bool again; /* another server had begun it, and @journal is what it noted */
+};
+
 /*
  * Takes the request in the first @n_out iovecs, replies into the @n_in behind them. Changes the
- * iovecs. @may_block: run it whatever it takes.
+ * iovecs.
  */
-enum request_result fs_request(struct request *req, struct fs *fs, struct scratch *scratch,
-			       struct iovec *iov, size_t n_out, size_t out_len, size_t n_in,
-			       size_t in_len, bool may_block, uint32_t *ret_written);
+enum request_result fs_request_in_mode(struct request *req, struct fs *fs, struct scratch *scratch,
+				       struct iovec *iov, size_t n_out, size_t out_len, size_t n_in,
+				       size_t in_len, const struct request_mode *mode,
+				       uint32_t *ret_written);
+
+static inline enum request_result fs_request(struct request *req, struct fs *fs,
+					     struct scratch *scratch, struct iovec *iov,
+					     size_t n_out, size_t out_len, size_t n_in,
+					     size_t in_len, bool may_block, uint32_t *ret_written)
+{
+	const struct request_mode mode = { .may_block = may_block };
+
+	return fs_request_in_mode(req, fs, scratch, iov, n_out, out_len, n_in, in_len, &mode,
+				  ret_written);
+}
+
+/* Answers a request that is not run with @error: the used length. */
+uint32_t fs_refuse(struct iovec *iov, size_t n_out, size_t n_in, int error);
 
 /* For handlers. */
 typedef int64_t (*fuse_handler)(struct request *req);

@@ -6,11 +6,10 @@
  * the shares', no network, no other process, no right that file serving does not need.
  *
  * namespace: new mount, PID, network, IPC and UTS namespaces (for an ordinary user inside of a new
- *	user namespace). The root becomes an empty, read-only tmpfs with one bind mount for each
- *	share, nodev and nosuid, and read-only where the share is.
- * landlock: for hosts that keep user namespaces from users: only what lies below the shares can be
- *	opened or changed (Linux 5.13). Shares cannot be added later.
- * none: for tests.
+ *	user namespace), all but the PID one shared with the keeper (keeper.h). The root becomes an
+ *empty, read-only tmpfs with one bind mount for each share, nodev and nosuid, and read-only where
+ *the share is. landlock: for hosts that keep user namespaces from users: only what lies below the
+ *shares can be opened or changed (Linux 5.13). Shares cannot be added later. none: for tests.
  *
  * In all of them but "none": no_new_privs, the seccomp filter, and of root's capabilities only
  *those in needed_caps.
@@ -32,9 +31,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "protocol/lib/fd.h"
@@ -72,7 +69,7 @@ static int map_ids(uid_t uid, gid_t gid)
 
 static int new_namespaces(struct sandbox *sandbox)
 {
-	int flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+	int flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 
@@ -139,72 +136,6 @@ static int enter_root(void)
 	return 0;
 }
 
-/* The parent of the one that serves: all that it does is to end when and as the child ends. */
-static void wait_for_child(pid_t child, int folder, const char *socket_name)
-{
-	sigset_t set;
-	int status;
-	int sig;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	for (;;) {
-		if (waitpid(child, &status, WNOHANG) == child)
-			break;
-		if (sigwait(&set, &sig))
-			continue;
-		/* The child is the init of its namespace: nothing but SIGKILL reaches it. All that
-		 * it has is with the kernel already. */
-		if (sig != SIGCHLD)
-			kill(child, SIGKILL);
-	}
-	if (folder >= 0)
-		unlinkat(folder, socket_name, 0);
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
-		log_error("ended by its own system call filter: please report this");
-	_exit(WIFEXITED(status)		    ? WEXITSTATUS(status)
-	      : WTERMSIG(status) == SIGKILL ? EX_OK
-					    : EX_SOFTWARE);
-}
-
-/* The folder that the first @len bytes of @path name. */
-static int open_folder(const char *path, size_t len)
-{
-	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
-
-	if (len >= sizeof(folder))
-		return -1;
-	memcpy(folder, path, len);
-	folder[len] = 0;
-	return open(len ? folder : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-static int fork_into_pid_namespace(const char *socket_path)
-{
-	const char *slash = socket_path ? strrchr(socket_path, '/') : NULL;
-	autofd folder = -1;
-	sigset_t all;
-	sigset_t old;
-	pid_t child;
-
-	/* By its folder, because paths end at the new root for the parent, too. */
-	if (socket_path)
-		folder = open_folder(socket_path, slash ? (size_t)(slash - socket_path) + 1 : 0);
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &old);
-	child = fork();
-	if (child < 0)
-		return -errno;
-	if (child)
-		wait_for_child(child, folder, slash ? slash + 1 : socket_path);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	sigprocmask(SIG_SETMASK, &old, NULL);
-	return 0;
-}
-
 /* Tries in a child what cannot be undone, so that another mode may be taken. */
 static bool namespaces_work(void)
 {
@@ -216,7 +147,9 @@ static bool namespaces_work(void)
 	if (!child) {
 		struct sandbox probe = { .mode = SANDBOX_NAMESPACE };
 
-		_exit(new_namespaces(&probe) || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
+		/* The keeper makes the PID namespace, one for each server. */
+		_exit(new_namespaces(&probe) || unshare(CLONE_NEWPID) ||
+		      mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
 	}
 	return waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status);
 }
@@ -226,7 +159,7 @@ static int landlock_version(void)
 	return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 }
 
-int sandbox_enter(struct sandbox *sandbox, const char *socket_path)
+int sandbox_enter(struct sandbox *sandbox)
 {
 	int ret;
 
@@ -237,8 +170,6 @@ int sandbox_enter(struct sandbox *sandbox, const char *socket_path)
 		ret = new_namespaces(sandbox);
 		if (!ret)
 			ret = mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) ? -errno : 0;
-		if (!ret)
-			ret = fork_into_pid_namespace(socket_path);
 		if (ret)
 			log_error("cannot make namespaces: %s; try --sandbox landlock",
 				  strerror(-ret));
@@ -314,20 +245,30 @@ static int limit_capabilities(struct sandbox *sandbox)
 	return syscall(SYS_capset, &head, data) ? -errno : 0;
 }
 
-int sandbox_seal(struct sandbox *sandbox, const struct share_option *shares, int *share_fds,
-		 size_t n_shares, int work_fd)
+int sandbox_build(const struct sandbox *sandbox, const struct share_option *shares, int *share_fds,
+		  size_t n_shares)
+{
+	/* The host's /proc stays within reach as the working folder, and as nothing else. */
+	autofd proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int ret = proc < 0 ? -errno : 0;
+
+	if (!ret && sandbox->mode == SANDBOX_NAMESPACE)
+		ret = build_root(shares, share_fds, n_shares);
+	if (!ret && sandbox->mode == SANDBOX_NAMESPACE)
+		ret = enter_root();
+	if (!ret && fchdir(proc))
+		ret = -errno;
+	return ret;
+}
+
+int sandbox_seal(struct sandbox *sandbox, const struct share_option *shares, const int *share_fds,
+		 size_t n_shares)
 {
 	static const char *const names[] = { "system call filter alone", "namespaces", "landlock",
 					     "none" };
 	int ret = 0;
 
-	if (sandbox->mode == SANDBOX_NAMESPACE)
-		ret = build_root(shares, share_fds, n_shares);
-	if (!ret && sandbox->mode == SANDBOX_NAMESPACE)
-		ret = enter_root();
-	if (!ret && fchdir(work_fd))
-		ret = -errno;
-	if (!ret && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		ret = -errno;
 	if (!ret)
 		ret = limit_capabilities(sandbox);

@@ -17,20 +17,24 @@ struct sandbox {
 };
 
 /*
- * First step, single-threaded, before anything is opened: namespaces. In a new PID namespace the
- * caller goes on as a child; the parent never returns from here but waits, unlinks @socket_path
- * (may be NULL) and exits with the child's status. -errno, after a message, where the mode that was
- * asked for is not possible here.
+ * First step, single-threaded, before anything is opened: namespaces. -errno, after a message,
+ * where the mode that was asked for is not possible here.
  */
-int sandbox_enter(struct sandbox *sandbox, const char *socket_path);
+int sandbox_enter(struct sandbox *sandbox);
 
 /*
- * Last step before serving, all sockets and folders being open: the empty root, capabilities,
- * landlock where it is the mode, and the system call filter. @share_fds (O_PATH) are replaced by
- * the same folders in the new mount namespace. @work_fd becomes the working folder.
+ * Second step, all sockets and folders being open: the empty root. @share_fds (O_PATH) are replaced
+ * by the same folders in the new mount namespace. The working folder is the host's /proc then.
  */
-int sandbox_seal(struct sandbox *sandbox, const struct share_option *shares, int *share_fds,
-		 size_t n_shares, int work_fd);
+int sandbox_build(const struct sandbox *sandbox, const struct share_option *shares, int *share_fds,
+		  size_t n_shares);
+
+/*
+ * Last step, in each process that serves (the keeper stays outside): capabilities, landlock where
+ * it is the mode, and the system call filter.
+ */
+int sandbox_seal(struct sandbox *sandbox, const struct share_option *shares, const int *share_fds,
+		 size_t n_shares);
 
 /* seccomp.c: allows what the server needs and nothing else. */
 int seccomp_install(void);

@@ -16,6 +16,7 @@ static const int allowed[] = {
 	SCMP_SYS(statx),
 	SCMP_SYS(openat),
 	SCMP_SYS(close),
+	SCMP_SYS(close_range), /* after a death */
 	SCMP_SYS(write), /* eventfds, stderr */
 	SCMP_SYS(futex),
 	SCMP_SYS(newfstatat),

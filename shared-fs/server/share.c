@@ -116,7 +116,9 @@ static int place_share(struct fs *fs, const struct share *share, bool export)
 	if (i == SHARES_MAX)
 		return -ENOSPC;
 
+	/* A server that dies in between leaves no half of a share. */
 	fs->shares[i] = *share;
+	__atomic_store_n(&fs->shares[i].used, true, __ATOMIC_RELEASE);
 	fs->exported = fs->exported || export;
 	clock_gettime(CLOCK_REALTIME, &fs->shares_changed);
 	return i;
@@ -142,7 +144,7 @@ static int become_root(struct fs *fs, uint16_t share, const struct statx *stx)
 int fs_share_add(struct fs *fs, const char *name, int fd, bool read_only,
 		 const struct owner_map *owner, bool export)
 {
-	struct share share = { .used = true, .read_only = read_only, .fd = fd, .owner = *owner };
+	struct share share = { .read_only = read_only, .fd = fd, .owner = *owner };
 	struct statx stx;
 
 	int ret;

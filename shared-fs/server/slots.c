@@ -1,62 +1,129 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Slots in chunks, with a free list. */
+/*
+ * Slots in chunks, with a free list each.
+ *
+ * The one thing that counts after a death is slot.used, with the index and the number of slots made
+ * that were written before it.
+ */
 #include "shared-fs/server/slots.h"
 
-#include <stdlib.h>
+#include <errno.h>
 #include <string.h>
+
+#include "shared-fs/server/shared.h"
+
+static size_t chunk_bytes(const struct slots *slots)
+{
+	return SLOTS_CHUNK * slots->object_size;
+}
+
+static size_t table_bytes(const struct slots *slots)
+{
+	return SLOTS_CHUNKS * chunk_bytes(slots);
+}
+
+int slots_init(struct slots *slots, size_t object_size)
+{
+	/* A chunk is a number of whole pages: 256 times 16 bytes are one. */
+	slots->object_size = (object_size + 15) & ~(size_t)15;
+	slots->objects = shared_alloc(table_bytes(slots));
+	return slots->objects ? 0 : -ENOMEM;
+}
 
 void *slots_at(const struct slots *slots, uint32_t index)
 {
-	return (char *)slots->chunks[index / SLOTS_CHUNK] +
-	       index % SLOTS_CHUNK * slots->object_size;
+	return slots->objects + index * slots->object_size;
 }
 
-static struct slot *take_fresh(struct slots *slots)
+static void mark_full(struct slots *slots, uint32_t chunk, bool full)
 {
-	uint32_t index = slots->n_made;
-	uint32_t chunk = index / SLOTS_CHUNK;
+	uint64_t bit = 1ULL << (chunk & 63);
+
+	if (full)
+		slots->full[chunk / 64] |= bit;
+	else
+		slots->full[chunk / 64] &= ~bit;
+}
+
+/* The lowest chunk that is not full, SLOTS_CHUNKS: none. */
+static uint32_t find_chunk(const struct slots *slots)
+{
+	for (uint32_t i = 0; i < SLOTS_CHUNKS / 64; i++) {
+		if (~slots->full[i])
+			return i * 64 + (uint32_t)__builtin_ctzll(~slots->full[i]);
+	}
+	return SLOTS_CHUNKS;
+}
+
+static struct slot *take(struct slots *slots, uint32_t number)
+{
+	struct slots_chunk *chunk = &slots->chunks[number];
+	uint32_t base = number * SLOTS_CHUNK;
 	struct slot *slot;
 
-	if (chunk == SLOTS_CHUNKS)
-		return NULL;
-	if (!slots->chunks[chunk])
-		slots->chunks[chunk] = calloc(SLOTS_CHUNK, slots->object_size);
-	if (!slots->chunks[chunk])
-		return NULL;
-	slots->n_made++;
-	slot = slots_at(slots, index);
-	slot->index = index;
+	if (chunk->first_free) {
+		slot = slots_at(slots, base + chunk->first_free - 1);
+		chunk->first_free = (uint16_t)slot->next_free;
+	} else {
+		slot = slots_at(slots, base + chunk->n_made);
+		slot->index = base + chunk->n_made;
+		slot->used = false;
+		chunk->n_made++;
+	}
+	chunk->n_used++;
+	if (chunk->n_used == SLOTS_CHUNK)
+		mark_full(slots, number, true);
 	return slot;
 }
 
 void *slots_alloc(struct slots *slots)
 {
+	uint32_t number = find_chunk(slots);
 	struct slot *slot;
 
-	if (slots->first_free) {
-		slot = slots_at(slots, slots->first_free - 1);
-		slots->first_free = slot->next_free;
-		memset(slot + 1, 0, slots->object_size - sizeof(*slot));
-	} else {
-		slot = take_fresh(slots);
-		if (!slot)
-			return NULL;
-	}
+	if (number == SLOTS_CHUNKS)
+		return NULL;
+	if (number >= slots->n_chunks)
+		slots->n_chunks = number + 1;
+	if (slots->spare == number + 1)
+		slots->spare = 0;
+	slot = take(slots, number);
+	memset(slot + 1, 0, slots->object_size - sizeof(*slot));
+	slot->generation = slots->chunks[number].generation++;
 	slot->next_free = 0;
-	slot->used = true;
 	slots->n_used++;
+	__atomic_store_n(&slot->used, true, __ATOMIC_RELEASE);
 	return slot;
+}
+
+/* An empty chunk stays for the next object: a guest at a chunk's border is not to pay each time. */
+static void chunk_emptied(struct slots *slots, uint32_t number)
+{
+	struct slots_chunk *chunk = &slots->chunks[number];
+
+	if (!slots->spare) {
+		slots->spare = number + 1;
+		return;
+	}
+	__atomic_store_n(&chunk->n_made, 0, __ATOMIC_RELEASE);
+	chunk->first_free = 0;
+	shared_empty(slots_at(slots, number * SLOTS_CHUNK), chunk_bytes(slots));
 }
 
 void slots_free(struct slots *slots, void *object)
 {
 	struct slot *slot = object;
+	uint32_t number = slot->index / SLOTS_CHUNK;
+	struct slots_chunk *chunk = &slots->chunks[number];
 
-	slot->used = false;
-	slot->generation++;
-	slot->next_free = slots->first_free;
-	slots->first_free = slot->index + 1;
+	__atomic_store_n(&slot->used, false, __ATOMIC_RELEASE);
+	slot->next_free = chunk->first_free;
+	chunk->first_free = (uint16_t)(slot->index % SLOTS_CHUNK + 1);
+	chunk->n_used--;
 	slots->n_used--;
+	mark_full(slots, number, false);
+	if (!chunk->n_used)
+		chunk_emptied(slots, number);
 }
 
 void *slots_get(const struct slots *slots, uint64_t id)
@@ -64,18 +131,80 @@ void *slots_get(const struct slots *slots, uint64_t id)
 	uint32_t index = (uint32_t)id - 1;
 	struct slot *slot;
 
-	if (index >= slots->n_made)
+	if (index / SLOTS_CHUNK >= slots->n_chunks ||
+	    index % SLOTS_CHUNK >= slots->chunks[index / SLOTS_CHUNK].n_made)
 		return NULL;
 	slot = slots_at(slots, index);
 	return slot->used && slot->generation == id >> 32 ? slot : NULL;
 }
 
+void *slots_next(const struct slots *slots, uint32_t index)
+{
+	for (; index / SLOTS_CHUNK < slots->n_chunks; index++) {
+		struct slot *slot;
+
+		if (index % SLOTS_CHUNK >= slots->chunks[index / SLOTS_CHUNK].n_made) {
+			index |= SLOTS_CHUNK - 1;
+			continue;
+		}
+		slot = slots_at(slots, index);
+		if (slot->used)
+			return slot;
+	}
+	return NULL;
+}
+
+bool slots_holds(const struct slots *slots, const void *object)
+{
+	size_t offset = (uintptr_t)object - (uintptr_t)slots->objects;
+	uint32_t index;
+
+	if (offset >= table_bytes(slots) || offset % slots->object_size)
+		return false;
+	index = (uint32_t)(offset / slots->object_size);
+	return index % SLOTS_CHUNK < slots->chunks[index / SLOTS_CHUNK].n_made &&
+	       ((const struct slot *)object)->used;
+}
+
+static void recover_chunk(struct slots *slots, uint32_t number)
+{
+	struct slots_chunk *chunk = &slots->chunks[number];
+
+	if (chunk->n_made > SLOTS_CHUNK)
+		chunk->n_made = SLOTS_CHUNK;
+	chunk->n_used = 0;
+	chunk->first_free = 0;
+	for (uint16_t i = chunk->n_made; i > 0; i--) {
+		struct slot *slot = slots_at(slots, number * SLOTS_CHUNK + i - 1u);
+
+		if (slot->used) {
+			chunk->n_used++;
+			continue;
+		}
+		slot->index = number * SLOTS_CHUNK + i - 1u;
+		slot->next_free = chunk->first_free;
+		chunk->first_free = i;
+	}
+	slots->n_used += chunk->n_used;
+	mark_full(slots, number, chunk->n_used == SLOTS_CHUNK);
+	if (chunk->n_made && !chunk->n_used)
+		chunk_emptied(slots, number);
+}
+
+void slots_recover(struct slots *slots)
+{
+	slots->n_used = 0;
+	slots->spare = 0;
+	if (slots->n_chunks > SLOTS_CHUNKS)
+		slots->n_chunks = SLOTS_CHUNKS;
+	for (uint32_t i = 0; i < slots->n_chunks; i++)
+		recover_chunk(slots, i);
+}
+
 void slots_fini(struct slots *slots)
 {
-	for (size_t i = 0; i < SLOTS_CHUNKS && slots->chunks[i]; i++)
-		free(slots->chunks[i]);
-	memset(slots->chunks, 0, sizeof(slots->chunks));
-	slots->n_made = 0;
+	shared_free(slots->objects, table_bytes(slots));
+	slots->objects = NULL;
+	slots->n_chunks = 0;
 	slots->n_used = 0;
-	slots->first_free = 0;
 }

@@ -2,10 +2,14 @@
 /*
  * Objects behind numbers: what the guest holds for an inode or an open file is never a pointer.
  *
- * An id is the slot's index + 1 in the low 32 bits and the slot's generation above: a freed id is
- * not valid again for 2^32 reuses of its slot. The first object of a fresh table has id 1.
+ * An id is the slot's index + 1 in the low 32 bits and a generation above: a freed id is not valid
+ * again for 2^32 lives of the slots around it. The first object of a fresh table has id 1.
  *
- * Objects never move. No locking: the caller has a lock.
+ * Objects never move, and lie in memory that outlives the process (shared.h): slots_recover() makes
+ * the table whole again after a death at any instruction. Slots come in chunks; the lowest chunk
+ * with room is used first, and one that is empty gives its memory back.
+ *
+ * No locking: the caller has a lock.
  */
 #ifndef LODGE_FSD_SLOTS_H
 #define LODGE_FSD_SLOTS_H
@@ -21,25 +25,44 @@
 struct slot {
 	uint32_t index;
 	uint32_t generation;
-	uint32_t next_free; /* index + 1 */
+	uint32_t next_free; /* number in the chunk + 1 */
 	bool used;
+};
+
+struct slots_chunk {
+	uint32_t generation; /* of the next object */
+	uint16_t n_made; /* slots that were made since the chunk was last empty */
+	uint16_t n_used;
+	uint16_t first_free; /* number in the chunk + 1, 0: none */
+	uint16_t reserved;
 };
 
 struct slots {
 	size_t object_size;
-	uint32_t n_made; /* slots that were ever made */
+	uint8_t *objects;
+	uint32_t n_chunks; /* that were ever used */
 	uint32_t n_used;
-	uint32_t first_free; /* index + 1, 0: none */
-	void *chunks[SLOTS_CHUNKS];
+	uint32_t spare; /* number + 1 of an empty chunk that keeps its memory; 0: none */
+	uint64_t full[SLOTS_CHUNKS / 64]; /* a bit for each chunk */
+	struct slots_chunk chunks[SLOTS_CHUNKS];
 };
 
-/* A zeroed object (but for its struct slot), NULL where memory or ids are used up. */
+/* @slots is zeroed. -ENOMEM. */
+int slots_init(struct slots *slots, size_t object_size);
+/* A zeroed object (but for its struct slot), NULL where ids are used up. */
 void *slots_alloc(struct slots *slots);
 void slots_free(struct slots *slots, void *object);
 /* NULL where @id is not one that slots_alloc() gave or was freed. */
 void *slots_get(const struct slots *slots, uint64_t id);
-/* The object in the slot, in use or not: for walking over all, 0 <= @index < n_made. */
+/* The object at @index, which is in use. */
 void *slots_at(const struct slots *slots, uint32_t index);
+/* The first object in use at @index or above, NULL: none. For walking over all. */
+void *slots_next(const struct slots *slots, uint32_t index);
+/* Whether @object, any pointer, is an object in use. */
+bool slots_holds(const struct slots *slots, const void *object);
+/* After the death of the process that used the table: counts and lists are made anew out of what is
+ * marked as used. */
+void slots_recover(struct slots *slots);
 void slots_fini(struct slots *slots);
 
 static inline uint64_t slot_id(const struct slot *slot)

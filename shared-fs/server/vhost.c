@@ -4,7 +4,6 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -14,7 +13,9 @@
 
 #include "protocol/lib/fd.h"
 #include "shared-fs/server/dax.h"
+#include "shared-fs/server/shared.h"
 
+#define RECORDS_SIZE	  (QUEUES_MAX * sizeof(struct queue_record))
 #define MESSAGE_TIMEOUT_S 5 /* for the rest of a message that has begun */
 
 #define BACKEND_FEATURES                                                    \
@@ -234,7 +235,7 @@ static int get_vring_base(struct backend *backend, struct message *message)
 	fd_close(&queue->kick_fd);
 	queue_set_call(queue, -1);
 	queue->have_kick = false;
-	queue->broken = false;
+	queue_revive(queue);
 	state->num = queue->ring.last_avail;
 	message->reply_size = sizeof(*state);
 	return 0;
@@ -356,7 +357,7 @@ static int reset_device(struct backend *backend, struct message *message)
 		struct queue *queue = &backend->queues[i];
 
 		queue->enabled = false;
-		queue->broken = false;
+		queue_revive(queue);
 		queue->ring.last_avail = 0;
 	}
 	fs_reset(backend->fs);
@@ -482,31 +483,74 @@ int backend_message(struct backend *backend)
 	struct message message = { .n_fds = 0 };
 	int ret;
 
+	backend->busy = true;
 	ret = receive(backend, &message);
 	if (!ret)
 		ret = handle(backend, &message);
 	for (size_t i = 0; i < message.n_fds; i++)
 		fd_close(&message.fds[i]);
+	backend->busy = false;
 	return ret;
+}
+
+int backend_recover(struct backend *backend)
+{
+	int ret;
+
+	if (backend->busy)
+		return -EPROTO;
+	ret = workers_init(&backend->workers);
+	if (!ret)
+		ret = guest_memory_resume(&backend->memory);
+	for (unsigned int i = 0; i < QUEUES_MAX; i++)
+		queue_recover(&backend->queues[i]);
+	return ret ? ret : resume_queues(backend);
+}
+
+void backend_each_fd(const struct backend *backend, void (*keep)(void *opaque, int fd),
+		     void *opaque)
+{
+	keep(opaque, backend->connection);
+	for (unsigned int i = 0; i < backend->memory.n_regions; i++)
+		keep(opaque, backend->memory.regions[i].fd);
+	for (unsigned int i = 0; i < QUEUES_MAX; i++) {
+		keep(opaque, backend->queues[i].kick_fd);
+		keep(opaque, backend->queues[i].call_fd);
+		keep(opaque, backend->queues[i].err_fd);
+	}
+}
+
+static void init_queue(struct backend *backend, unsigned int index)
+{
+	queue_init(&backend->queues[index], index, backend->fs, &backend->memory, &backend->workers,
+		   &backend->records[index]);
+}
+
+static void release(struct backend *backend)
+{
+	shared_free(backend->records, RECORDS_SIZE);
+	shared_free(backend, sizeof(*backend));
 }
 
 int backend_create(struct fs *fs, const char *tag, struct backend **ret_backend)
 {
-	struct backend *backend = calloc(1, sizeof(*backend));
-	int ret;
+	struct backend *backend = shared_alloc(sizeof(*backend));
+	int ret = -ENOMEM;
 
 	if (!backend)
-		return -ENOMEM;
-	ret = workers_init(&backend->workers);
+		return ret;
+	backend->records = shared_alloc(RECORDS_SIZE);
+	if (backend->records)
+		ret = workers_init(&backend->workers);
 	if (ret) {
-		free(backend);
+		release(backend);
 		return ret;
 	}
 	backend->fs = fs;
 	backend->tag = tag;
 	backend->connection = -1;
 	for (unsigned int i = 0; i < QUEUES_MAX; i++)
-		queue_init(&backend->queues[i], i, fs, &backend->memory, &backend->workers);
+		init_queue(backend, i);
 	*ret_backend = backend;
 	return 0;
 }
@@ -525,8 +569,7 @@ void backend_disconnect(struct backend *backend)
 	pause_queues(backend);
 	for (unsigned int i = 0; i < QUEUES_MAX; i++) {
 		queue_fini(&backend->queues[i]);
-		queue_init(&backend->queues[i], i, backend->fs, &backend->memory,
-			   &backend->workers);
+		init_queue(backend, i);
 	}
 	guest_memory_clear(&backend->memory);
 	backend->features = 0;
@@ -544,5 +587,5 @@ void backend_destroy(struct backend *backend)
 	for (unsigned int i = 0; i < QUEUES_MAX; i++)
 		queue_fini(&backend->queues[i]);
 	workers_fini(&backend->workers);
-	free(backend);
+	release(backend);
 }

@@ -23,11 +23,13 @@ struct backend {
 	struct fs *fs;
 	const char *tag; /* NULL: the front end has the configuration space */
 	int connection; /* -1: none */
+	bool busy; /* with a message of it, which may be half read */
 	uint64_t features;
 	uint64_t protocol_features;
 	struct log_ratelimit bad_messages;
 	struct guest_memory memory;
 	struct workers workers;
+	struct queue_record *records; /* one for each queue */
 	struct queue queues[QUEUES_MAX];
 };
 
@@ -39,6 +41,15 @@ void backend_connect(struct backend *backend, int fd);
 /* Reads one message and does what it says. A negative result: the connection is of no use (0 bytes:
  * -ECONNRESET); call backend_disconnect(). */
 int backend_message(struct backend *backend);
+/*
+ * In a new server, after fs_recover(): goes on where the one that died was. It lies, with all that
+ * it points to, in memory that outlives the process (shared.h). A negative result: the connection
+ * is of no use, as with backend_message().
+ */
+int backend_recover(struct backend *backend);
+/* Calls @keep for each descriptor that is needed. */
+void backend_each_fd(const struct backend *backend, void (*keep)(void *opaque, int fd),
+		     void *opaque);
 /* Stops everything, forgets everything that the guest held, closes the connection. */
 void backend_disconnect(struct backend *backend);
 

@@ -137,6 +137,34 @@ static int walk(const struct split_ring *ring, const struct guest_memory *memory
 	return -EPROTO;
 }
 
+int vring_fetch(const struct split_ring *ring, const struct guest_memory *memory, uint16_t head,
+		struct chain *ret_chain)
+{
+	if (head >= ring->size)
+		return -EPROTO;
+	ret_chain->head = head;
+	ret_chain->n_out = 0;
+	ret_chain->n_in = 0;
+	ret_chain->out_len = 0;
+	ret_chain->in_len = 0;
+	return walk(ring, memory, ret_chain);
+}
+
+static uint16_t next_head(const struct split_ring *ring)
+{
+	return guest_load_u16(&ring->avail[AVAIL_RING + (ring->last_avail & (ring->size - 1))]);
+}
+
+/* Before last_avail moves: see skip_taken(). */
+static void note_taken(struct vring_record *record, uint16_t head)
+{
+	struct vring_slot *slot = &record->slots[head];
+
+	slot->order = ++record->order;
+	slot->tries = 0;
+	__atomic_store_n(&slot->state, VRING_TAKEN, __ATOMIC_RELEASE);
+}
+
 int vring_pop(struct split_ring *ring, const struct guest_memory *memory, struct chain *ret_chain)
 {
 	uint16_t idx = guest_load_u16(&ring->avail[AVAIL_IDX]);
@@ -147,17 +175,10 @@ int vring_pop(struct split_ring *ring, const struct guest_memory *memory, struct
 		return 0;
 	if (pending > ring->size)
 		return -EPROTO;
-	ret_chain->head =
-		guest_load_u16(&ring->avail[AVAIL_RING + (ring->last_avail & (ring->size - 1))]);
-	if (ret_chain->head >= ring->size)
-		return -EPROTO;
-	ret_chain->n_out = 0;
-	ret_chain->n_in = 0;
-	ret_chain->out_len = 0;
-	ret_chain->in_len = 0;
-	ret = walk(ring, memory, ret_chain);
+	ret = vring_fetch(ring, memory, next_head(ring), ret_chain);
 	if (ret)
 		return ret;
+	note_taken(ring->record, ret_chain->head);
 	ring->last_avail++;
 	return 1;
 }
@@ -175,11 +196,59 @@ bool vring_arm(struct split_ring *ring, uint16_t after)
 void vring_push(struct split_ring *ring, uint16_t head, uint32_t written)
 {
 	struct vring_used_elem elem = { .id = head, .len = written };
-	size_t slot = ring->used_idx & (ring->size - 1);
+	struct vring_record *record = ring->record;
+	size_t place = ring->used_idx & (ring->size - 1);
 
-	memcpy(ring->used + 4 + slot * sizeof(elem), &elem, sizeof(elem));
+	record->slots[head].written = written;
+	__atomic_store_n(&record->slots[head].state, VRING_DONE, __ATOMIC_RELEASE);
+	__atomic_store_n(&record->push, VRING_PUSHING | (uint32_t)head << 16 | ring->used_idx,
+			 __ATOMIC_RELEASE);
+	memcpy(ring->used + 4 + place * sizeof(elem), &elem, sizeof(elem));
 	ring->used_idx++;
 	guest_store_u16(used_word(ring, 2), ring->used_idx);
+	__atomic_store_n(&record->slots[head].state, VRING_FREE, __ATOMIC_RELEASE);
+	__atomic_store_n(&record->push, 0, __ATOMIC_RELEASE);
+}
+
+/* The chain that was being given back: it was, if the driver can see that. */
+static void finish_push(struct split_ring *ring)
+{
+	struct vring_record *record = ring->record;
+	uint16_t head = (uint16_t)(record->push >> 16);
+	uint16_t before = (uint16_t)record->push;
+
+	if (!(record->push & VRING_PUSHING) || head >= ring->size)
+		return;
+	ring->used_idx = before;
+	if (guest_load_u16(used_word(ring, 2)) == (uint16_t)(before + 1)) {
+		ring->used_idx++;
+		record->slots[head].state = VRING_FREE;
+	}
+	record->push = 0;
+}
+
+/* Taken, but last_avail was not moved yet. */
+static void skip_taken(struct split_ring *ring)
+{
+	uint16_t head = next_head(ring);
+
+	if (guest_load_u16(&ring->avail[AVAIL_IDX]) != ring->last_avail && head < ring->size &&
+	    ring->record->slots[head].state != VRING_FREE)
+		ring->last_avail++;
+}
+
+int vring_resume(struct split_ring *ring, const struct guest_memory *memory,
+		 const struct vhost_user_vring_addr *addr)
+{
+	uint16_t used = ring->used_idx;
+	int ret = vring_setup(ring, memory, addr);
+
+	if (ret)
+		return ret;
+	ring->used_idx = used;
+	finish_push(ring);
+	skip_taken(ring);
+	return 0;
 }
 
 bool vring_signal_wanted(struct split_ring *ring)

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Starts servers, one after the other. */
+#include "shared-fs/server/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "protocol/lib/fd.h"
+#include "protocol/lib/log.h"
+#include "shared-fs/server/shared.h"
+
+/* Servers that die before they serve again: it is what they find that kills them. */
+#define FAILURES_MAX 3
+/* Deaths in a window of so many seconds: whoever kills them does it for good. */
+#define DEATHS_MAX    64
+#define DEATHS_WINDOW 10
+
+struct keeper_state {
+	uint32_t server; /* counts them */
+	uint32_t up; /* the last one that was ready to serve; 0: none was */
+};
+
+/* What the keeper remembers, in memory of its own. */
+struct history {
+	unsigned int failures; /* in a row */
+	unsigned int at;
+	time_t deaths[DEATHS_MAX]; /* CLOCK_MONOTONIC seconds; 0: none */
+};
+
+/* The folder that the first @len bytes of @path name. */
+static int open_folder(const char *path, size_t len)
+{
+	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
+
+	if (len >= sizeof(folder))
+		return -1;
+	memcpy(folder, path, len);
+	folder[len] = 0;
+	return open(len ? folder : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+int keeper_init(struct keeper *keeper, const char *socket_path)
+{
+	const char *slash = socket_path ? strrchr(socket_path, '/') : NULL;
+
+	*keeper = (struct keeper){ .folder = -1, .socket_name = slash ? slash + 1 : socket_path };
+	keeper->state = shared_alloc(sizeof(*keeper->state));
+	if (!keeper->state)
+		return -ENOMEM;
+	/* By its folder, because paths end at the new root of the sandbox. */
+	if (socket_path)
+		keeper->folder =
+			open_folder(socket_path, slash ? (size_t)(slash - socket_path) + 1 : 0);
+	return 0;
+}
+
+/* Whether another server is worth starting after one that ended with @status. */
+static bool go_on(const struct keeper *keeper, struct history *history, int status)
+{
+	struct timespec now;
+	time_t *oldest = &history->deaths[history->at];
+
+	if (!WIFSIGNALED(status) || !keeper->state->up)
+		return false;
+	if (WTERMSIG(status) == SIGSYS)
+		log_error("ended by its own system call filter: please report this");
+	/* SIGKILL comes from outside. */
+	if (keeper->state->up == keeper->state->server)
+		history->failures = 0;
+	else if (WTERMSIG(status) != SIGKILL)
+		history->failures++;
+	if (history->failures >= FAILURES_MAX) {
+		log_error("the server died %d times before it served again: all is lost",
+			  FAILURES_MAX);
+		return false;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (*oldest && now.tv_sec - *oldest < DEATHS_WINDOW) {
+		log_error("the server died %d times within %d s: all is lost", DEATHS_MAX,
+			  DEATHS_WINDOW);
+		return false;
+	}
+	*oldest = now.tv_sec;
+	history->at = (history->at + 1) % DEATHS_MAX;
+	return true;
+}
+
+/* Waits for the end of @child: its status. *@asked: we were asked to end, and ended it. */
+static int wait_for(pid_t child, bool *asked)
+{
+	sigset_t set;
+	int status;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	while (waitpid(child, &status, WNOHANG) != child) {
+		if (sigwait(&set, &sig) || sig == SIGCHLD)
+			continue;
+		/* As the init of its namespace nothing but SIGKILL reaches it. All that it has is
+		 * with the kernel already. */
+		*asked = true;
+		kill(child, SIGKILL);
+	}
+	return status;
+}
+
+static void __attribute__((noreturn)) end(const struct keeper *keeper, int status, bool asked)
+{
+	if (keeper->folder >= 0)
+		unlinkat(keeper->folder, keeper->socket_name, 0);
+	_exit(asked ? EX_OK : WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE);
+}
+
+static pid_t start(struct keeper *keeper)
+{
+	unsigned long flags = CLONE_FILES | SIGCHLD | (keeper->pid_namespace ? CLONE_NEWPID : 0);
+
+	keeper->state->server++;
+	/* fork(3) knows no flags, clone(3) wants a stack. */
+	return (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
+}
+
+int keeper_serve(struct keeper *keeper, bool *ret_first)
+{
+	struct history history = { 0 };
+	bool asked = false;
+	sigset_t all;
+	sigset_t old;
+	int status;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	for (;;) {
+		pid_t child = start(keeper);
+
+		if (child < 0 && keeper->state->server == 1) {
+			sigprocmask(SIG_SETMASK, &old, NULL);
+			return -errno;
+		}
+		if (!child) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			prctl(PR_SET_NAME, "lodge-fsd");
+			sigprocmask(SIG_SETMASK, &old, NULL);
+			*ret_first = keeper->state->server == 1;
+			return 0;
+		}
+		/* Whoever looks for the server by its name means the one that serves. */
+		prctl(PR_SET_NAME, "lodge-keeper");
+		if (child < 0) {
+			log_error("cannot start another server: %s", strerror(errno));
+			end(keeper, W_EXITCODE(EX_OSERR, 0), false);
+		}
+		status = wait_for(child, &asked);
+		if (asked || !go_on(keeper, &history, status))
+			end(keeper, status, asked);
+		log_warn("the server died (signal %d, %s); the next one goes on with its files",
+			 WTERMSIG(status), sigdescr_np(WTERMSIG(status)));
+	}
+}
+
+void keeper_up(struct keeper *keeper)
+{
+	keeper->state->up = keeper->state->server;
+}
+
+int keeper_fds_init(struct keeper_fds *fds, const struct keeper *keeper)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return -errno;
+	fds->n = (uint32_t)limit.rlim_cur;
+	fds->bits = calloc(fds->n / 64 + 1, sizeof(*fds->bits));
+	if (!fds->bits)
+		return -ENOMEM;
+	for (int i = 0; i < 3; i++)
+		keeper_fds_add(fds, i);
+	keeper_fds_add(fds, keeper->folder);
+	return 0;
+}
+
+void keeper_fds_add(void *opaque, int fd)
+{
+	struct keeper_fds *fds = opaque;
+
+	if (fd >= 0 && (uint32_t)fd < fds->n)
+		fds->bits[fd / 64] |= 1ULL << (fd & 63);
+}
+
+void keeper_close_others(struct keeper_fds *fds)
+{
+	uint32_t first = 0;
+
+	for (uint32_t fd = 0; fd <= fds->n; fd++) {
+		if (fd < fds->n && !(fds->bits[fd / 64] >> (fd & 63) & 1))
+			continue;
+		if (fd > first)
+			syscall(SYS_close_range, first, fd < fds->n ? fd - 1 : ~0u, 0);
+		first = fd + 1;
+	}
+	free(fds->bits);
+}
