@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "protocol/lib/fd.h"
@@ -146,27 +147,76 @@ static void begin_session(struct fsd_rig *rig, bool classic)
 	ck_assert_uint_eq(out.major, FUSE_KERNEL_VERSION);
 }
 
-void fsd_rig_start(struct fsd_rig *rig, const struct fsd_rig_options *options)
+static void make_back_end(struct fsd_rig *rig, const struct fsd_rig_options *options, int socket)
 {
 	struct fs_config config = options->config;
-	int pair[2];
 	int fd;
 
-	memset(rig, 0, sizeof(*rig));
-	strcpy(rig->folder, "/tmp/lodge-fsd-test.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(rig->folder));
 	if (!config.fd_limit)
 		config.fd_limit = 1000;
-	umask(0);
 	ck_assert_int_eq(fs_create(&config, &rig->fs), 0);
 	fd = open(rig->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_eq(fs_share_add(rig->fs, "share", fd, options->read_only, &options->owner,
 				      !options->synthetic_root),
 			 0);
 	ck_assert_int_eq(backend_create(rig->fs, "tag", &rig->backend), 0);
+	backend_connect(rig->backend, socket);
+}
+
+/* BUILD/bin/lodge-fsd, this being BUILD/unit/NAME. */
+static void start_program(struct fsd_rig *rig, const struct fsd_rig_options *options, int socket)
+{
+	char path[PATH_MAX];
+	char export[128];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 32);
+
+	ck_assert_int_gt(len, 0);
+	path[len] = 0;
+	strcpy(strrchr(path, '/'), "/../bin/lodge-fsd");
+	snprintf(export, sizeof(export), "--export=%s", rig->folder);
+	rig->program = fork();
+	if (!rig->program) {
+		char fd[16];
+
+		snprintf(fd, sizeof(fd), "--fd=%d", fcntl(socket, F_DUPFD, 3));
+		execl(path, "lodge-fsd", fd, export, "--sandbox=none",
+		      options->host_locks ? "--locks=host" : "--locks=guest", (char *)NULL);
+		_exit(127);
+	}
+	ck_assert_int_gt(rig->program, 0);
+	close(socket);
+}
+
+pid_t fsd_server(const struct fsd_rig *rig)
+{
+	char path[64];
+	FILE *file;
+	int pid = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", rig->program, rig->program);
+	file = fopen(path, "re");
+	ck_assert_ptr_nonnull(file);
+	/* None, between two servers. */
+	if (fscanf(file, "%d", &pid) != 1)
+		pid = 0;
+	fclose(file);
+	return pid;
+}
+
+void fsd_rig_start(struct fsd_rig *rig, const struct fsd_rig_options *options)
+{
+	int pair[2];
+
+	memset(rig, 0, sizeof(*rig));
+	strcpy(rig->folder, "/tmp/lodge-fsd-test.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(rig->folder));
+	umask(0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	backend_connect(rig->backend, pair[1]);
 	rig->socket = pair[0];
+	if (options->program)
+		start_program(rig, options, pair[1]);
+	else
+		make_back_end(rig, options, pair[1]);
 	rig->memory_fd = memfd_create("rig", MFD_CLOEXEC);
 	ck_assert_int_eq(ftruncate(rig->memory_fd, RIG_MEMORY), 0);
 	rig->memory = mmap(NULL, RIG_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, rig->memory_fd, 0);
@@ -176,7 +226,8 @@ void fsd_rig_start(struct fsd_rig *rig, const struct fsd_rig_options *options)
 		rig->call[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		rig->err[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
-	ck_assert_int_eq(pthread_create(&rig->thread, NULL, back_end, rig), 0);
+	if (!options->program)
+		ck_assert_int_eq(pthread_create(&rig->thread, NULL, back_end, rig), 0);
 	fsd_rig_start_queues(rig);
 	if (!options->no_init)
 		begin_session(rig, options->classic);
@@ -185,12 +236,18 @@ void fsd_rig_start(struct fsd_rig *rig, const struct fsd_rig_options *options)
 void fsd_rig_stop(struct fsd_rig *rig)
 {
 	char command[192];
+	int status;
 
 	shutdown(rig->socket, SHUT_RDWR);
-	pthread_join(rig->thread, NULL);
+	if (rig->program) {
+		ck_assert_int_eq(waitpid(rig->program, &status, 0), rig->program);
+		ck_assert_int_eq(status, 0);
+	} else {
+		pthread_join(rig->thread, NULL);
+		backend_destroy(rig->backend);
+		fs_destroy(rig->fs);
+	}
 	close(rig->socket);
-	backend_destroy(rig->backend);
-	fs_destroy(rig->fs);
 	munmap(rig->memory, RIG_MEMORY);
 	close(rig->memory_fd);
 	for (size_t i = 0; i < RIG_QUEUES; i++) {
@@ -271,8 +328,15 @@ uint32_t fsd_raw(struct fsd_rig *rig, unsigned int queue, const void *out, size_
 		desc[i].flags |= VRING_DESC_F_NEXT;
 		desc[i].next = (uint16_t)(i + 1);
 	}
+	/* The server may look at the ring before it is kicked. */
+	if (rig->before_put)
+		rig->before_put(rig);
 	fsd_ring_put(rig, queue, desc, n);
 	fsd_ring_kick(rig, queue);
+	if (rig->after_kick)
+		rig->after_kick(rig);
+	rig->before_put = NULL;
+	rig->after_kick = NULL;
 	return wait_used(rig, queue);
 }
 

@@ -42,6 +42,11 @@ struct fsd_rig {
 	uint16_t avail[RIG_QUEUES];
 	uint16_t used[RIG_QUEUES];
 	uint64_t unique;
+	pid_t program; /* lodge-fsd, where it is a process of its own */
+	/* Around the next request, where they are set. */
+	void (*before_put)(struct fsd_rig *rig);
+	void (*after_kick)(struct fsd_rig *rig);
+	void *opaque; /* theirs */
 	int end_status; /* of the back end's thread: what ended it */
 };
 
@@ -52,6 +57,8 @@ struct fsd_rig_options {
 	struct owner_map owner;
 	bool no_init; /* the session is not begun */
 	bool classic; /* a guest that opens with OPEN */
+	bool host_locks; /* of a program */
+	bool program; /* the server is a lodge-fsd that was built beside the test */
 };
 
 void fsd_rig_start(struct fsd_rig *rig, const struct fsd_rig_options *options);
@@ -88,6 +95,9 @@ void fsd_ring_set_avail(struct fsd_rig *rig, unsigned int queue, uint16_t head, 
 void fsd_ring_kick(struct fsd_rig *rig, unsigned int queue);
 /* True when the queue's error eventfd was signalled within 5 s. */
 bool fsd_ring_broke(struct fsd_rig *rig, unsigned int queue);
+
+/* The process that serves, of a program. */
+pid_t fsd_server(const struct fsd_rig *rig);
 
 /* Looks @name up: its nodeid, 0 and *ret_error where it fails. */
 uint64_t fsd_lookup(struct fsd_rig *rig, uint64_t dir, const char *name, int *ret_error);

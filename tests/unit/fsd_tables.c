@@ -25,7 +25,7 @@ START_TEST(ids_are_not_reused)
 	uint64_t first;
 	uint64_t second;
 
-	slots->object_size = sizeof(struct thing);
+	ck_assert_int_eq(slots_init(slots, sizeof(struct thing)), 0);
 	thing = slots_alloc(slots);
 	first = slot_id(&thing->slot);
 	ck_assert_uint_eq(first, 1);
