@@ -41,3 +41,9 @@ backdoor_virtio_pkgs := check
 backdoor_port_srcs = tests/unit/backdoor_port.c $(backdoor_srcs) $(console_srcs) $(virtio_rig_srcs)
 backdoor_port_libs := proto
 backdoor_port_pkgs := check
+
+fuzz_targets += fuzz_rpc_frames fuzz_rpc_words
+fuzz_rpc_frames_srcs = tests/fuzz/rpc_frames.c $(backdoor_srcs) $(virtio_rig_srcs)
+fuzz_rpc_frames_libs := proto
+fuzz_rpc_words_srcs = tests/fuzz/rpc_words.c $(backdoor_srcs) $(virtio_rig_srcs)
+fuzz_rpc_words_libs := proto
