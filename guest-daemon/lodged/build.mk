@@ -33,3 +33,7 @@ lodged_files_srcs := tests/unit/lodged_files.c tests/unit/lodged_rig.c
 lodged_files_libs := lodgedcore guestlib proto
 lodged_files_pkgs := check
 $(BUILD)/unit/lodged_files: | $(BUILD)/bin/lodge-files
+
+fuzz_targets += lodged_frames
+lodged_frames_srcs := tests/fuzz/lodged_frames.c
+lodged_frames_libs := lodgedcore guestlib proto

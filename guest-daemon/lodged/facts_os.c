@@ -72,7 +72,7 @@ static unsigned long long meminfo(const char *text, const char *key)
 
 void facts_load(struct fields_builder *out)
 {
-	g_autofree char *loadavg = NULL, *memory = NULL;
+	g_autofree char *memory = NULL;
 	double load[3];
 	struct sysinfo info;
 
