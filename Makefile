@@ -190,7 +190,10 @@ lint:
 
 # Programs that users call go to bin; those that lodge starts go beside each other to libexec/lodge.
 user_progs := $(filter lodge lodge-view,$(progs))
-inner_progs := $(filter-out $(user_progs),$(progs))
+# Of guests: install-tools.
+tools_progs := $(filter lodged lodge-files lodge-toolbox,$(progs))
+tools_man := lodged.8 lodge-toolbox.1 tools.conf.5
+inner_progs := $(filter-out $(user_progs) $(tools_progs),$(progs))
 shipped_guest := $(foreach p,$(guest_progs),$(if $(filter tests/%,$(firstword $($(p)_srcs))),,$(p)))
 
 install: build man
@@ -198,10 +201,30 @@ install: build man
 	$(foreach p,$(user_progs),install -m 755 $(BUILD)/bin/$(p) $(DESTDIR)$(PREFIX)/bin/;)
 	$(foreach p,$(inner_progs),install -m 755 $(BUILD)/bin/$(p) $(DESTDIR)$(PREFIX)/libexec/lodge/;)
 	$(foreach p,$(shipped_guest),install -m 755 $(BUILD)/guest/$(p) $(DESTDIR)$(PREFIX)/libexec/lodge/guest/;)
-	$(foreach m,$(notdir $(man_pages:.scd=)),install -D -m 644 $(BUILD)/man/$(m) \
+	$(foreach m,$(filter-out $(tools_man),$(notdir $(man_pages:.scd=))),install -D -m 644 $(BUILD)/man/$(m) \
 		$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$(m)))/$(m);)
 	install -D -m 644 packaging/completion/lodge.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lodge
+
+# The tools of a guest, into the guest: DESTDIR may be its root.
+install-tools: $(tools_progs:%=$(BUILD)/bin/%) $(tools_man:%=$(BUILD)/man/%)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/lodge $(DESTDIR)/etc/lodge/scripts
+	install -m 755 $(BUILD)/bin/lodge-toolbox $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(BUILD)/bin/lodged $(BUILD)/bin/lodge-files $(DESTDIR)$(PREFIX)/libexec/lodge/
+	ln -sf ../../bin/lodge-toolbox $(DESTDIR)$(PREFIX)/libexec/lodge/vmware-toolbox-cmd
+	ln -sf ../../bin/lodge-toolbox $(DESTDIR)$(PREFIX)/libexec/lodge/vmware-rpctool
+	$(foreach m,$(tools_man),install -D -m 644 $(BUILD)/man/$(m) \
+		$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$(m)))/$(m);)
+	install -D -m 644 packaging/completion/lodge-toolbox.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lodge-toolbox
+	install -D -m 644 packaging/udev/60-lodge.rules $(DESTDIR)/usr/lib/udev/rules.d/60-lodge.rules
+	install -D -m 644 packaging/systemd/examples/no-exec.conf \
+		$(DESTDIR)$(PREFIX)/share/doc/lodge/examples/no-exec.conf
+	install -d $(DESTDIR)/usr/lib/systemd/system
+	sed 's,@LIBEXEC@,$(PREFIX)/libexec/lodge,' packaging/systemd/lodged.service \
+		>$(DESTDIR)/usr/lib/systemd/system/lodged.service
+	test -e $(DESTDIR)/etc/lodge/tools.conf || \
+		install -m 644 packaging/tools.conf $(DESTDIR)/etc/lodge/tools.conf
 
 help:
 	@echo 'make               build everything into $(BUILD)'
@@ -212,12 +235,13 @@ help:
 	@echo 'make lint          clang-format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make deps          install the Debian packages that all this needs'
 	@echo 'make install       [DESTDIR=] [PREFIX=/usr/local]'
+	@echo 'make install-tools the same for what a guest needs'
 	@echo 'Variables: BUILD=folder, V=1, CFLAGS, CC'
 
 clean:
 	rm -rf $(BUILD)
 
 .PHONY: all build san units fuzzers man deps check check-unit check-static check-fuzz check-vm \
-	run-units run-static run-fuzzers run-lab run-vm demo bench fuzz lint install help clean
+	run-units run-static run-fuzzers run-lab run-vm demo bench fuzz lint install install-tools help clean
 .SECONDARY:
 -include $(shell find $(BUILD)/obj $(BUILD)/san $(BUILD)/fuzzobj -name '*.d' 2>/dev/null)
