@@ -11,6 +11,7 @@ lodgedcore_pkgs := glib-2.0
 progs += lodged
 lodged_srcs := guest-daemon/lodged/main.c
 lodged_libs := lodgedcore guestlib proto
+man_pages += guest-daemon/lodged/lodged.8.scd guest-daemon/lodged/tools.conf.5.scd
 
 unit_tests += lodged_link
 lodged_link_srcs := tests/unit/lodged_link.c tests/unit/lodged_rig.c

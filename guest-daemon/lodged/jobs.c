@@ -28,11 +28,24 @@ struct job {
 	void *opaque;
 };
 
+/* lodged's own service may be among the last to go when memory is short. */
+static void be_ordinary(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	/* It may be ordinary already, and then this may not be allowed. */
+	(void)!write(fd, "0", 1);
+	close(fd);
+}
+
 void child_begin(void)
 {
 	sigset_t none;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	be_ordinary();
 	for (int sig = 1; sig < NSIG; sig++)
 		(void)signal(sig, SIG_DFL);
 	sigemptyset(&none);

@@ -4,3 +4,4 @@ progs += lodge-toolbox
 lodge-toolbox_srcs := $(addprefix guest-daemon/toolbox/, \
 	conf.c connection.c device.c main.c rpc.c service.c stat.c status.c)
 lodge-toolbox_libs := guestlib proto
+man_pages += guest-daemon/toolbox/lodge-toolbox.1.scd
