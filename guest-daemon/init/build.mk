@@ -2,7 +2,8 @@
 # lodge-init, process 1 of instant VMs.
 guest_progs += lodge-init
 lodge-init_srcs := $(addprefix guest-daemon/init/, \
-	child.c conf.c main.c modules.c mounts.c ports.c power.c pump.c users.c)
+	child.c conf.c main.c modules.c mounts.c ports.c power.c pump.c \
+	tools.c users.c)
 
 unit_tests += init_conf
 init_conf_srcs := tests/unit/init_conf.c guest-daemon/init/conf.c $(addprefix host-vmm/cli/, \

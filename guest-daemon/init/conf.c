@@ -29,7 +29,7 @@ static const struct key keys[] = {
 	ANY(LODGE_RUN_CONF_ENV, env),		ANY(LODGE_RUN_CONF_ARG, args),
 	ONE(LODGE_RUN_CONF_ROOT, root),		ONE(LODGE_RUN_CONF_HOSTNAME, hostname),
 	ONE(LODGE_RUN_CONF_TERMINAL, terminal), ONE(LODGE_RUN_CONF_USER, user),
-	ONE(LODGE_RUN_CONF_CWD, cwd),
+	ONE(LODGE_RUN_CONF_CWD, cwd),		ONE(LODGE_RUN_CONF_TOOLS, tools),
 };
 
 static int add_word(struct words *words, char *word)

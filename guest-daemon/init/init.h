@@ -28,6 +28,7 @@ struct run_conf {
 	char *terminal;
 	char *user;
 	char *cwd;
+	char *tools;
 };
 
 /* conf.c: reads LODGE_RUN_CONF_PATH's records from @text, which it cuts up. A negative errno and
@@ -66,6 +67,9 @@ struct streams {
 /* Starts the command: its pid, or -errno. What goes wrong in the child is told on its stderr, and
  * its status is then 126 or 127. */
 pid_t child_start(const struct run_conf *conf, const struct streams *streams);
+
+/* tools.c: starts lodged where the host named it; without it the command runs all the same. */
+void tools_start(const struct run_conf *conf);
 
 /* users.c: user and groups, from the guest's files. */
 struct identity {

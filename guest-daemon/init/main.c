@@ -205,6 +205,7 @@ static int run_on_terminal(const struct guest *guest)
 	report_ready(guest->status_port);
 	child = start(&guest->conf, &streams);
 	load_late(&guest->conf.late_modules, guest->late_fds);
+	tools_start(&guest->conf);
 	status = pump_run(child, guest->signals, power_button_open(), none, none);
 	tcdrain(keep);
 	close(keep);
@@ -252,6 +253,7 @@ static int run_on_ports(const struct guest *guest)
 	report_ready(guest->status_port);
 	child = start(&guest->conf, &streams);
 	load_late(&guest->conf.late_modules, guest->late_fds);
+	tools_start(&guest->conf);
 	return pump_run(child, guest->signals, power_button_open(), ports, ours);
 }
 

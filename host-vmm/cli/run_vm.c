@@ -16,6 +16,7 @@
 #include "host-vmm/cli/cli.h"
 #include "host-vmm/cli/hostcheck.h"
 #include "host-vmm/cli/initramfs.h"
+#include "host-vmm/cli/paths.h"
 #include "host-vmm/conf/file.h"
 #include "host-vmm/conf/words.h"
 
@@ -124,6 +125,17 @@ static void add_environment(GByteArray *conf, const struct run_options *options)
 		run_conf_add(conf, LODGE_RUN_CONF_ENV, *pair);
 }
 
+/* lodged of this installation, where the guest's root has it at the same path. */
+static void add_tools(GByteArray *conf, const struct run_options *options)
+{
+	g_autofree char *lodged = paths_helper("lodged");
+	g_autofree char *real = lodged ? g_canonicalize_filename(lodged, NULL) : NULL;
+	g_autofree char *inside = real ? g_build_filename(options->root, real, NULL) : NULL;
+
+	if (inside && g_file_test(inside, G_FILE_TEST_IS_EXECUTABLE))
+		run_conf_add(conf, LODGE_RUN_CONF_TOOLS, real);
+}
+
 static void add_command(GByteArray *conf, const struct run_options *options)
 {
 	const char *shell = g_getenv("SHELL");
@@ -160,6 +172,7 @@ static GByteArray *make_run_conf(const struct run_options *options, bool termina
 			     share->read_only ? LODGE_RUN_CONF_SHARE_RO : LODGE_RUN_CONF_SHARE,
 			     share->name);
 	}
+	add_tools(conf, options);
 	add_environment(conf, options);
 	add_command(conf, options);
 	return conf;

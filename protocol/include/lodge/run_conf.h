@@ -21,6 +21,7 @@
 #define LODGE_RUN_CONF_TERMINAL	   "terminal" /* ROWSxCOLUMNS: the command runs on hvc0 */
 #define LODGE_RUN_CONF_USER	   "user" /* name or number; missing: root */
 #define LODGE_RUN_CONF_CWD	   "cwd"
+#define LODGE_RUN_CONF_TOOLS	   "tools" /* PATH of lodged, started beside the command */
 #define LODGE_RUN_CONF_ENV	   "env" /* NAME=VALUE */
 #define LODGE_RUN_CONF_ARG	   "arg" /* a word of the command, in order */
 
