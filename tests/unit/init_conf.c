@@ -38,6 +38,7 @@ START_TEST(what_the_host_writes_is_read)
 	run_conf_add(text, LODGE_RUN_CONF_TERMINAL, "24x80");
 	run_conf_add(text, LODGE_RUN_CONF_USER, "me");
 	run_conf_add(text, LODGE_RUN_CONF_CWD, "/");
+	run_conf_add(text, LODGE_RUN_CONF_TOOLS, "/usr/bin/lodged");
 	run_conf_add(text, LODGE_RUN_CONF_ENV, "A=B=C");
 	run_conf_add(text, LODGE_RUN_CONF_ARG, "");
 	run_conf_add(text, LODGE_RUN_CONF_ARG, "a\nb");
@@ -47,6 +48,7 @@ START_TEST(what_the_host_writes_is_read)
 	ck_assert_str_eq(conf.modules.list[1], "b.ko");
 	ck_assert_str_eq(conf.late_modules.list[0], "c.ko");
 	ck_assert_str_eq(conf.root, "root");
+	ck_assert_str_eq(conf.tools, "/usr/bin/lodged");
 	ck_assert_str_eq(conf.shares.list[0], "x=y");
 	ck_assert_str_eq(conf.read_only_shares.list[0], "z");
 	ck_assert_str_eq(conf.env.list[0], "A=B=C");
