@@ -112,3 +112,8 @@ vmw_ports_srcs := tests/unit/vmw_ports.c $(vmw_rig_srcs)
 vmw_ports_ldflags := -Wl,--wrap=clock_gettime
 vmw_ports_libs := proto
 vmw_ports_pkgs := check
+
+fuzz_targets += guestmsg
+guestmsg_srcs := tests/fuzz/guestmsg.c $(vmw_rig_srcs)
+guestmsg_ldflags := -Wl,--wrap=clock_gettime
+guestmsg_libs := proto

@@ -17,7 +17,6 @@
 #define CR0_PG	  (1ull << 31)
 #define CR4_PAE	  (1ull << 5)
 #define EFER_LMA  (1ull << 10)
-#define TABLES	  0x10000ull
 #define PAGE	  4096ull
 #define PRESENT	  1ull
 #define USER	  4ull
@@ -60,6 +59,12 @@ int rpc_session_open(struct backdoor *backdoor, enum rpc_door door, enum rpc_pri
 		abort();
 	session->ops = ops;
 	session->opaque = opaque;
+	for (unsigned int i = 0; i < VMW_RIG_SESSIONS; i++) {
+		if (!the_rig->open[i]) {
+			the_rig->open[i] = session;
+			break;
+		}
+	}
 	the_rig->sessions++;
 	the_rig->last = session;
 	*ret_session = session;
@@ -68,6 +73,9 @@ int rpc_session_open(struct backdoor *backdoor, enum rpc_door door, enum rpc_pri
 
 void rpc_session_close(struct rpc_session *session)
 {
+	for (unsigned int i = 0; i < VMW_RIG_SESSIONS; i++)
+		if (the_rig->open[i] == session)
+			the_rig->open[i] = NULL;
 	the_rig->sessions--;
 	free(session);
 }
@@ -108,6 +116,14 @@ void rpc_reply_free(struct rpc_reply *reply)
 	*reply = (struct rpc_reply){ 0 };
 }
 
+struct rpc_session *vmw_rig_commanded(struct vmw_rig *rig, unsigned int index)
+{
+	for (unsigned int i = 0; i < VMW_RIG_SESSIONS; i++)
+		if (rig->open[i] && rig->open[i]->ops->send && index-- == 0)
+			return rig->open[i];
+	return NULL;
+}
+
 int vmw_rig_command(struct rpc_session *session, uint32_t tag, const void *bytes, size_t len)
 {
 	const struct frame frame = {
@@ -136,10 +152,10 @@ static void put_entry(struct vmw_rig *rig, uint64_t table, unsigned int index, u
 static void make_tables(struct vmw_rig *rig)
 {
 	for (unsigned int level = 0; level < 3; level++)
-		put_entry(rig, TABLES + level * PAGE, level == 2 ? VMW_RIG_LINEAR >> 21 : 0,
-			  (TABLES + (level + 1) * PAGE) | PRESENT | USER);
+		put_entry(rig, VMW_RIG_TABLES + level * PAGE, level == 2 ? VMW_RIG_LINEAR >> 21 : 0,
+			  (VMW_RIG_TABLES + (level + 1) * PAGE) | PRESENT | USER);
 	for (unsigned int i = 0; i < VMW_RIG_PAGES; i++)
-		put_entry(rig, TABLES + 3 * PAGE, i,
+		put_entry(rig, VMW_RIG_TABLES + 3 * PAGE, i,
 			  i == VMW_RIG_HOLE ? 0
 					    : (VMW_RIG_GPA + i * PAGE) | PRESENT |
 						      (i == VMW_RIG_KERNEL ? 0 : USER));
@@ -163,7 +179,7 @@ void vmw_rig_create(struct vmw_rig *rig)
 		abort();
 	make_tables(rig);
 	sregs->cr0 = CR0_PG;
-	sregs->cr3 = TABLES | 7; /* a PCID does not matter */
+	sregs->cr3 = VMW_RIG_TABLES | 7; /* a PCID does not matter */
 	sregs->cr4 = CR4_PAE;
 	sregs->efer = EFER_LMA;
 	sregs->cs.l = 1;
@@ -249,9 +265,9 @@ bool vmw_rig_ins(struct vmw_rig *rig, struct kvm_regs *regs)
 		leave(rig, regs, LODGE_VMW_PORT_HB, true, 1, (unsigned int)count);
 		if (read_guest(rig, regs->rdi, &byte) != 1)
 			return false;
-		if (memory_write(rig->machine.memory, regs->rdi - VMW_RIG_LINEAR + VMW_RIG_GPA,
-				 rig->exit.data, count) < 0)
-			abort();
+		/* Where the tables were changed, this may be nowhere. */
+		(void)memory_write(rig->machine.memory, regs->rdi - VMW_RIG_LINEAR + VMW_RIG_GPA,
+				   rig->exit.data, count);
 		regs->rcx -= count;
 		regs->rdi += count;
 	}

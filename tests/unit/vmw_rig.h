@@ -17,6 +17,7 @@
 
 #define VMW_RIG_MEMORY (1u << 20)
 /* Guest-linear pages, at VMW_RIG_LINEAR: the user's, a hole of one, the kernel's. */
+#define VMW_RIG_TABLES	 0x10000ull /* of pages, 4 of them */
 #define VMW_RIG_LINEAR	 0x400000ull
 #define VMW_RIG_GPA	 0x80000ull
 #define VMW_RIG_PAGES	 32u
@@ -39,6 +40,7 @@ struct vmw_rig {
 	size_t request_len, result_len;
 	uint32_t result_tag;
 	unsigned int requests, results, sessions;
+	struct rpc_session *open[VMW_RIG_SESSIONS];
 	struct rpc_session *last; /* opened */
 	bool time_sync;
 };
@@ -57,6 +59,8 @@ bool vmw_rig_outs(struct vmw_rig *rig, struct kvm_regs *regs);
 bool vmw_rig_ins(struct vmw_rig *rig, struct kvm_regs *regs);
 /* Whether the next strings are of user mode. */
 void vmw_rig_set_user(struct vmw_rig *rig, bool user);
+/* The session number @index of those that take commands, or NULL. */
+struct rpc_session *vmw_rig_commanded(struct vmw_rig *rig, unsigned int index);
 /* The host's word to a session that was opened with ops. */
 int vmw_rig_command(struct rpc_session *session, uint32_t tag, const void *bytes, size_t len);
 int vmw_rig_shut(struct rpc_session *session);
