@@ -56,7 +56,7 @@ static int append(struct frame_slot *slot, const struct frame *frame, const void
 	out->type = frame->type;
 	out->len = LODGE_RPC_HEADER_SIZE + (size_t)frame->size;
 	frame_build(frame, out->bytes);
-	if (frame->size > 0)
+	if (payload && frame->size > 0)
 		memcpy(out->bytes + LODGE_RPC_HEADER_SIZE, payload, frame->size);
 	*slot->end = out;
 	slot->end = &out->next;

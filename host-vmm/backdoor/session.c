@@ -141,7 +141,7 @@ const char *rpc_door_name(enum rpc_door door)
 	case RPC_DOOR_PORT:
 		return "port";
 	case RPC_DOOR_IOPORTS:
-		return "ports";
+		return "ioports";
 	}
 	return "";
 }

@@ -90,7 +90,7 @@ void rpc_reply_free(struct rpc_reply *reply);
  * I/O ports have a call for. */
 bool rpc_time_sync(struct backdoor *backdoor);
 
-/* "virtio", "port", "ports". */
+/* "virtio", "port", "ioports". */
 const char *rpc_door_name(enum rpc_door door);
 
 #endif

@@ -112,11 +112,12 @@ static int put(struct backdoor *backdoor, const char *name, size_t name_len, con
 	struct var made;
 	bool found;
 	size_t at = search(backdoor, name, name_len, &found);
-	size_t before = found ? bytes_of(&backdoor->vars[at]) : 0;
+	struct var *old = found ? &backdoor->vars[at] : NULL;
+	size_t before = old ? bytes_of(old) : 0;
 	int ret;
 
 	if (!value) {
-		if (!found)
+		if (!old)
 			return -ENOENT;
 		remove_at(backdoor, at);
 		return 0;
@@ -124,12 +125,12 @@ static int put(struct backdoor *backdoor, const char *name, size_t name_len, con
 	if (len > TOOLS_VAR_VALUE_MAX)
 		return -EMSGSIZE;
 	if (backdoor->vars_bytes - before + name_len + len > TOOLS_VARS_BYTES ||
-	    (!found && backdoor->n_vars == TOOLS_VARS_MAX))
+	    (!old && backdoor->n_vars == TOOLS_VARS_MAX))
 		return -ENOSPC;
 	ret = make(&made, name, name_len, value, len);
-	if (ret == 0 && found) {
-		free(backdoor->vars[at].name);
-		backdoor->vars[at] = made;
+	if (ret == 0 && old) {
+		free(old->name);
+		*old = made;
 	} else if (ret == 0) {
 		ret = insert(backdoor, at, &made);
 		if (ret < 0)
@@ -158,6 +159,7 @@ void vars_clear(struct backdoor *backdoor)
 		remove_at(backdoor, backdoor->n_vars - 1);
 	free(backdoor->vars);
 	backdoor->vars = NULL;
+	backdoor->n_vars = 0;
 }
 
 int vars_save(const struct backdoor *backdoor, struct state *state)
