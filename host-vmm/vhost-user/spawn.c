@@ -120,6 +120,8 @@ void spawn_end(struct child *child, unsigned int grace_ms, int *ret_status)
 		return;
 	if (poll(&pfd, 1, (int)grace_ms) <= 0)
 		kill(child->pid, SIGKILL);
+	/* What it started has its group, whose number cannot be another's until it is reaped. */
+	kill(-child->pid, SIGKILL);
 	while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	fd_close(&child->pidfd);

@@ -36,7 +36,8 @@ int spawn_child(const char *path, char *const argv[], const int *fds, size_t n_f
 		struct child *ret_child);
 
 /*
- * Ends the child: waits up to @grace_ms for it to end by itself, then kills it; reaps it.
+ * Ends the child: waits up to @grace_ms for it to end by itself, then kills it, and what it started
+ * in any case; reaps it.
  * *@ret_status is as waitpid(2) gives it; may be NULL. Fine where there is none.
  */
 void spawn_end(struct child *child, unsigned int grace_ms, int *ret_status);

@@ -154,7 +154,8 @@ int keeper_serve(struct keeper *keeper, bool *ret_first)
 			return -errno;
 		}
 		if (!child) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (!keeper->dispensable)
+				prctl(PR_SET_PDEATHSIG, SIGKILL);
 			prctl(PR_SET_NAME, "lodge-fsd");
 			sigprocmask(SIG_SETMASK, &old, NULL);
 			*ret_first = keeper->state->server == 1;

@@ -9,6 +9,9 @@
  * another child of the keeper, so that it finds the same addresses and numbers; it makes its tables
  * whole (fs_recover, backend_recover) and closes what belongs to nothing (keeper_close_others).
  *
+ * Nor does it notice that a keeper died, unless the server dies afterwards; both at once are the
+ * front end's to replace.
+ *
  * The keeper waits for its child, and does and reads nothing else: what the guest can make a server
  * do reaches it by the child's end alone.
  */
@@ -26,6 +29,7 @@ struct keeper {
 	int folder; /* of the socket that is removed at the end, -1 */
 	const char *socket_name;
 	bool pid_namespace; /* a new one for each server */
+	bool dispensable; /* a server goes on if the keeper dies: its connection ends it */
 };
 
 /* Before the sandbox hides paths; @socket_path (kept) may be NULL. -ENOMEM. */

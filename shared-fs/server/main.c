@@ -336,6 +336,7 @@ static int run(struct server *server)
 	if (!status)
 		status = add_shares(server);
 	if (!status) {
+		server->keeper.dispensable = server->listen_fd < 0;
 		ret = keeper_serve(&server->keeper, &first);
 		if (ret)
 			log_error("cannot start the server: %s", strerror(-ret));

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -203,6 +204,23 @@ START_TEST(locks_stay)
 		0);
 	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &other), 0);
 	close(fd);
+	stop();
+}
+END_TEST
+
+/* The one that starts servers is a process like others. */
+START_TEST(the_keeper_may_die)
+{
+	struct created file;
+	char text[64];
+
+	start(_i);
+	ck_assert_int_gt(create("open", 0600, &file), 0);
+	ck_assert_int_eq(write_file(file.entry.nodeid, file.open.fh, "text", 0), 4);
+	kill(rig.program, SIGKILL);
+	ck_assert_int_eq(waitpid(rig.program, NULL, 0), rig.program);
+	rig.orphan = true;
+	ck_assert_int_eq(read_file(file.entry.nodeid, file.open.fh, text), 4);
 	stop();
 }
 END_TEST
@@ -522,6 +540,7 @@ int main(void)
 	} cases[] = {
 		{ "holds", what_the_guest_holds_stays, 2 },
 		{ "locks", locks_stay, 1 },
+		{ "keeper", the_keeper_may_die, 2 },
 		{ "twice", nothing_is_done_twice, N_ROWS * 4 },
 		{ "leaks", nothing_leaks, 1 },
 		{ "poison", what_kills_each_server_gets_an_error, 1 },

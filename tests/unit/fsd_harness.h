@@ -43,6 +43,7 @@ struct fsd_rig {
 	uint16_t used[RIG_QUEUES];
 	uint64_t unique;
 	pid_t program; /* lodge-fsd, where it is a process of its own */
+	bool orphan; /* the program's keeper was killed */
 	/* Around the next request, where they are set. */
 	void (*before_put)(struct fsd_rig *rig);
 	void (*after_kick)(struct fsd_rig *rig);

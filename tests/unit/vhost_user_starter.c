@@ -143,6 +143,23 @@ START_TEST(test_helper_dies_with_the_starter)
 }
 END_TEST
 
+/* As a lodge-fsd whose keeper was killed: what the helper started is its group's. */
+START_TEST(test_orphans_of_the_helper_die)
+{
+	int pipes[2];
+	char byte;
+
+	ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
+	renew("sleep 1000 & echo >&3");
+	ck_assert_int_eq(starter_start(starter, &pipes[1], 1), 0);
+	close(pipes[1]);
+	ck_assert_int_eq(read(pipes[0], &byte, 1), 1);
+	ck_assert_int_eq(starter_end(starter, 5000, NULL), 0);
+	ck_assert_int_eq(read(pipes[0], &byte, 1), 0);
+	close(pipes[0]);
+}
+END_TEST
+
 START_TEST(test_starter_killed)
 {
 	char path[64], text[32] = "";
@@ -216,6 +233,7 @@ int main(void)
 	tcase_add_test(tcase, test_ends);
 	tcase_add_test(tcase, test_descriptors);
 	tcase_add_test(tcase, test_helper_dies_with_the_starter);
+	tcase_add_test(tcase, test_orphans_of_the_helper_die);
 	tcase_add_test(tcase, test_starter_killed);
 	tcase_add_test(tcase, test_find);
 	tcase_add_test(tcase, test_status_text);
