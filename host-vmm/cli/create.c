@@ -12,28 +12,12 @@
 #include "host-vmm/cli/hostcheck.h"
 #include "host-vmm/cli/kernel.h"
 #include "host-vmm/cli/paths.h"
-#include "host-vmm/cli/run_options.h"
+#include "host-vmm/cli/vm_options.h"
 #include "host-vmm/conf/file.h"
 #include "host-vmm/conf/words.h"
 
 static const char head[] =
 	" A VM of Lodge; vm.conf(5) tells all groups and keys. Edit it by hand or by lodge set.";
-
-struct wishes {
-	char *cpus, *memory, *kernel, *initrd, *append;
-	char **disks, **shares;
-};
-
-static void wishes_clear(struct wishes *wishes)
-{
-	g_free(wishes->cpus);
-	g_free(wishes->memory);
-	g_free(wishes->kernel);
-	g_free(wishes->initrd);
-	g_free(wishes->append);
-	g_strfreev(wishes->disks);
-	g_strfreev(wishes->shares);
-}
 
 static void set_flag(GKeyFile *file, const char *group, const char *key, bool flag)
 {
@@ -48,7 +32,7 @@ static int add_disks(GKeyFile *file, char **disks)
 		g_autofree char *message = NULL;
 		struct vm_disk disk;
 
-		if (run_parse_disk(disks[i], &disk, &message))
+		if (vm_options_parse_disk(disks[i], &disk, &message))
 			return fail(EX_USAGE, "--disk: %s", message);
 		g_key_file_set_string(file, group, "file", disk.file);
 		set_flag(file, group, "read-only", disk.read_only);
@@ -65,7 +49,7 @@ static int add_shares(GKeyFile *file, char **shares)
 		g_autofree char *message = NULL;
 		struct vm_share share;
 
-		if (run_parse_share(shares[i], &share, &message))
+		if (vm_options_parse_share(shares[i], &share, &message))
 			return fail(EX_USAGE, "--share: %s", message);
 		group = g_strdup_printf("share %s", share.name);
 		g_key_file_set_string(file, group, "path", share.path);
@@ -77,7 +61,7 @@ static int add_shares(GKeyFile *file, char **shares)
 }
 
 /* Without --kernel: this host's newest, with the initrd that its distribution made for it. */
-static int add_kernel(GKeyFile *file, const struct wishes *wishes)
+static int add_kernel(GKeyFile *file, const struct vm_options *wishes)
 {
 	g_autofree char *message = NULL;
 	g_autofree char *initrd = NULL;
@@ -108,7 +92,7 @@ static int add_kernel(GKeyFile *file, const struct wishes *wishes)
 	return 0;
 }
 
-static int fill(GKeyFile *file, const struct wishes *wishes)
+static int fill(GKeyFile *file, const struct vm_options *wishes)
 {
 	int status;
 
@@ -161,7 +145,7 @@ static int place(const char *word, char **ret_dir)
 	return 0;
 }
 
-static int make(const char *word, const struct wishes *wishes)
+static int make(const char *word, const struct vm_options *wishes)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autofree char *dir = NULL;
@@ -192,36 +176,20 @@ static int make(const char *word, const struct wishes *wishes)
 
 int verb_create(int argc, char **argv)
 {
-	struct wishes wishes = { 0 };
-	/* clang-format off */
-	const GOptionEntry entries[] = {
-		{ "cpus", 'c', 0, G_OPTION_ARG_STRING, &wishes.cpus, "1 to 64; 1 if not given", "N" },
-		{ "memory", 'm', 0, G_OPTION_ARG_STRING, &wishes.memory, "1G if not given", "SIZE" },
-		{ "kernel", 'k', 0, G_OPTION_ARG_FILENAME, &wishes.kernel, "bzImage or vmlinux", "FILE" },
-		{ "initrd", 'i', 0, G_OPTION_ARG_FILENAME, &wishes.initrd, "its initrd", "FILE" },
-		{ "append", 'a', 0, G_OPTION_ARG_FILENAME, &wishes.append,
-		  "the kernel's command line", "TEXT" },
-		{ "disk", 'd', 0, G_OPTION_ARG_FILENAME_ARRAY, &wishes.disks,
-		  "a raw image or block device", "FILE[:ro][:direct]" },
-		{ "share", 's', 0, G_OPTION_ARG_FILENAME_ARRAY, &wishes.shares,
-		  "a folder of the host", "NAME=PATH[:ro]" },
-		{ 0 },
-	};
-	/* clang-format on */
+	struct vm_options wishes = { 0 };
+	GOptionEntry entries[VM_OPTIONS + 1] = { 0 };
 	int status;
 
+	vm_options_entries(&wishes, entries);
 	status = parse_options(&argc, &argv, "NAME", "Makes a VM, and prints its folder.",
 			       "NAME is one of your VMs, or the path of a folder, with a '/'.",
 			       entries);
 	if (!status && argc < 2)
 		status = fail(EX_USAGE, "create: how is it called? say a NAME");
 	if (!status && argc > 2)
-		status = fail(EX_USAGE,
-			      "create: '%s' is one word too many; options come before "
-			      "the NAME",
-			      argv[2]);
+		status = fail(EX_USAGE, "create: '%s' is one word too many; say one NAME", argv[2]);
 	if (!status)
 		status = make(argv[1], &wishes);
-	wishes_clear(&wishes);
+	vm_options_clear(&wishes);
 	return status;
 }

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "host-vmm/conf/vmconf.h"
+#include "host-vmm/cli/vm_options.h"
 
 struct run_options {
 	char *name; /* or NULL: one is made up */
@@ -27,10 +27,5 @@ struct run_options {
 /* 0, or a status of sysexits.h with the error printed. Free with run_options_clear() either way. */
 int run_options_parse(int argc, char **argv, struct run_options *ret_options);
 void run_options_clear(struct run_options *options);
-
-/* "NAME=PATH[:ro]" and "FILE[:ro][:direct]": -EINVAL and *ret_message where malformed. The fields
- * are g_free()d by the caller. */
-int run_parse_share(const char *text, struct vm_share *ret_share, char **ret_message);
-int run_parse_disk(const char *text, struct vm_disk *ret_disk, char **ret_message);
 
 #endif

@@ -23,19 +23,19 @@ START_TEST(shares)
 	struct vm_share share;
 	char *message;
 
-	ck_assert_int_eq(run_parse_share("a b=/x/../y", &share, &message), 0);
+	ck_assert_int_eq(vm_options_parse_share("a b=/x/../y", &share, &message), 0);
 	ck_assert_str_eq(share.name, "a b");
 	ck_assert_str_eq(share.path, "/y");
 	ck_assert(!share.read_only);
 	g_free(share.name);
 	g_free(share.path);
-	ck_assert_int_eq(run_parse_share("a=/x=y:ro", &share, &message), 0);
+	ck_assert_int_eq(vm_options_parse_share("a=/x=y:ro", &share, &message), 0);
 	ck_assert_str_eq(share.path, "/x=y");
 	ck_assert(share.read_only);
 	g_free(share.name);
 	g_free(share.path);
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
-		ck_assert_int_eq(run_parse_share(bad[i], &share, &message), -EINVAL);
+		ck_assert_int_eq(vm_options_parse_share(bad[i], &share, &message), -EINVAL);
 		ck_assert_ptr_null(strchr(message, '\n'));
 		g_free(message);
 	}
@@ -47,17 +47,17 @@ START_TEST(disks)
 	struct vm_disk disk;
 	char *message;
 
-	ck_assert_int_eq(run_parse_disk("/a:b", &disk, &message), 0);
+	ck_assert_int_eq(vm_options_parse_disk("/a:b", &disk, &message), 0);
 	ck_assert_str_eq(disk.file, "/a:b");
 	ck_assert(!disk.read_only && !disk.direct);
 	g_free(disk.file);
-	ck_assert_int_eq(run_parse_disk("/a:direct:ro", &disk, &message), 0);
+	ck_assert_int_eq(vm_options_parse_disk("/a:direct:ro", &disk, &message), 0);
 	ck_assert_str_eq(disk.file, "/a");
 	ck_assert(disk.read_only && disk.direct);
 	g_free(disk.file);
-	ck_assert_int_eq(run_parse_disk("", &disk, &message), -EINVAL);
+	ck_assert_int_eq(vm_options_parse_disk("", &disk, &message), -EINVAL);
 	g_free(message);
-	ck_assert_int_eq(run_parse_disk("/\xff", &disk, &message), -EINVAL);
+	ck_assert_int_eq(vm_options_parse_disk("/\xff", &disk, &message), -EINVAL);
 	g_free(message);
 }
 END_TEST
