@@ -135,7 +135,7 @@ deps:
 
 check:
 	$(ensure) build lab tests docs
-	$(again) -j$$(nproc) build units fuzzers man
+	$(again) -j$$(nproc) build units fuzzers man test-modules
 	$(again) -k run-units run-static run-fuzzers run-lab run-vm
 
 check-unit:
@@ -154,7 +154,7 @@ check-fuzz:
 
 check-vm:
 	$(ensure) build lab tests
-	$(again) -j$$(nproc) build
+	$(again) -j$$(nproc) build test-modules
 	$(again) run-vm T='$(T)'
 
 run-units:
@@ -229,7 +229,9 @@ install-tools: $(tools_progs:%=$(BUILD)/bin/%) $(tools_man:%=$(BUILD)/man/%)
 help:
 	@echo 'make               build everything into $(BUILD)'
 	@echo 'make demo          a guest opens a folder of this machine'
+	@echo 'make modules       the guest'"'"'s kernel modules [KDIR=/lib/modules/VERSION/build]'
 	@echo 'make check         all tests; parts: check-unit check-static check-fuzz check-vm [T=name]'
+	@echo 'make check-drivers the modules build for the kernels of four Debian suites'
 	@echo 'make bench         Lodge and its peer side by side [NAME=word]'
 	@echo 'make fuzz          search for inputs that break a parser [F=name] [SECONDS=60]'
 	@echo 'make lint          clang-format, clang-tidy, cppcheck, shellcheck'

@@ -247,7 +247,7 @@ void lodge_door_stop(struct lodge_door *door, int error)
 
 		if (!session)
 			continue;
-		lodge_session_fail(session, error, &dead);
+		lodge_session_fail(session, session->client ? -ENODEV : error, &dead);
 		session->spoke = false;
 	}
 	wake_up_interruptible_all(&door->room);

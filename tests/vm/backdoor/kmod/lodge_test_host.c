@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A host that misbehaves, for tests of lodge_backdoor: a virtio device of its kind whose other side
+ * is this module. Requests come back late, damaged, too long or too short, in any order, never, or
+ * twice; events are noise, for any session; at times the device breaks and asks to be reset.
+ * Nothing of it may be a program's or the kernel's harm, but for errors.
+ */
+#include <linux/device.h>
+#include <linux/io.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+
+#include <lodge/backdoor.h>
+#include <lodge/rpc.h>
+
+#define RING_SIZE  64
+#define HELD_MOST  16
+#define RARELY	   400 /* breaks of the ring: one in so many requests */
+#define REPLY_TEXT "1 fine"
+
+struct fake {
+	struct virtio_device vdev;
+	struct device *parent;
+	struct task_struct *thread;
+	struct mutex lock; /* queues come and go */
+	struct virtqueue *vqs[LODGE_BACKDOOR_QUEUES];
+	u16 seen[LODGE_BACKDOOR_QUEUES];
+	u16 held[HELD_MOST]; /* requests that are not returned yet */
+	unsigned int n_held;
+	u8 status;
+	bool kicked;
+	wait_queue_head_t wake;
+};
+
+static u32 draw(u32 below)
+{
+	return get_random_u32() % below;
+}
+
+/* ---- the device's side of the rings ---- */
+
+static void push(struct virtqueue *vq, u32 head, u32 len)
+{
+	struct vring *vring = (struct vring *)virtqueue_get_vring(vq);
+	u16 idx = le16_to_cpu((__force __le16)vring->used->idx);
+
+	vring->used->ring[idx % RING_SIZE].id = (__force __virtio32)cpu_to_le32(head);
+	vring->used->ring[idx % RING_SIZE].len = (__force __virtio32)cpu_to_le32(len);
+	smp_wmb();
+	vring->used->idx = (__force __virtio16)cpu_to_le16(idx + 1);
+}
+
+static bool pop(struct fake *fake, unsigned int queue, u16 *ret_head)
+{
+	const struct vring *vring = virtqueue_get_vring(fake->vqs[queue]);
+
+	if (fake->seen[queue] == le16_to_cpu((__force __le16)vring->avail->idx))
+		return false;
+	smp_rmb();
+	*ret_head =
+		le16_to_cpu((__force __le16)vring->avail->ring[fake->seen[queue]++ % RING_SIZE]);
+	return true;
+}
+
+/* The first descriptor of a chain that the device writes (or reads), at least @least long, or NULL.
+ */
+static void *find(struct virtqueue *vq, u16 head, bool write, u32 least)
+{
+	const struct vring *vring = virtqueue_get_vring(vq);
+	const struct vring_desc *desc = &vring->desc[head];
+	const struct vring_desc *table = vring->desc;
+	u16 flags = le16_to_cpu((__force __le16)desc->flags);
+
+	if (flags & VRING_DESC_F_INDIRECT) {
+		table = phys_to_virt(le64_to_cpu((__force __le64)desc->addr));
+		desc = table;
+	}
+	for (;; desc = &table[le16_to_cpu((__force __le16)desc->next)]) {
+		flags = le16_to_cpu((__force __le16)desc->flags);
+		if (!(flags & VRING_DESC_F_WRITE) == !write &&
+		    le32_to_cpu((__force __le32)desc->len) >= least)
+			return phys_to_virt(le64_to_cpu((__force __le64)desc->addr));
+		if (!(flags & VRING_DESC_F_NEXT))
+			return NULL;
+	}
+}
+
+/* ---- what it says ---- */
+
+static u32 good_reply(struct virtqueue *vq, u16 head)
+{
+	const struct lodge_rpc_header *request = find(vq, head, false, sizeof(*request));
+	struct lodge_rpc_header *reply = find(vq, head, true, sizeof(*reply) + sizeof(REPLY_TEXT));
+
+	if (!request || !reply)
+		return 0;
+	*reply = *request;
+	reply->type = cpu_to_le16(LODGE_RPC_REPLY);
+	reply->flags = 0;
+	reply->reply_max = 0;
+	reply->size = cpu_to_le32(strlen(REPLY_TEXT));
+	memcpy(reply + 1, REPLY_TEXT, strlen(REPLY_TEXT));
+	return sizeof(*reply) + strlen(REPLY_TEXT);
+}
+
+static void damage(struct virtqueue *vq, u16 head)
+{
+	u8 *bytes = find(vq, head, true, LODGE_RPC_HEADER_SIZE);
+
+	if (bytes)
+		bytes[draw(LODGE_RPC_HEADER_SIZE)] = get_random_u32();
+}
+
+static void break_something(struct fake *fake, u16 head)
+{
+	struct virtqueue *vq = fake->vqs[LODGE_BACKDOOR_QUEUE_REQUEST];
+
+	switch (draw(3)) {
+	case 0:
+		push(vq, head, 24);
+		push(vq, head, 24);
+		break;
+	case 1:
+		push(vq, 40000, 24);
+		break;
+	case 2:
+		fake->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+		virtio_config_changed(&fake->vdev);
+		break;
+	}
+}
+
+static void answer(struct fake *fake, u16 head)
+{
+	struct virtqueue *vq = fake->vqs[LODGE_BACKDOOR_QUEUE_REQUEST];
+	u32 good = good_reply(vq, head);
+
+	if (draw(RARELY) == 0) {
+		break_something(fake, head);
+		return;
+	}
+	switch (draw(8)) {
+	case 0:
+		push(vq, head, get_random_u32());
+		break;
+	case 1:
+		push(vq, head, draw(64));
+		break;
+	case 2:
+	case 3:
+		damage(vq, head);
+		push(vq, head, good);
+		break;
+	case 4:
+		if (fake->n_held < HELD_MOST) {
+			fake->held[fake->n_held++] = head;
+			break;
+		}
+		fallthrough;
+	default:
+		push(vq, head, good);
+	}
+	if (fake->n_held && draw(4) == 0)
+		push(vq, fake->held[--fake->n_held], good);
+}
+
+static void say_something(struct fake *fake)
+{
+	struct virtqueue *vq = fake->vqs[LODGE_BACKDOOR_QUEUE_EVENT];
+	struct lodge_rpc_header *header;
+	u32 len = LODGE_RPC_HEADER_SIZE + draw(4) * draw(1000);
+	u16 head;
+
+	if (!pop(fake, LODGE_BACKDOOR_QUEUE_EVENT, &head))
+		return;
+	header = find(vq, head, true, sizeof(*header));
+	if (header) {
+		header->magic = cpu_to_le32(LODGE_RPC_MAGIC);
+		header->size = cpu_to_le32(len - LODGE_RPC_HEADER_SIZE);
+		header->type = cpu_to_le16(draw(20) ? LODGE_RPC_COMMAND + draw(4) : draw(12));
+		header->flags = 0;
+		header->session = cpu_to_le32(draw(20) ? draw(8) : get_random_u32());
+		header->tag = cpu_to_le32(get_random_u32());
+		header->reply_max = 0;
+		if (draw(8) == 0)
+			((u8 *)header)[draw(LODGE_RPC_HEADER_SIZE)] = get_random_u32();
+	}
+	push(vq, head, draw(30) ? len : get_random_u32());
+}
+
+static int host(void *opaque)
+{
+	struct fake *fake = opaque;
+	unsigned int i;
+	u16 head;
+
+	while (!kthread_should_stop()) {
+		wait_event_interruptible_timeout(fake->wake, fake->kicked || kthread_should_stop(),
+						 HZ / 20);
+		mutex_lock(&fake->lock);
+		fake->kicked = false;
+		if (fake->vqs[0] && fake->status & VIRTIO_CONFIG_S_DRIVER_OK) {
+			while (pop(fake, LODGE_BACKDOOR_QUEUE_REQUEST, &head))
+				answer(fake, head);
+			for (i = draw(6); i; i--)
+				say_something(fake);
+			for (i = 0; i < LODGE_BACKDOOR_QUEUES; i++)
+				vring_interrupt(0, fake->vqs[i]);
+		}
+		mutex_unlock(&fake->lock);
+	}
+	return 0;
+}
+
+/* ---- the transport ---- */
+
+static struct fake *fake_of(struct virtio_device *vdev)
+{
+	return container_of(vdev, struct fake, vdev);
+}
+
+static void get(struct virtio_device *vdev, unsigned int offset, void *to, unsigned int len)
+{
+	const struct lodge_backdoor_config config = {
+		.payload_max = cpu_to_le32(LODGE_RPC_PAYLOAD_MAX),
+		.sessions_max = cpu_to_le32(LODGE_RPC_SESSIONS_MAX),
+		.event_size = cpu_to_le32(LODGE_BACKDOOR_EVENT_SIZE),
+	};
+
+	memcpy(to, (const u8 *)&config + offset, len);
+}
+
+static u8 get_status(struct virtio_device *vdev)
+{
+	return fake_of(vdev)->status;
+}
+
+static void set_status(struct virtio_device *vdev, u8 status)
+{
+	fake_of(vdev)->status = status;
+}
+
+static void reset(struct virtio_device *vdev)
+{
+	struct fake *fake = fake_of(vdev);
+
+	mutex_lock(&fake->lock);
+	fake->status = 0;
+	fake->n_held = 0;
+	mutex_unlock(&fake->lock);
+}
+
+static bool notify(struct virtqueue *vq)
+{
+	struct fake *fake = fake_of(vq->vdev);
+
+	fake->kicked = true;
+	wake_up(&fake->wake);
+	return true;
+}
+
+static void del_vqs(struct virtio_device *vdev)
+{
+	struct fake *fake = fake_of(vdev);
+	unsigned int i;
+
+	mutex_lock(&fake->lock);
+	for (i = 0; i < LODGE_BACKDOOR_QUEUES; i++) {
+		if (fake->vqs[i])
+			vring_del_virtqueue(fake->vqs[i]);
+		fake->vqs[i] = NULL;
+	}
+	mutex_unlock(&fake->lock);
+}
+
+static int find_vqs(struct virtio_device *vdev, unsigned int n, struct virtqueue **vqs,
+		    vq_callback_t **callbacks, const char *const *names, const bool *ctx,
+		    struct irq_affinity *desc)
+{
+	struct fake *fake = fake_of(vdev);
+	struct virtqueue *made[LODGE_BACKDOOR_QUEUES] = {};
+	unsigned int i;
+
+	for (i = 0; i < n && i < LODGE_BACKDOOR_QUEUES; i++) {
+		made[i] = vring_create_virtqueue(i, RING_SIZE, SMP_CACHE_BYTES, vdev, true, false,
+						 false, notify, callbacks[i], names[i]);
+		if (!made[i])
+			return -ENOMEM;
+		vqs[i] = made[i];
+	}
+	mutex_lock(&fake->lock);
+	memcpy(fake->vqs, made, sizeof(made));
+	memset(fake->seen, 0, sizeof(fake->seen));
+	mutex_unlock(&fake->lock);
+	return 0;
+}
+
+static u64 get_features(struct virtio_device *vdev)
+{
+	return BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC);
+}
+
+static int finalize_features(struct virtio_device *vdev)
+{
+	vring_transport_features(vdev);
+	return 0;
+}
+
+static const struct virtio_config_ops ops = {
+	.get = get,
+	.get_status = get_status,
+	.set_status = set_status,
+	.reset = reset,
+	.find_vqs = find_vqs,
+	.del_vqs = del_vqs,
+	.get_features = get_features,
+	.finalize_features = finalize_features,
+};
+
+/* ---- life ---- */
+
+static struct fake *fake;
+
+static void release(struct device *device)
+{
+	kfree(fake);
+}
+
+static int __init host_init(void)
+{
+	int err;
+
+	fake = kzalloc(sizeof(*fake), GFP_KERNEL);
+	if (!fake)
+		return -ENOMEM;
+	mutex_init(&fake->lock);
+	init_waitqueue_head(&fake->wake);
+	fake->parent = root_device_register("lodge-test-host");
+	if (IS_ERR(fake->parent)) {
+		err = PTR_ERR(fake->parent);
+		kfree(fake);
+		return err;
+	}
+	fake->thread = kthread_run(host, fake, "lodge-test-host");
+	fake->vdev.dev.parent = fake->parent;
+	fake->vdev.dev.release = release;
+	fake->vdev.id.device = LODGE_BACKDOOR_VIRTIO_ID;
+	fake->vdev.id.vendor = 0x1af4;
+	fake->vdev.config = &ops;
+	err = IS_ERR(fake->thread) ? PTR_ERR(fake->thread) : register_virtio_device(&fake->vdev);
+	if (err) {
+		if (!IS_ERR(fake->thread))
+			kthread_stop(fake->thread);
+		root_device_unregister(fake->parent);
+		put_device(&fake->vdev.dev);
+	}
+	return err;
+}
+
+static void __exit host_exit(void)
+{
+	struct device *parent = fake->parent;
+	struct task_struct *thread = fake->thread;
+
+	get_device(&fake->vdev.dev);
+	unregister_virtio_device(&fake->vdev);
+	kthread_stop(thread);
+	put_device(&fake->vdev.dev);
+	root_device_unregister(parent);
+}
+
+module_init(host_init);
+module_exit(host_exit);
+MODULE_DESCRIPTION("tests of lodge_backdoor: a host that misbehaves");
+MODULE_LICENSE("GPL v2");
