@@ -74,5 +74,6 @@ virtqueue_libs := proto
 
 fuzz_targets += virtio_pci
 virtio_pci_srcs := tests/fuzz/virtio_pci.c host-vmm/virtio/balloon.c host-vmm/virtio/rng.c \
+	host-vmm/virtio/backdoor.c \
 	$(console_srcs) $(backdoor_srcs) $(virtio_rig_srcs)
 virtio_pci_libs := proto

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Fuzzes the registers of a machine's virtio devices: configuration space by both doors, BARs,
- * MSI-X, doorbells, rings, with the models of console, rng and balloon behind them.
+ * MSI-X, doorbells, rings, with the models of console, rng, balloon and backdoor behind them.
  *
  * The input is a list of operations of 12 bytes: what, slot, 16-bit offset, 64-bit value. One
  * operation does a driver's whole set-up, so that inputs get behind negotiation.
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host-vmm/backdoor/backdoor.h"
 #include "host-vmm/bus.h"
 #include "host-vmm/devices/pci.h"
 #include "host-vmm/layout.h"
@@ -19,7 +20,7 @@
 #include "protocol/lib/log.h"
 #include "tests/unit/virtio_rig.h"
 
-#define DEVICES	 4u
+#define DEVICES	 5u
 #define RINGS	 0x100000ull
 #define OP_BYTES 12u
 #define OPS_MAX	 256u
@@ -34,24 +35,28 @@ struct op {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct rig rig;
-static struct device *devices[DEVICES];
+static struct device *devices[DEVICES]; /* on PCI */
 static struct vm_port ports[] = {
 	{ .name = (char *)"console", .backend = (char *)"none" },
 	{ .name = (char *)"org.lodge.run.stdout", .backend = (char *)"none" },
 	{ .name = (char *)"org.lodge.run.status", .backend = (char *)"run-status" },
+	{ .name = (char *)"org.lodge.tools.0", .backend = (char *)"tools" },
 };
 
 static void bring_up_machine(void)
 {
 	log_set_level(LOG_LEVEL_ERROR);
-	rig.config.rng = rig.config.balloon = true;
+	rig.config.rng = rig.config.balloon = rig.config.backdoor_device = true;
 	rig.config.ports = ports;
 	rig.config.n_ports = sizeof(ports) / sizeof(ports[0]);
 	rig_create(&rig);
+	if (!rig_add_device(&rig, &backdoor_type, 0))
+		abort();
 	devices[0] = rig_add_device(&rig, &virtio_console_type, 0);
 	devices[1] = rig_add_device(&rig, &virtio_console_type, 1);
 	devices[2] = rig_add_device(&rig, &virtio_rng_type, 0);
 	devices[3] = rig_add_device(&rig, &virtio_balloon_type, 0);
+	devices[4] = rig_add_device(&rig, &virtio_backdoor_type, 0);
 	for (size_t i = 0; i < DEVICES; i++)
 		if (!devices[i])
 			abort();
