@@ -300,6 +300,9 @@ static int write_acpi(struct machine *machine)
 		.cpus = machine->config->cpus,
 		.has_serial = has_device(machine, &serial_type),
 		.has_i8042 = has_device(machine, &i8042_type),
+		.has_rtc = has_device(machine, &rtc_type),
+		.has_pci = pci_bus_in_use(machine->pci),
+		.reduced = !machine->config->legacy,
 		.pci_mmio64 = machine->pci_mmio64,
 		.pci_mmio64_size = machine->pci_mmio64_size,
 	};

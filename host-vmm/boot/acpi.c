@@ -19,9 +19,11 @@
 #define FADT_FIX_RTC	  (1u << 6) /* set: no fixed RTC wake status */
 #define FADT_TMR_VAL_EXT  (1u << 8)
 #define FADT_RESET_REG	  (1u << 10)
+#define FADT_HW_REDUCED	  (1u << 20)
 #define BOOT_ARCH_8042	  (1u << 1)
 #define BOOT_ARCH_NO_VGA  (1u << 2)
 #define BOOT_ARCH_NO_ASPM (1u << 4)
+#define BOOT_ARCH_NO_RTC  (1u << 5)
 #define MADT_PCAT_COMPAT  1u
 #define MADT_ENABLED	  1u
 #define GAS_IO		  1u
@@ -224,6 +226,31 @@ static struct acpi_address io_address(unsigned int port, unsigned int bytes)
 	};
 }
 
+/* Registers that reduced hardware has not. */
+static void set_fixed_hardware(struct acpi_fadt *fadt)
+{
+	fadt->sci = LAYOUT_IRQ_SCI;
+	fadt->pm1a_event = LAYOUT_PORT_PM + PM_EVENT;
+	fadt->pm1a_control = LAYOUT_PORT_PM + PM_CONTROL;
+	fadt->pm_timer = LAYOUT_PORT_PM + PM_TIMER;
+	fadt->gpe0 = LAYOUT_PORT_PM + PM_GPE0;
+	fadt->pm1_event_len = PM_EVENT_BYTES;
+	fadt->pm1_control_len = PM_CONTROL_BYTES;
+	fadt->pm_timer_len = PM_TIMER_BYTES;
+	fadt->gpe0_len = PM_GPE0_BYTES;
+	fadt->x_pm1a_event = io_address(LAYOUT_PORT_PM + PM_EVENT, PM_EVENT_BYTES);
+	fadt->x_pm1a_control = io_address(LAYOUT_PORT_PM + PM_CONTROL, PM_CONTROL_BYTES);
+	fadt->x_pm_timer = io_address(LAYOUT_PORT_PM + PM_TIMER, PM_TIMER_BYTES);
+	fadt->x_gpe0 = io_address(LAYOUT_PORT_PM + PM_GPE0, PM_GPE0_BYTES);
+}
+
+static void set_reduced_hardware(struct acpi_fadt *fadt)
+{
+	fadt->flags |= FADT_HW_REDUCED;
+	fadt->sleep_control = io_address(LAYOUT_PORT_PM + PM_SLEEP_CONTROL, 1);
+	fadt->sleep_status = io_address(LAYOUT_PORT_PM + PM_SLEEP_STATUS, 1);
+}
+
 static uint64_t place_fadt(const struct acpi_options *options, struct writer *writer, uint64_t facs,
 			   uint64_t dsdt)
 {
@@ -231,32 +258,24 @@ static uint64_t place_fadt(const struct acpi_options *options, struct writer *wr
 		.facs = (uint32_t)facs,
 		.dsdt = (uint32_t)dsdt,
 		.profile = 1, /* desktop */
-		.sci = LAYOUT_IRQ_SCI,
-		.pm1a_event = LAYOUT_PORT_PM + PM_EVENT,
-		.pm1a_control = LAYOUT_PORT_PM + PM_CONTROL,
-		.pm_timer = LAYOUT_PORT_PM + PM_TIMER,
-		.gpe0 = LAYOUT_PORT_PM + PM_GPE0,
-		.pm1_event_len = PM_EVENT_BYTES,
-		.pm1_control_len = PM_CONTROL_BYTES,
-		.pm_timer_len = PM_TIMER_BYTES,
-		.gpe0_len = PM_GPE0_BYTES,
 		.c2_latency = LATENCY_NO_C2,
 		.c3_latency = LATENCY_NO_C3,
-		.century = CMOS_CENTURY,
+		.century = options->has_rtc ? CMOS_CENTURY : 0,
 		.boot_arch = BOOT_ARCH_NO_VGA | BOOT_ARCH_NO_ASPM |
-			     (options->has_i8042 ? BOOT_ARCH_8042 : 0),
+			     (options->has_i8042 ? BOOT_ARCH_8042 : 0) |
+			     (options->has_rtc ? 0 : BOOT_ARCH_NO_RTC),
 		.flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC |
 			 FADT_TMR_VAL_EXT | FADT_RESET_REG,
 		.reset = io_address(LAYOUT_PORT_RESET, 1),
 		.reset_value = RESET_VALUE,
 		.minor_revision = 4,
 		.x_dsdt = dsdt,
-		.x_pm1a_event = io_address(LAYOUT_PORT_PM + PM_EVENT, PM_EVENT_BYTES),
-		.x_pm1a_control = io_address(LAYOUT_PORT_PM + PM_CONTROL, PM_CONTROL_BYTES),
-		.x_pm_timer = io_address(LAYOUT_PORT_PM + PM_TIMER, PM_TIMER_BYTES),
-		.x_gpe0 = io_address(LAYOUT_PORT_PM + PM_GPE0, PM_GPE0_BYTES),
 	};
 
+	if (options->reduced)
+		set_reduced_hardware(&fadt);
+	else
+		set_fixed_hardware(&fadt);
 	set_header(&fadt.header, "FACP", 6, sizeof(fadt));
 	return place_table(writer, &fadt);
 }
@@ -274,7 +293,7 @@ static uint64_t place_madt(const struct acpi_options *options, struct writer *wr
 	struct {
 		struct acpi_madt madt;
 		uint8_t entries[64 * sizeof(struct madt_lapic) + 64];
-	} table = { .madt = { .lapic = LAYOUT_LAPIC, .flags = MADT_PCAT_COMPAT } };
+	} table = { .madt = { .lapic = LAYOUT_LAPIC } };
 	const struct madt_ioapic ioapic = { 1, sizeof(ioapic), 0, 0, LAYOUT_IOAPIC, 0 };
 	const struct madt_override timer = { 2, sizeof(timer), 0, 0, 2, 0 };
 	/* Level-triggered, active high. */
@@ -282,6 +301,7 @@ static uint64_t place_madt(const struct acpi_options *options, struct writer *wr
 	const struct madt_nmi nmi = { 4, sizeof(nmi), 0xff, 0, 1 };
 	struct acpi_header *header = &table.madt.header;
 
+	table.madt.flags = options->reduced ? 0 : MADT_PCAT_COMPAT;
 	set_header(header, "APIC", 5, sizeof(table.madt));
 	for (unsigned int i = 0; i < options->cpus; i++) {
 		const struct madt_lapic lapic = { 0, sizeof(lapic), i, i, MADT_ENABLED };
@@ -289,8 +309,10 @@ static uint64_t place_madt(const struct acpi_options *options, struct writer *wr
 		append(header, sizeof(table), &lapic, sizeof(lapic));
 	}
 	append(header, sizeof(table), &ioapic, sizeof(ioapic));
-	append(header, sizeof(table), &timer, sizeof(timer));
-	append(header, sizeof(table), &sci, sizeof(sci));
+	if (!options->reduced) {
+		append(header, sizeof(table), &timer, sizeof(timer));
+		append(header, sizeof(table), &sci, sizeof(sci));
+	}
 	append(header, sizeof(table), &nmi, sizeof(nmi));
 	return place_table(writer, &table);
 }
@@ -328,13 +350,15 @@ int acpi_build(const struct acpi_options *options, uint64_t gpa, uint8_t bytes[A
 		.length = sizeof(rsdp),
 	};
 	uint64_t tables[3], facs, dsdt;
+	size_t n = 0;
 
 	facs = place_facs(&writer);
 	dsdt = place_dsdt(options, &writer);
-	tables[0] = place_fadt(options, &writer, facs, dsdt);
-	tables[1] = place_madt(options, &writer);
-	tables[2] = place_mcfg(&writer);
-	rsdp.xsdt = place_xsdt(&writer, tables, 3);
+	tables[n++] = place_fadt(options, &writer, facs, dsdt);
+	tables[n++] = place_madt(options, &writer);
+	if (options->has_pci)
+		tables[n++] = place_mcfg(&writer);
+	rsdp.xsdt = place_xsdt(&writer, tables, n);
 	if (writer.error < 0)
 		return writer.error;
 	rsdp.checksum = checksum(&rsdp, 20); /* the part that ACPI 1.0 knew */

@@ -2,8 +2,9 @@
 /*
  * ACPI tables: RSDP, XSDT, FADT, FACS, DSDT, MADT, MCFG.
  *
- * Fixed hardware (not the reduced kind): PM1a blocks, PM timer and GPE0 of devices/pm.c, SCI 9, a
- * fixed power button, S5, reset through port 0xCF9. Source: ACPI 6.4 chapters 4.8 and 5.2, PCI
+ * Fixed hardware: PM1a blocks, PM timer and GPE0 of devices/pm.c, SCI 9, a fixed power button, S5,
+ * reset through port 0xCF9. Or the reduced kind: S5 by a sleep register, a power button that is a
+ * device of its own, and no PIC, PIT or RTC. Source: ACPI 6.4 chapters 4.8 and 5.2, PCI
  * Firmware 3.3 (MCFG).
  */
 #ifndef LODGE_VMM_BOOT_ACPI_H
@@ -15,7 +16,8 @@
 
 struct acpi_options {
 	unsigned int cpus;
-	bool has_serial, has_i8042;
+	bool has_serial, has_i8042, has_rtc, has_pci;
+	bool reduced; /* hardware */
 	uint64_t pci_mmio64, pci_mmio64_size; /* 0: no 64-bit window */
 };
 

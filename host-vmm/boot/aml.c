@@ -12,13 +12,18 @@
 #define BYTE_PREFIX   0x0au
 #define WORD_PREFIX   0x0bu
 #define DWORD_PREFIX  0x0cu
+#define STRING_PREFIX 0x0du
 #define QWORD_PREFIX  0x0eu
 #define SCOPE_OP      0x10u
 #define BUFFER_OP     0x11u
 #define PACKAGE_OP    0x12u
+#define METHOD_OP     0x14u
 #define DUAL_PREFIX   0x2eu
 #define EXT_PREFIX    0x5bu
+#define NOTIFY_OP     0x86u
 #define DEVICE_EXT_OP 0x82u
+
+#define METHOD_SERIALIZED (1u << 3)
 
 /* Resource descriptors: ACPI 6.4 section 6.4. */
 #define IO_TAG		   0x47u
@@ -26,6 +31,9 @@
 #define END_TAG		   0x79u
 #define FIXED_MEMORY_TAG   0x86u
 #define WORD_SPACE_TAG	   0x88u
+#define INTERRUPT_TAG	   0x89u
+#define INTERRUPT_CONSUMER (1u << 0)
+#define INTERRUPT_EDGE	   (1u << 1)
 #define QWORD_SPACE_TAG	   0x8au
 #define SPACE_MEMORY	   0u
 #define SPACE_IO	   1u
@@ -146,6 +154,22 @@ void aml_package(struct aml *aml)
 	put_int(aml, 0, 1);
 }
 
+void aml_method(struct aml *aml, const char *name, unsigned int arguments)
+{
+	put_int(aml, METHOD_OP, 1);
+	begin(aml);
+	put_path(aml, name);
+	put_int(aml, METHOD_SERIALIZED | (arguments & 7), 1);
+}
+
+void aml_notify(struct aml *aml, const char *name, uint8_t value)
+{
+	put_int(aml, NOTIFY_OP, 1);
+	put_path(aml, name);
+	put_int(aml, BYTE_PREFIX, 1);
+	put_int(aml, value, 1);
+}
+
 void aml_integer(struct aml *aml, uint64_t value)
 {
 	count_element(aml);
@@ -189,6 +213,13 @@ void aml_eisaid(struct aml *aml, const char *id)
 	put_int(aml, __builtin_bswap32(value), 4);
 }
 
+void aml_string(struct aml *aml, const char *text)
+{
+	count_element(aml);
+	put_int(aml, STRING_PREFIX, 1);
+	put(aml, text, strlen(text) + 1);
+}
+
 void aml_resources(struct aml *aml)
 {
 	put_int(aml, BUFFER_OP, 1);
@@ -228,6 +259,15 @@ void aml_irq(struct aml *aml, unsigned int irq)
 {
 	put_int(aml, IRQ_TAG, 1);
 	put_int(aml, 1u << irq, 2);
+}
+
+void aml_edge_interrupt(struct aml *aml, uint32_t gsi)
+{
+	put_int(aml, INTERRUPT_TAG, 1);
+	put_int(aml, 6, 2);
+	put_int(aml, INTERRUPT_CONSUMER | INTERRUPT_EDGE, 1);
+	put_int(aml, 1, 1);
+	put_int(aml, gsi, 4);
 }
 
 void aml_fixed_memory(struct aml *aml, uint32_t base, uint32_t len)

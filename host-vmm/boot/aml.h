@@ -36,17 +36,24 @@ void aml_device(struct aml *aml, const char *name);
 /* Name (@name, ...): the value is the next term. */
 void aml_name(struct aml *aml, const char *name);
 void aml_package(struct aml *aml);
+/* A serialized method: its statements are the next terms. */
+void aml_method(struct aml *aml, const char *name, unsigned int arguments);
 void aml_end(struct aml *aml);
+/* Notify (@name, @value) */
+void aml_notify(struct aml *aml, const char *name, uint8_t value);
 
 void aml_integer(struct aml *aml, uint64_t value);
 /* A compressed identifier: "PNP0A08". */
 void aml_eisaid(struct aml *aml, const char *id);
+void aml_string(struct aml *aml, const char *text);
 
 /* A resource template: descriptors between aml_resources() and aml_resources_end(). */
 void aml_resources(struct aml *aml);
 void aml_resources_end(struct aml *aml);
 void aml_io(struct aml *aml, uint16_t base, uint8_t len);
 void aml_irq(struct aml *aml, unsigned int irq);
+/* Edge-triggered, active high, as a consumer. */
+void aml_edge_interrupt(struct aml *aml, uint32_t gsi);
 void aml_fixed_memory(struct aml *aml, uint32_t base, uint32_t len);
 void aml_bus_window(struct aml *aml, uint16_t first, uint16_t last);
 void aml_io_window(struct aml *aml, uint16_t base, uint32_t len);

@@ -6,7 +6,8 @@
 #include "host-vmm/boot/aml.h"
 #include "host-vmm/layout.h"
 
-#define PM_PORTS 0x20u
+#define PM_PORTS       0x20u
+#define NOTIFY_PRESSED 0x80u
 
 static void named_eisaid(struct aml *aml, const char *name, const char *id)
 {
@@ -47,13 +48,14 @@ static void pci_root(const struct acpi_options *options, struct aml *aml)
 }
 
 /* Without this reservation Linux does not believe the MCFG. */
-static void motherboard(struct aml *aml)
+static void motherboard(const struct acpi_options *options, struct aml *aml)
 {
 	aml_device(aml, "MBRD");
 	named_eisaid(aml, "_HID", "PNP0C02");
 	named_integer(aml, "_UID", 0);
 	begin_resources(aml);
-	aml_fixed_memory(aml, LAYOUT_ECAM, LAYOUT_ECAM_SIZE);
+	if (options->has_pci)
+		aml_fixed_memory(aml, LAYOUT_ECAM, LAYOUT_ECAM_SIZE);
 	aml_io(aml, LAYOUT_PORT_PM, PM_PORTS);
 	aml_resources_end(aml);
 	aml_end(aml);
@@ -74,14 +76,40 @@ static void legacy_end(struct aml *aml, unsigned int irq)
 	aml_end(aml);
 }
 
+/* Reduced hardware: a device for the button, and one that tells by an interrupt when it was pressed
+ * (ACPI 6.4 sections 4.8.2.2.1.2 and 5.6.9). */
+static void power_button(struct aml *aml)
+{
+	aml_device(aml, "PWRB");
+	named_eisaid(aml, "_HID", "PNP0C0C");
+	named_integer(aml, "_UID", 0);
+	aml_end(aml);
+	aml_device(aml, "GED0");
+	aml_name(aml, "_HID");
+	aml_string(aml, "ACPI0013");
+	named_integer(aml, "_UID", 0);
+	begin_resources(aml);
+	aml_edge_interrupt(aml, LAYOUT_IRQ_SCI);
+	aml_resources_end(aml);
+	aml_method(aml, "_EVT", 1);
+	aml_notify(aml, "PWRB", NOTIFY_PRESSED);
+	aml_end(aml);
+	aml_end(aml);
+}
+
 void dsdt_build(const struct acpi_options *options, struct aml *aml)
 {
 	aml_scope(aml, "_SB_");
-	pci_root(options, aml);
-	motherboard(aml);
-	legacy(aml, "RTC0", "PNP0B00", 0);
-	aml_io(aml, LAYOUT_PORT_RTC, 2);
-	legacy_end(aml, LAYOUT_IRQ_RTC);
+	if (options->has_pci)
+		pci_root(options, aml);
+	motherboard(options, aml);
+	if (options->reduced)
+		power_button(aml);
+	if (options->has_rtc) {
+		legacy(aml, "RTC0", "PNP0B00", 0);
+		aml_io(aml, LAYOUT_PORT_RTC, 2);
+		legacy_end(aml, LAYOUT_IRQ_RTC);
+	}
 	if (options->has_serial) {
 		legacy(aml, "COM1", "PNP0501", 1);
 		aml_io(aml, LAYOUT_PORT_SERIAL, 8);

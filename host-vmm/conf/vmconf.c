@@ -396,6 +396,7 @@ static const struct key_row device_keys[] = {
 	{ "balloon", set_flag, AT(vm_config, balloon) },
 	{ "rng", set_flag, AT(vm_config, rng) },
 	{ "i8042", set_flag, AT(vm_config, i8042) },
+	{ "legacy", set_flag, AT(vm_config, legacy) },
 	{ "dax-size", set_dax_size, AT(vm_config, dax_size) },
 	{ NULL, NULL, 0 },
 };

@@ -11,7 +11,7 @@
  *	[fs TAG]	socket=PATH          a vhost-user-fs back end that somebody else runs
  *	[serial]	backend=BACKEND
  *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
- *	[device]	balloon=yes  rng=yes  i8042=yes  dax-size=SIZE
+ *	[device]	balloon=yes  rng=yes  i8042=yes  legacy=yes  dax-size=SIZE
  *	[backdoor]	device=yes  port=yes  ports=on    the doors of the guest's tools
  *	[tools]		heartbeat=SECONDS  power-scripts=yes  broadcast-ip=yes
  *			time-sync=no  time-sync-period=SECONDS
@@ -103,6 +103,7 @@ struct vm_config {
 	struct vm_port *ports;
 	size_t n_ports;
 	bool balloon, rng, i8042;
+	bool legacy; /* the PC's old hardware, the real-time clock and i8042 among it */
 	bool backdoor_device, backdoor_port, backdoor_ports; /* doors: virtio, virtio-serial, I/O */
 	unsigned int tools_heartbeat; /* seconds between two pings; 0: none */
 	bool tools_scripts, tools_broadcast_ip, tools_synctime; /* options of the guest's tools */

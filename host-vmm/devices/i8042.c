@@ -346,7 +346,7 @@ static int i8042_load(struct device *device, struct state *state)
 
 static size_t i8042_count(const struct vm_config *config)
 {
-	return config->i8042;
+	return config->i8042 && config->legacy;
 }
 
 const struct device_type i8042_type = {

@@ -224,6 +224,14 @@ int pci_register(struct pci_bus *bus, struct pci_function *function)
 	return -ENOSPC;
 }
 
+bool pci_bus_in_use(const struct pci_bus *bus)
+{
+	for (unsigned int slot = 1; slot < PCI_SLOTS; slot++)
+		if (bus->slots[slot])
+			return true;
+	return false;
+}
+
 static void power_on(struct pci_function *function)
 {
 	struct pci_bus *bus = function->bus;

@@ -84,6 +84,8 @@ struct pci_function {
 
 int pci_bus_create(struct machine *machine, struct pci_bus **ret_bus);
 void pci_bus_destroy(struct pci_bus *bus);
+/* Whether any function was registered. A bus without need not be described to the guest. */
+bool pci_bus_in_use(const struct pci_bus *bus);
 /* After all functions are registered, and at each reset: assigns addresses to all BARs and turns
  * decoding on, as firmware would. */
 int pci_bus_assign(struct pci_bus *bus);

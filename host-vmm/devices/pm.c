@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// ACPI fixed hardware: power button, sleep, PM timer, GPE0. Source: ACPI 6.4 section 4.8.
+// ACPI hardware: power button, sleep, PM timer, GPE0. Source: ACPI 6.4 section 4.8.
 #include "host-vmm/devices/pm.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 
 #include "host-vmm/boot/acpi.h"
 #include "host-vmm/bus.h"
+#include "host-vmm/conf/vmconf.h"
 #include "host-vmm/device.h"
 #include "host-vmm/devices/legacy.h"
 #include "host-vmm/irq.h"
@@ -24,6 +25,8 @@
 #define CONTROL_KEPT  (1u << 1 | 7u << 10) /* bus master reload, SLP_TYP */
 #define SLP_TYP(v)    ((v) >> 10 & 7)
 #define SLP_EN	      (1u << 13)
+#define SLEEP_TYP(v)  ((v) >> 2 & 7) /* of the sleep control register */
+#define SLEEP_EN      (1u << 5)
 #define STATE_VERSION 1
 
 struct pm {
@@ -110,6 +113,8 @@ static bool write_word(struct pm *pm, uint64_t offset, uint16_t value, uint16_t 
 	case PM_GPE0:
 		pm->gpe_status &= ~(value & mask);
 		break;
+	case PM_SLEEP_CONTROL:
+		return (value & mask & SLEEP_EN) && SLEEP_TYP(value) == ACPI_S5_SLP_TYP;
 	case PM_GPE0 + 2:
 		pm->gpe_enable = (pm->gpe_enable & ~mask) | (value & mask);
 		break;
@@ -220,8 +225,13 @@ void pm_press_power_button(struct device *device)
 	struct pm *pm = (struct pm *)device;
 
 	pthread_mutex_lock(&pm->lock);
-	pm->status |= STATUS_PWRBTN;
-	update_sci(pm);
+	if (device->machine->config->legacy) {
+		pm->status |= STATUS_PWRBTN;
+		update_sci(pm);
+	} else {
+		irq_set_line(device->machine->irq, LAYOUT_IRQ_SCI, true);
+		irq_set_line(device->machine->irq, LAYOUT_IRQ_SCI, false);
+	}
 	pthread_mutex_unlock(&pm->lock);
 }
 

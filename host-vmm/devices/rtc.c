@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "host-vmm/bus.h"
+#include "host-vmm/conf/vmconf.h"
 #include "host-vmm/device.h"
 #include "host-vmm/devices/legacy.h"
 #include "host-vmm/irq.h"
@@ -472,10 +473,16 @@ static int rtc_load(struct device *device, struct state *state)
 	return 0;
 }
 
+static size_t rtc_count(const struct vm_config *config)
+{
+	return config->legacy;
+}
+
 const struct device_type rtc_type = {
 	.name = "rtc",
-	.help = "real-time clock and CMOS memory",
+	.help = "real-time clock and CMOS memory ([device] legacy)",
 	.size = sizeof(struct rtc),
+	.count = rtc_count,
 	.create = rtc_create,
 	.reset = rtc_reset,
 	.destroy = rtc_destroy,

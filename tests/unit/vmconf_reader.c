@@ -35,7 +35,8 @@ START_TEST(what_is_not_said_has_defaults)
 	ck_assert_str_eq(config->append, "");
 	ck_assert_ptr_null(config->initrds[0]);
 	ck_assert_str_eq(config->serial, "none");
-	ck_assert(config->balloon && config->rng && config->i8042 && !config->stop_on_reset);
+	ck_assert(config->balloon && config->rng && config->i8042 && config->legacy &&
+		  !config->stop_on_reset);
 	ck_assert(config->backdoor_ports);
 	ck_assert_ptr_null(config->root);
 	ck_assert_uint_eq(config->n_disks + config->n_shares + config->n_fs, 0);
@@ -61,7 +62,7 @@ START_TEST(every_key_is_read)
 		"[serial]\nbackend=file:logs/s.log\n"
 		"[port org.x]\nbackend=fd:3,-1\n"
 		"[port console]\nbackend=socket:c.sock\n"
-		"[device]\nballoon=no\nrng=0\ni8042=off\n"
+		"[device]\nballoon=no\nrng=0\ni8042=off\nlegacy=no\n"
 		"[backdoor]\nports=off\n");
 
 	ck_assert_uint_eq(config->cpus, 4);
@@ -91,7 +92,7 @@ START_TEST(every_key_is_read)
 	ck_assert_str_eq(config->ports[2].backend, "tools");
 	ck_assert_str_eq(config->ports[0].backend, "fd:3,-1");
 	ck_assert_str_eq(config->ports[1].backend, "socket:/vms/box/c.sock");
-	ck_assert(!config->balloon && !config->rng && !config->i8042);
+	ck_assert(!config->balloon && !config->rng && !config->i8042 && !config->legacy);
 	ck_assert(!config->backdoor_ports);
 	vm_config_free(config);
 }

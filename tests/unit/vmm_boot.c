@@ -19,6 +19,7 @@
 #include "host-vmm/boot/boot.h"
 #include "host-vmm/boot/image.h"
 #include "host-vmm/boot/smbios.h"
+#include "host-vmm/devices/pm.h"
 #include "host-vmm/conf/uuid.h"
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/cpuid.h"
@@ -399,6 +400,8 @@ START_TEST(acpi_tables)
 		.cpus = 64,
 		.has_serial = true,
 		.has_i8042 = true,
+		.has_rtc = true,
+		.has_pci = true,
 		.pci_mmio64 = 0x6000000000,
 		.pci_mmio64_size = 0x2000000000,
 	};
@@ -420,6 +423,31 @@ START_TEST(acpi_tables)
 	check_table("DSDT", at_gpa(tables, field(fadt, 140, 8), len));
 	ck_assert_int_eq(memcmp(at_gpa(tables, field(fadt, 36, 4), len), "FACS", 4), 0);
 	ck_assert_uint_eq(field(fadt, 36, 4) % 64, 0);
+}
+END_TEST
+
+START_TEST(acpi_reduced_hardware)
+{
+	const struct acpi_options options = { .cpus = 1, .has_serial = true, .reduced = true };
+	uint8_t tables[ACPI_TABLES_MAX] = { 0 };
+	const uint8_t *xsdt, *fadt, *madt;
+	int len = acpi_build(&options, LAYOUT_ACPI, tables);
+
+	ck_assert_int_gt(len, 0);
+	xsdt = at_gpa(tables, field(tables, 24, 8), len);
+	ck_assert_uint_eq(field(xsdt, 4, 4), 36 + 2 * 8); /* no MCFG without functions */
+	fadt = at_gpa(tables, field(xsdt, 36, 8), len);
+	check_table("FACP", fadt);
+	ck_assert_uint_eq(field(fadt, 112, 4) >> 20 & 1, 1); /* HW_REDUCED_ACPI */
+	ck_assert_uint_eq(field(fadt, 109, 2) & 0x22, 0x20); /* no RTC, no 8042 */
+	ck_assert_uint_eq(field(fadt, 56, 4), 0); /* no PM1a */
+	ck_assert_uint_eq(field(fadt, 244 + 4, 8), LAYOUT_PORT_PM + PM_SLEEP_CONTROL);
+	ck_assert_uint_eq(field(fadt, 256 + 4, 8), LAYOUT_PORT_PM + PM_SLEEP_STATUS);
+	madt = at_gpa(tables, field(xsdt, 44, 8), len);
+	check_table("APIC", madt);
+	ck_assert_uint_eq(field(madt, 40, 4), 0); /* no PIC */
+	check_table("DSDT", at_gpa(tables, field(fadt, 140, 8), len));
+	ck_assert_ptr_nonnull(memmem(tables, len, "ACPI0013", 9));
 }
 END_TEST
 
@@ -619,6 +647,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, pvh_finds_its_start_info);
 	tcase_add_test(tcase, bad_files_are_refused);
 	tcase_add_test(tcase, acpi_tables);
+	tcase_add_test(tcase, acpi_reduced_hardware);
 	tcase_add_test(tcase, aml_errors_stick);
 	tcase_add_test(tcase, cpuid_topology);
 	tcase_add_test(tcase, cpuid_hypervisor);

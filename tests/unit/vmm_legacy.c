@@ -429,6 +429,22 @@ START_TEST(pm_sleeps)
 }
 END_TEST
 
+/* What reduced hardware has: one register to sleep, an edge for the button. */
+START_TEST(pm_reduced)
+{
+	rig.config.legacy = false;
+	pm_press_power_button(device);
+	ck_assert(!vmm_rig_line(&rig, 9));
+	ck_assert_uint_eq(rig.irq.edges[9], 1);
+	out(PM(PM_SLEEP_STATUS), 0x80);
+	out(PM(PM_SLEEP_CONTROL), 1 << 5 | 1 << 2);
+	out(PM(PM_SLEEP_CONTROL), ACPI_S5_SLP_TYP << 2);
+	ck_assert_int_eq(rig.machine.event, MACHINE_NONE);
+	out(PM(PM_SLEEP_CONTROL), 1 << 5 | ACPI_S5_SLP_TYP << 2);
+	ck_assert_int_eq(rig.machine.event, MACHINE_POWEROFF);
+}
+END_TEST
+
 START_TEST(pm_sleeps_by_bytes)
 {
 	out(PM(PM_CONTROL), 0);
@@ -480,8 +496,8 @@ static Suite *make_suite(void)
 				     NULL };
 	const TTest *const i8042[] = { i8042_answers_linux, i8042_keyboard, i8042_mouse,
 				       i8042_resets_the_machine, NULL };
-	const TTest *const pm[] = { pm_power_button, pm_sleeps, pm_sleeps_by_bytes, pm_timer_runs,
-				    NULL };
+	const TTest *const pm[] = { pm_power_button, pm_sleeps,	    pm_sleeps_by_bytes,
+				    pm_reduced,	     pm_timer_runs, NULL };
 	Suite *suite = suite_create("vmm_legacy");
 
 	add_case(suite, "serial", setup_serial, serial);

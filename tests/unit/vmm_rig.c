@@ -24,7 +24,7 @@ void vmm_rig_create(struct vmm_rig *rig, const char *serial)
 {
 	memset(rig, 0, sizeof(*rig));
 	rig->config.serial = strdup(serial);
-	rig->config.i8042 = true;
+	rig->config.i8042 = rig->config.legacy = true;
 	rig->machine.config = &rig->config;
 	rig->machine.irq = &rig->irq;
 	must(bus_create("ports", 0x10000, &rig->machine.ports), "ports");

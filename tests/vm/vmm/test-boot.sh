@@ -32,7 +32,8 @@ case $(cat /proc/cmdline) in
 *act=off*) poweroff -f ;;
 *act=wait*) echo WAITING; while :; do sleep 1000; done ;;
 *act=button*)
-	if [ "$(dd if=$nvram bs=1 skip=60 count=1 2>/dev/null)" != R ]; then
+	[ -e $nvram ] || echo "NO NVRAM, $(date +%s)"
+	if [ -e $nvram ] && [ "$(dd if=$nvram bs=1 skip=60 count=1 2>/dev/null)" != R ]; then
 		printf R | dd of=$nvram bs=1 seek=60 2>/dev/null
 		echo REBOOTING
 		reboot -f
@@ -123,6 +124,18 @@ wait_for 40 grep -q PRESSED again.log || kill "$pid"
 finish
 is "$status" 0 "and powers the guest off"
 like "$(cat again.log)" PRESSED "by its own driver"
+
+conf lean 1 "$kernel" act=button
+printf '[device]\nlegacy=no\n' >>lean/vm.conf
+start lean
+ok "a guest without legacy hardware comes up" wait_for 90 grep -q READY lean.log
+told=$(sed -n 's/^NO NVRAM, \([0-9]*\).*/\1/p' lean.log)
+ok "with the time of day ($told)" [ "$(($(date +%s) - ${told:-0}))" -lt 100 ]
+like "$(control lean '{"id":1,"method":"stop"}')" '"result"' "its power button can be pressed"
+wait_for 40 grep -q PRESSED lean.log || kill "$pid"
+finish
+is "$status" 0 "and powers it off"
+like "$(cat lean.log)" PRESSED "by its own driver"
 
 : >empty
 head -c 100000 "$kernel" >short
