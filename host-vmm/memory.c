@@ -323,21 +323,27 @@ static void prepare_load(const struct memory *memory, uint64_t start, uint64_t e
 	}
 }
 
-int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offset, size_t len)
+/* How much of [offset, offset + len) of @fd is a hole at first, and how much data follows until the
+ * next one. A file system that cannot tell has no holes. */
+static void find_data(int fd, uint64_t offset, size_t len, size_t *ret_hole, size_t *ret_data)
 {
-	const struct memory_region *region;
-	uint64_t left, start;
-	uint8_t *host;
+	off_t data = lseek(fd, (off_t)offset, SEEK_DATA), end;
 
-	if (len == 0)
-		return 0;
-	region = find(memory, gpa, &left);
-	if (!region || len > left)
-		return -EFAULT;
-	start = region->file_offset + (gpa - region->gpa);
-	prepare_load(memory, start, start + len);
-	host = (uint8_t *)region->host + (gpa - region->gpa);
-	/* Read rather than mapped: a file that somebody cuts meanwhile must not raise SIGBUS. */
+	/* Nothing but a hole until the end, or behind it. */
+	if (data < 0 && errno == ENXIO)
+		data = lseek(fd, 0, SEEK_END);
+	if (data < (off_t)offset)
+		data = (off_t)offset;
+	*ret_hole = (uint64_t)data - offset < len ? (uint64_t)data - offset : len;
+	end = lseek(fd, data, SEEK_HOLE);
+	*ret_data = len - *ret_hole;
+	if (end > data && (uint64_t)(end - data) < *ret_data)
+		*ret_data = end - data;
+}
+
+/* Read rather than mapped: a file that somebody cuts meanwhile must not raise SIGBUS. */
+static int read_whole(int fd, uint8_t *host, size_t len, uint64_t offset)
+{
 	while (len > 0) {
 		ssize_t n = pread(fd, host, len, (off_t)offset);
 
@@ -350,6 +356,34 @@ int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offs
 		len -= n;
 	}
 	return 0;
+}
+
+int memory_load(const struct memory *memory, uint64_t gpa, int fd, uint64_t offset, size_t len)
+{
+	const struct memory_region *region;
+	uint8_t *base = memory->regions[0].host;
+	uint64_t left, at;
+	int ret = 0;
+
+	if (len == 0)
+		return 0;
+	region = find(memory, gpa, &left);
+	if (!region || len > left)
+		return -EFAULT;
+	at = region->file_offset + (gpa - region->gpa);
+	while (len > 0 && ret == 0) {
+		size_t hole, data;
+
+		/* Holes are zeroes, which fresh memory has already: kernels are a third zeroes. */
+		find_data(fd, offset, len, &hole, &data);
+		at += hole;
+		prepare_load(memory, at, at + data);
+		ret = read_whole(fd, base + at, data, offset + hole);
+		at += data;
+		offset += hole + data;
+		len -= hole + data;
+	}
+	return ret;
 }
 
 static enum stretch set_stretch(const struct memory *memory, uint64_t stretch, enum stretch to)

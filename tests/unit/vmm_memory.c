@@ -137,24 +137,6 @@ START_TEST(loading)
 }
 END_TEST
 
-START_TEST(discarding)
-{
-	uint8_t bytes[3 * 4096], zeroes[4096] = { 0 };
-
-	memset(bytes, 0x11, sizeof(bytes));
-	ck_assert_int_eq(memory_write(memory, 0x4000, bytes, sizeof(bytes)), 0);
-	/* Rounded inwards: only the page in the middle. */
-	ck_assert_int_eq(memory_discard(memory, 0x4001, sizeof(bytes) - 2), 0);
-	ck_assert_int_eq(memory_read(memory, 0x4000, bytes, sizeof(bytes)), 0);
-	ck_assert_uint_eq(bytes[4095], 0x11);
-	ck_assert_int_eq(memcmp(bytes + 4096, zeroes, 4096), 0);
-	ck_assert_uint_eq(bytes[8192], 0x11);
-	ck_assert_int_eq(memory_discard(memory, SIZE - 4096, 8192), -EFAULT);
-	ck_assert_int_eq(memory_discard(memory, UINT64_MAX - 4095, 4096), -EFAULT);
-	ck_assert_int_eq(memory_discard(memory, 0x10, 20), 0);
-}
-END_TEST
-
 /* What the host holds for the guest. */
 static uint64_t bytes_in_use(void)
 {
@@ -178,6 +160,52 @@ static uint64_t bytes_in_use(void)
 	}
 	return used;
 }
+
+START_TEST(loading_sparse_files)
+{
+	const uint64_t huge = 2ull << 20;
+	int fd = memfd_create("image", MFD_CLOEXEC);
+	uint64_t before = bytes_in_use();
+	char seen[8] = "";
+
+	ck_assert_int_eq(ftruncate(fd, 4 * huge), 0);
+	ck_assert_int_eq(pwrite(fd, "first", 6, 0), 6);
+	ck_assert_int_eq(pwrite(fd, "middle", 7, 2 * huge + 5000), 7);
+	ck_assert_int_eq(memory_load(memory, 2 * huge, fd, 0, 4 * huge), 0);
+	ck_assert_int_eq(memory_read(memory, 2 * huge, seen, 6), 0);
+	ck_assert_str_eq(seen, "first");
+	ck_assert_int_eq(memory_read(memory, 4 * huge + 5000, seen, 7), 0);
+	ck_assert_str_eq(seen, "middle");
+	ck_assert_int_eq(memory_read(memory, 4 * huge + 4999, seen, 1), 0);
+	ck_assert_int_eq(seen[0], 0);
+	/* Holes take no memory. */
+	ck_assert_uint_le(bytes_in_use() - before, 2 * huge);
+	/* The end is the end, also behind a hole. */
+	ck_assert_int_eq(memory_load(memory, 2 * huge, fd, huge, 3 * huge + 1), -ENODATA);
+	ck_assert_int_eq(memory_load(memory, 2 * huge, fd, 3 * huge, huge + 1), -ENODATA);
+	ck_assert_int_eq(memory_load(memory, 2 * huge, fd, 3 * huge, huge), 0);
+	ck_assert_int_eq(memory_load(memory, 2 * huge, fd, 5 * huge, 1), -ENODATA);
+	close(fd);
+}
+END_TEST
+
+START_TEST(discarding)
+{
+	uint8_t bytes[3 * 4096], zeroes[4096] = { 0 };
+
+	memset(bytes, 0x11, sizeof(bytes));
+	ck_assert_int_eq(memory_write(memory, 0x4000, bytes, sizeof(bytes)), 0);
+	/* Rounded inwards: only the page in the middle. */
+	ck_assert_int_eq(memory_discard(memory, 0x4001, sizeof(bytes) - 2), 0);
+	ck_assert_int_eq(memory_read(memory, 0x4000, bytes, sizeof(bytes)), 0);
+	ck_assert_uint_eq(bytes[4095], 0x11);
+	ck_assert_int_eq(memcmp(bytes + 4096, zeroes, 4096), 0);
+	ck_assert_uint_eq(bytes[8192], 0x11);
+	ck_assert_int_eq(memory_discard(memory, SIZE - 4096, 8192), -EFAULT);
+	ck_assert_int_eq(memory_discard(memory, UINT64_MAX - 4095, 4096), -EFAULT);
+	ck_assert_int_eq(memory_discard(memory, 0x10, 20), 0);
+}
+END_TEST
 
 /* Whether @flag is among the VmFlags of the mapping that holds @address. */
 static bool has_flag(const void *address, const char *flag)
@@ -297,6 +325,7 @@ static void add_for_both(TCase *tcase)
 	tcase_add_test(tcase, edges);
 	tcase_add_test(tcase, vectors);
 	tcase_add_test(tcase, loading);
+	tcase_add_test(tcase, loading_sparse_files);
 	tcase_add_test(tcase, discarding);
 	tcase_add_test(tcase, what_is_given_back_is_free);
 }
