@@ -40,8 +40,9 @@ def wait_for_path(path, process, seconds=20):
 class Machine:
     """One VM and its helper processes. Subclasses say what to start in prepare() and command()."""
 
-    def __init__(self, name, env, work, *, initramfs, folder=None, disk=None):
+    def __init__(self, name, env, work, *, initramfs, folder=None, disk=None, append=APPEND):
         self.name = name
+        self.append = append
         self.env = env
         self.initramfs = initramfs
         self.folder = folder
@@ -168,7 +169,7 @@ class Qemu(Machine):
         argv = ["qemu-system-x86_64", "-name", "bench,debug-threads=on", "-enable-kvm", "-cpu", "host", "-M", self.machine, "-smp", "1",
                 "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none",
                 "-no-reboot", "-serial", "stdio", "-kernel", self.env.kernel,
-                "-initrd", self.initramfs, "-append", APPEND]
+                "-initrd", self.initramfs, "-append", self.append]
         if self.shared_memory:
             argv += ["-object", f"memory-backend-memfd,id=ram,size={MEMORY_MIB}M,share=on",
                      "-numa", "node,memdev=ram"]
@@ -225,7 +226,7 @@ class Lodge(Machine):
 
     def command(self):
         conf = [f"[memory]\nsize={MEMORY_MIB}M",
-                f"[boot]\nkernel={self.env.kernel}\ninitrd={self.initramfs}\nappend={APPEND}\non-reset=stop",
+                f"[boot]\nkernel={self.env.kernel}\ninitrd={self.initramfs}\nappend={self.append}\non-reset=stop",
                 "[serial]\nbackend=stdio"]
         if self.folder:
             conf.append(f"[share work]\npath={self.folder}\nowner=exact")
@@ -238,7 +239,7 @@ class Lodge(Machine):
 
     def device_group(self):
         """The [device] group: nothing but what is measured, as the peers have it."""
-        return "[device]\nballoon=no\nrng=no\ni8042=no"
+        return "[device]\nballoon=no\nrng=no\nlegacy=no\n[backdoor]\ndevice=no\nport=no\nports=off"
 
     def mount(self):
         return "mount virtiofs lodge - work"
