@@ -77,7 +77,7 @@ static int do_mount(char *arguments)
 static void do_job(const char *name)
 {
 	const struct job *fs = job_find(fs_jobs, name), *blk = job_find(blk_jobs, name);
-	const struct job *job = fs ? fs : blk;
+	const struct job *job = fs ? fs : blk ? blk : job_find(rpc_jobs, name);
 	struct job_result result;
 	int ret = job ? job->run(fs ? folder : DISK, &result) : -ENOENT;
 

@@ -25,6 +25,7 @@ const struct job *job_find(const struct job *table, const char *name);
 
 extern const struct job fs_jobs[];
 extern const struct job blk_jobs[];
+extern const struct job rpc_jobs[]; /* need no path */
 
 /* Makes the files that fs_jobs read, unless they are there. */
 int fs_prepare(const char *dir);
