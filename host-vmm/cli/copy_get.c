@@ -19,6 +19,7 @@
 #include "host-vmm/cli/cli.h"
 
 #define OPEN_FOLDERS 16 /* that nftw() keeps at once */
+#define PADDING_MAX  (1 << 20) /* bytes behind an archive's end */
 #define LINKS_MAX    40 /* as the kernel's MAXSYMLINKS */
 #define PERMISSIONS  0777 /* no setuid, setgid or sticky by a guest's word */
 
@@ -152,6 +153,21 @@ static int write_entry(struct unpack *unpack, struct archive_entry *entry)
 								     : 0;
 }
 
+/* Behind the archive's end there is padding, and the stream's own end. */
+static int drain(struct unpack *unpack)
+{
+	const void *bytes;
+	la_ssize_t got;
+	size_t total = 0;
+
+	while ((got = read_stream(unpack->from, unpack, &bytes)) > 0) {
+		total += (size_t)got;
+		if (total > PADDING_MAX)
+			return -EBADMSG;
+	}
+	return unpack->error;
+}
+
 static int unpack_all(struct unpack *unpack)
 {
 	struct archive_entry *entry;
@@ -160,7 +176,7 @@ static int unpack_all(struct unpack *unpack)
 	while (!ret) {
 		ret = archive_read_next_header(unpack->from, &entry);
 		if (ret == ARCHIVE_EOF)
-			return unpack->error;
+			return unpack->error ? unpack->error : drain(unpack);
 		if (ret < ARCHIVE_WARN)
 			return fault(unpack, unpack->from);
 		ret = unpack->top ? 0 : take_top(unpack, entry);

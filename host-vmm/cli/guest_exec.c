@@ -280,7 +280,7 @@ static int conclude(const struct exec *exec)
 	if (!number)
 		return (int)status;
 	if (number == GUEST_NOT_FOUND || number == GUEST_CANNOT_RUN)
-		return fail(number, "%s: %s: %s", exec->spec->name, exec->spec->argv[0], text);
+		return fail(number, "%s: %s", exec->spec->name, *text ? text : exec->spec->argv[0]);
 	return fail(GUEST_NO_TOOLS, "%s: %s", exec->spec->name, *text ? text : g_strerror(number));
 }
 
