@@ -205,6 +205,8 @@ install: build man
 		$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$(m)))/$(m);)
 	install -D -m 644 packaging/completion/lodge.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lodge
+	install -D -m 644 packaging/completion/lodge.zsh \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lodge
 
 # The tools of a guest, into the guest: DESTDIR may be its root.
 install-tools: $(tools_progs:%=$(BUILD)/bin/%) $(tools_man:%=$(BUILD)/man/%)

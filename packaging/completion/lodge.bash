@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Completes the lodge command in bash; install as share/bash-completion/completions/lodge.
+# Completes the lodge command in bash; install as share/bash-completion/completions/lodge. Verbs and
+# options are what the command's own --help lists.
 
 _lodge_vms() {
 	local dir=${XDG_DATA_HOME:-$HOME/.local/share}/lodge run=${XDG_RUNTIME_DIR:-/run/user/$UID}/lodge path
@@ -12,51 +13,58 @@ _lodge_vms() {
 	done
 }
 
+_lodge_verbs() {
+	lodge --help 2>/dev/null | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p'
+	echo --help --version
+}
+
 _lodge_options() {
-	case $1 in
-	check | list) echo --json --help ;;
-	run) echo --name --cpus --memory --kernel --initrd --append --disk --share --root --user \
-		--env --set --network --console --help ;;
-	create) echo --cpus --memory --kernel --initrd --append --disk --share --help ;;
-	stop) echo --timeout --help ;;
-	show | info) echo --json --help ;;
-	delete) echo --yes --help ;;
-	*) echo --help ;;
-	esac
+	lodge "$1" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u
 }
 
 _lodge() {
-	local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-	local verbs='check run create start stop kill list show set info delete'
+	local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]} words='' i
+	local at=0 # which of the verb's own words this is
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W "$(_lodge_verbs)" -- "$word")
 		return
 	fi
 	case $previous in
-	--kernel | --initrd | --disk | --root | -[kidr])
+	--kernel | --initrd | --disk | --root | -[kir])
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		compopt -o filenames
 		return
 		;;
-	--network)
-		mapfile -t COMPREPLY < <(compgen -W none -- "$word")
-		return
-		;;
+	--network) words=none ;;
 	--user | -u)
 		mapfile -t COMPREPLY < <(compgen -u -- "$word")
 		return
 		;;
-	--name | --cpus | --memory | --append | --share | --env | --timeout | -[ncmaset]) return ;;
+	--name | --cpus | --memory | --append | --share | --env | --timeout | --dir | --set | -[cmase]) return ;;
 	esac
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} = -* ]] || at=$((at + 1))
+	done
 	if [[ $word = -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$(_lodge_options "$verb")" -- "$word")
-	elif [ "$verb" = run ]; then
-		mapfile -t COMPREPLY < <(compgen -c -- "$word")
-	elif [ "$verb" != create ] && [ "$verb" != check ] && [ "$verb" != list ]; then
-		mapfile -t COMPREPLY < <(compgen -W "$(_lodge_vms)" -- "$word")
+		words=$(_lodge_options "$verb")
+	else
+		case $verb,$at in
+		run,*) mapfile -t COMPREPLY < <(compgen -c -- "$word"); return ;;
+		create,* | check,* | list,*) return ;;
+		cp,*)
+			mapfile -t COMPREPLY < <(compgen -f -- "$word"; compgen -S : -W "$(_lodge_vms)" -- "$word")
+			compopt -o filenames -o nospace
+			return
+			;;
+		var,0) words='get set list' ;;
+		wait,1) words='tools ip off var' ;;
+		var,1 | *,0) words=$(_lodge_vms) ;;
+		*) return ;;
+		esac
 	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
 
 complete -F _lodge lodge

@@ -1,0 +1,36 @@
+#compdef lodge
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Completes the lodge command in zsh; install as share/zsh/site-functions/_lodge. Verbs and options
+# are what the command's own --help lists.
+
+_lodge_vms() {
+	local -a vms
+	local base=${XDG_DATA_HOME:-$HOME/.local/share}/lodge run=${XDG_RUNTIME_DIR:-/run/user/$UID}/lodge
+	vms=($base/*/vm.conf(N:h:t) $run/*/vm/vm.conf(N:h:h:t))
+	_describe -t vms VM vms "$@"
+}
+
+_lodge() {
+	local -a verbs options
+	local verb=$words[2]
+	if (( CURRENT == 2 )); then
+		verbs=(${(f)"$(lodge --help 2>/dev/null | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\)  *\(.*\)/\1:\2/p')"})
+		_describe -t verbs verb verbs
+		return
+	fi
+	if [[ $words[CURRENT] = -* ]]; then
+		options=(${(f)"$(lodge $verb --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u)"})
+		_describe -t options option options
+		return
+	fi
+	case $verb,$(( CURRENT - 3 )) in
+	run,* ) _command_names -e ;;
+	create,* | check,* | list,* ) ;;
+	cp,* ) _alternative 'files:file:_files' 'vms:VM:_lodge_vms -S :' ;;
+	var,0 ) _values action get set list ;;
+	wait,1 ) _values condition tools ip off var ;;
+	var,1 | *,0 ) _lodge_vms ;;
+	esac
+}
+
+_lodge "$@"
