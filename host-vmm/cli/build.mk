@@ -29,4 +29,4 @@ cli_words_srcs := tests/unit/cli_words.c $(addprefix host-vmm/cli/, \
 cli_words_libs := vmconf proto
 cli_words_pkgs := check glib-2.0 json-glib-1.0
 
-man_pages += host-vmm/cli/lodge.1.scd
+man_pages += host-vmm/cli/lodge.1.scd host-vmm/cli/lodge-exec.1.scd
