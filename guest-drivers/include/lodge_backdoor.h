@@ -15,8 +15,8 @@
 
 struct lodge_session;
 
-/* All functions are called in process context, may sleep, and hold up the events of others
- * meanwhile. */
+/* All functions are called in process context and may sleep, but hold up the events of others
+ * meanwhile. They must not register or unregister clients. */
 struct lodge_client {
 	const char *app; /* of lodge.hello: lower-case letters, digits and - */
 	void *context; /* the client's own */
