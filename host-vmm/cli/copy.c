@@ -114,7 +114,11 @@ static int explain(const struct copy *copy, int error)
 		return 128 + last_signal(copy);
 	if (error == -ECONNRESET)
 		return fail(EX_UNAVAILABLE, "%s: the VM ended before the copy did", copy->name);
-	return fail(status_of(error), "%s:%s: %s", copy->name, copy->what, g_strerror(-error));
+	return fail(status_of(error), "%s:%s: %s", copy->name, copy->what,
+		    error == -EBADMSG
+			    ? "the guest sent an archive that is malformed, or leads out of "
+			      "the target"
+			    : g_strerror(-error));
 }
 
 static int explain_result(const struct copy *copy)

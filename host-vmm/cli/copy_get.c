@@ -129,6 +129,9 @@ static int fault(const struct unpack *unpack, struct archive *archive)
 
 	if (unpack->error)
 		return unpack->error;
+	/* The guest gave it up, and its result tells why. */
+	if (archive == unpack->from && unpack->copy->stream.reset)
+		return -EPIPE;
 	return archive == unpack->to && error > 0 ? -error : -EBADMSG;
 }
 

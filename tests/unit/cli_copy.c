@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `lodge cp` out of a guest that is played by hand: what comes is in place when all of it came, and
+// hostile archives write nowhere else.
+#include <archive.h>
+#include <archive_entry.h>
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "host-vmm/cli/copy.h"
+#include "protocol/lib/fd.h"
+#include "protocol/lib/frame.h"
+
+#define ROOM (200 << 10) /* bytes of an archive: less than a stream's first credit */
+
+struct play {
+	int link;
+	unsigned char *archive;
+	size_t len; /* of what is sent */
+	bool end, reset;
+	const char *result;
+	pthread_t thread;
+};
+
+struct fixture {
+	char dir[32];
+	struct archive *writer;
+	unsigned char *bytes;
+	size_t used;
+	struct play play;
+};
+
+static void put(const struct play *play, enum lodge_rpc_type type, uint16_t flags, uint32_t tag,
+		const void *payload, size_t len)
+{
+	const struct frame frame = {
+		.size = (uint32_t)len, .type = type, .flags = flags, .tag = tag
+	};
+	unsigned char header[LODGE_RPC_HEADER_SIZE];
+
+	frame_build(&frame, header);
+	(void)send(play->link, header, sizeof(header), MSG_NOSIGNAL);
+	if (len)
+		(void)send(play->link, payload, len, MSG_NOSIGNAL);
+}
+
+/* Answers each COMMAND with the archive, whatever it asks. */
+static void *perform(void *opaque)
+{
+	struct play *play = opaque;
+	unsigned char header[LODGE_RPC_HEADER_SIZE];
+	char payload[LODGE_RPC_DATA_MAX + 1];
+	struct frame frame;
+
+	while (fd_read_all(play->link, header, sizeof(header)) == sizeof(header)) {
+		ck_assert_int_eq(frame_parse(header, UINT32_MAX, &frame), 0);
+		ck_assert_int_eq(fd_read_all(play->link, payload, frame.size), frame.size);
+		if (frame.type != LODGE_RPC_COMMAND)
+			continue;
+		const char *fields = strchr(payload, ' ') + 1;
+		size_t len = frame.size - (size_t)(fields - payload);
+		uint32_t stream = (uint32_t)strtoul(fields_get(fields, len, "stdout"), NULL, 10);
+
+		for (size_t at = 0; at < play->len; at += LODGE_RPC_DATA_MAX)
+			put(play, LODGE_RPC_DATA, 0, stream, play->archive + at,
+			    MIN(play->len - at, LODGE_RPC_DATA_MAX));
+		if (play->end)
+			put(play, LODGE_RPC_DATA, LODGE_RPC_F_END, stream, "", 0);
+		if (play->reset)
+			put(play, LODGE_RPC_RESET, 0, stream, "no", 2);
+		if (play->result)
+			put(play, LODGE_RPC_RESULT, 0, frame.tag, play->result,
+			    strlen(play->result) + (*play->result == 'O'));
+		if (!play->result)
+			break;
+	}
+	close(play->link);
+	return NULL;
+}
+
+static void begin(struct fixture *fixture)
+{
+	*fixture = (struct fixture){ .dir = "/tmp/copy-XXXXXX" };
+	ck_assert_ptr_nonnull(mkdtemp(fixture->dir));
+	ck_assert(!chdir(fixture->dir));
+	ck_assert(!mkdir("here", 0755));
+	fixture->bytes = calloc(1, ROOM);
+	fixture->writer = archive_write_new();
+	archive_write_set_format_pax(fixture->writer);
+	ck_assert(
+		!archive_write_open_memory(fixture->writer, fixture->bytes, ROOM, &fixture->used));
+}
+
+static void add(struct fixture *fixture, const char *path, mode_t mode, const char *link,
+		const char *hard, const char *bytes)
+{
+	struct archive_entry *entry = archive_entry_new();
+
+	archive_entry_set_pathname(entry, path);
+	archive_entry_set_mode(entry, mode);
+	archive_entry_set_size(entry, bytes ? (int64_t)strlen(bytes) : 0);
+	archive_entry_set_mtime(entry, 1000000000, 5000);
+	if (link)
+		archive_entry_set_symlink(entry, link);
+	if (hard)
+		archive_entry_set_hardlink(entry, hard);
+	ck_assert_int_eq(archive_write_header(fixture->writer, entry), 0);
+	if (bytes)
+		archive_write_data(fixture->writer, bytes, strlen(bytes));
+	archive_entry_free(entry);
+}
+
+/* The status of copying what was added to here/goal. @cut bytes are missing at its end. */
+static int get_cut(struct fixture *fixture, size_t cut, const char *result)
+{
+	struct copy copy = { .name = "box", .signals = -1 };
+	int pair[2], status;
+
+	archive_write_close(fixture->writer);
+	ck_assert_uint_lt(cut, fixture->used);
+	ck_assert(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	fixture->play = (struct play){ .link = pair[1],
+				       .archive = fixture->bytes,
+				       .len = fixture->used - cut,
+				       .end = !cut,
+				       .reset = cut > 0,
+				       .result = result };
+	ck_assert_int_eq(guest_link_adopt(pair[0], &copy.link), 0);
+	ck_assert(!pthread_create(&fixture->play.thread, NULL, perform, &fixture->play));
+	status = copy_get(&copy, "/goal", "here", "goal");
+	guest_link_close(copy.link);
+	pthread_join(fixture->play.thread, NULL);
+	ck_assert(!chdir(fixture->dir));
+	return status;
+}
+
+static int get(struct fixture *fixture)
+{
+	return get_cut(fixture, 0, "OK bytes=1");
+}
+
+/* What is below here/, and what stands in here/goal. */
+static char *listing(void)
+{
+	char *out = NULL;
+
+	ck_assert(g_spawn_command_line_sync(
+		"sh -c \"cd here; find . | LC_ALL=C sort | tr '\\n' ' '\"", &out, NULL, NULL,
+		NULL));
+	return out;
+}
+
+static void assert_listing(const char *wanted)
+{
+	g_autofree char *found = listing();
+
+	ck_assert_str_eq(found, wanted);
+}
+
+static void finish(struct fixture *fixture)
+{
+	g_autofree char *remove = g_strdup_printf("rm -rf %s", fixture->dir);
+
+	archive_write_free(fixture->writer);
+	free(fixture->bytes);
+	ck_assert(!chdir("/"));
+	ck_assert(g_spawn_command_line_sync(remove, NULL, NULL, NULL, NULL));
+}
+
+START_TEST(a_file_and_its_mode)
+{
+	struct fixture fixture;
+	struct stat st;
+	g_autofree char *text = NULL;
+
+	begin(&fixture);
+	add(&fixture, "any-name", S_IFREG | 04751, NULL, NULL, "text");
+	ck_assert_int_eq(get(&fixture), 0);
+	assert_listing(". ./goal ");
+	ck_assert(!stat("here/goal", &st));
+	ck_assert_uint_eq(st.st_mode, S_IFREG | 0751);
+	ck_assert_int_eq(st.st_mtim.tv_sec, 1000000000);
+	ck_assert_int_eq(st.st_mtim.tv_nsec, 5000);
+	ck_assert(g_file_get_contents("here/goal", &text, NULL, NULL));
+	ck_assert_str_eq(text, "text");
+	finish(&fixture);
+}
+END_TEST
+
+static void add_folder(struct fixture *fixture)
+{
+	add(fixture, "d/", S_IFDIR | 0500, NULL, NULL, NULL);
+	add(fixture, "d/file", S_IFREG | 0644, NULL, NULL, "new");
+	add(fixture, "d/hard", S_IFREG | 0644, NULL, "d/file", NULL);
+	add(fixture, "d/link", S_IFLNK | 0777, "/etc", NULL, NULL);
+	add(fixture, "d/device", S_IFCHR | 0666, NULL, NULL, NULL);
+	add(fixture, "d/sub", S_IFDIR | 0755, NULL, NULL, NULL);
+	add(fixture, "d/sub/x", S_IFREG | 0644, NULL, NULL, "x");
+}
+
+START_TEST(a_folder_new_and_into_one)
+{
+	struct fixture fixture;
+	struct stat st;
+	g_autofree char *text = NULL;
+
+	begin(&fixture);
+	add_folder(&fixture);
+	ck_assert_int_eq(get(&fixture), 0);
+	assert_listing(". ./goal ./goal/file ./goal/hard ./goal/link ./goal/sub ./goal/sub/x ");
+	ck_assert(!stat("here/goal", &st));
+	ck_assert_uint_eq(st.st_mode, S_IFDIR | 0500);
+	ck_assert_int_eq(st.st_mtim.tv_sec, 1000000000);
+	ck_assert(!lstat("here/goal/link", &st) && S_ISLNK(st.st_mode));
+	finish(&fixture);
+	begin(&fixture);
+	ck_assert(!mkdir("here/goal", 0755));
+	ck_assert(g_file_set_contents("here/goal/own", "own", -1, NULL));
+	ck_assert(g_file_set_contents("here/goal/file", "old", -1, NULL));
+	add_folder(&fixture);
+	ck_assert_int_eq(get(&fixture), 0);
+	assert_listing(". ./goal ./goal/file ./goal/hard ./goal/link ./goal/own ./goal/sub "
+		       "./goal/sub/x ");
+	ck_assert(g_file_get_contents("here/goal/file", &text, NULL, NULL));
+	ck_assert_str_eq(text, "new");
+	finish(&fixture);
+}
+END_TEST
+
+START_TEST(what_is_cut_off_leaves_nothing)
+{
+	struct fixture fixture;
+	g_autofree char *big = g_strnfill(100000, 'x');
+
+	for (int way = 0; way < 3; way++) {
+		begin(&fixture);
+		add(&fixture, "d/", S_IFDIR | 0755, NULL, NULL, NULL);
+		add(&fixture, "d/big", S_IFREG | 0644, NULL, NULL, big);
+		if (way == 0)
+			ck_assert_int_ne(get_cut(&fixture, 60000, "ERROR 5 disk trouble"), 0);
+		else if (way == 1)
+			ck_assert_int_eq(get_cut(&fixture, 60000, NULL), EX_UNAVAILABLE);
+		else
+			ck_assert_int_ne(get_cut(&fixture, 0, "ERROR 13 not all of it"), 0);
+		assert_listing(". ");
+		finish(&fixture);
+	}
+}
+END_TEST
+
+START_TEST(hostile_archives)
+{
+	static const struct {
+		const char *path, *link, *hard;
+		mode_t mode;
+	} rows[] = {
+		{ "../out", NULL, NULL, S_IFREG | 0644 },
+		{ "d/../../out", NULL, NULL, S_IFREG | 0644 },
+		{ "/tmp/out-of-copy", NULL, NULL, S_IFREG | 0644 },
+		{ "dd/out", NULL, NULL, S_IFREG | 0644 },
+		{ "d/hard", NULL, "/etc/passwd", S_IFREG | 0644 },
+		{ "d/hard", NULL, "d/../../outside", S_IFREG | 0644 },
+		{ "d/up/out", NULL, NULL, S_IFREG | 0644 },
+		{ "d", "/tmp", NULL, S_IFLNK | 0777 },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		struct fixture fixture;
+
+		begin(&fixture);
+		ck_assert(g_file_set_contents("outside", "secret", -1, NULL));
+		add(&fixture, "d", S_IFDIR | 0755, NULL, NULL, NULL);
+		add(&fixture, "d/up", S_IFLNK | 0777, "../..", NULL, NULL);
+		add(&fixture, rows[i].path, rows[i].mode, rows[i].link, rows[i].hard,
+		    rows[i].mode == (S_IFREG | 0644) && !rows[i].hard ? "evil" : NULL);
+		add(&fixture, "d/later", S_IFREG | 0644, NULL, NULL, "evil");
+		ck_assert_msg(get(&fixture) != 0, "row %zu", i);
+		assert_listing(". ");
+		ck_assert(access("out", F_OK) && access("/tmp/out-of-copy", F_OK));
+		ck_assert(access("/tmp/later", F_OK));
+		finish(&fixture);
+	}
+}
+END_TEST
+
+START_TEST(links_without_end)
+{
+	struct fixture fixture;
+
+	begin(&fixture);
+	add(&fixture, "goal", S_IFLNK | 0777, "goal", NULL, NULL);
+	ck_assert_int_eq(get(&fixture), EX_NOINPUT);
+	assert_listing(". ");
+	finish(&fixture);
+}
+END_TEST
+
+START_TEST(bytes_that_are_no_archive)
+{
+	struct fixture fixture;
+
+	begin(&fixture);
+	add(&fixture, "x", S_IFREG | 0644, NULL, NULL, "x");
+	archive_write_close(fixture.writer);
+	memset(fixture.bytes, 'x', fixture.used);
+	ck_assert_int_ne(get(&fixture), 0);
+	assert_listing(". ");
+	finish(&fixture);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("cli_copy");
+	TCase *tcase = tcase_create("get");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, a_file_and_its_mode);
+	tcase_add_test(tcase, a_folder_new_and_into_one);
+	tcase_add_test(tcase, what_is_cut_off_leaves_nothing);
+	tcase_add_test(tcase, hostile_archives);
+	tcase_add_test(tcase, links_without_end);
+	tcase_add_test(tcase, bytes_that_are_no_archive);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
