@@ -85,6 +85,13 @@ static gboolean on_retry(gpointer opaque)
 
 static void walk_later(struct link *link)
 {
+	g_autofree char *why = link_why(link);
+
+	/* Once for each time that the door is away, not at each try. */
+	if (!link->retry_ms && *why && (link->present || link->lodged->link)) {
+		g_strdelimit(why, "\n", ';');
+		log_info("no door to the host now; looking again (%s)", why);
+	}
 	link->next = 0;
 	link->retry_ms = CLAMP(link->retry_ms * 2, RETRY_FIRST_MS, RETRY_LONGEST_MS);
 	if (!link->retry)

@@ -5,3 +5,9 @@ lodge-toolbox_srcs := $(addprefix guest-daemon/toolbox/, \
 	conf.c connection.c device.c main.c rpc.c service.c stat.c status.c)
 lodge-toolbox_libs := guestlib proto
 man_pages += guest-daemon/toolbox/lodge-toolbox.1.scd
+
+unit_tests += toolbox
+toolbox_srcs := tests/unit/toolbox.c tests/unit/lodged_rig.c
+toolbox_libs := lodgedcore guestlib proto
+toolbox_pkgs := check
+$(BUILD)/unit/toolbox: | $(BUILD)/bin/lodge-toolbox

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -292,19 +291,15 @@ const char *rig_request(struct rig *rig, const char *prefix)
 	}
 }
 
-uint32_t rig_fields(struct rig *rig, const char *word, ...)
+uint32_t rig_fields_of(struct rig *rig, const char *word, const char *const *fields)
 {
 	struct fields_builder text = FIELDS_BUILDER(65536);
-	const char *key;
 	uint32_t tag;
-	va_list args;
 
 	fields_raw(&text, word);
 	fields_raw(&text, " ");
-	va_start(args, word);
-	while ((key = va_arg(args, const char *)))
-		fields_add(&text, key, va_arg(args, const char *));
-	va_end(args);
+	for (; *fields; fields += 2)
+		fields_add(&text, fields[0], fields[1]);
 	ck_assert_int_eq(fields_done(&text), 0);
 	tag = rig_command(rig, text.bytes, text.len);
 	fields_free(&text);

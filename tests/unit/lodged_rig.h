@@ -45,7 +45,8 @@ void rig_up(struct rig *rig, const char *conf);
 /* How often lodged would have ended the system. */
 int rig_ended(enum shutdown what);
 /* "word " and fields (key, value, ..., NULL) as a COMMAND: its tag. */
-uint32_t rig_fields(struct rig *rig, const char *word, ...);
+#define rig_fields(rig, word, ...) rig_fields_of(rig, word, (const char *const[]){ __VA_ARGS__ })
+uint32_t rig_fields_of(struct rig *rig, const char *word, const char *const *fields);
 /* Waits for lodged to connect again. */
 void rig_accept(struct rig *rig);
 

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// lodge-toolbox by its words, and lodged's socket, which it asks through: answers, refusals,
+// statuses, and clients that do not speak frames.
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "protocol/lib/fd.h"
+#include "tests/unit/lodged_rig.h"
+
+static bool has_ended(struct rig *rig, void *opaque)
+{
+	g_autofree char *text = NULL;
+
+	(void)rig;
+	return g_file_get_contents(opaque, &text, NULL, NULL) && strchr(text, '\n');
+}
+
+/* Answers what comes from lodged meanwhile: requests with @reply. */
+static bool answer_and_look(struct rig *rig, void *opaque)
+{
+	struct rig_frame *kept;
+
+	while ((kept = g_queue_pop_head(&rig->received))) {
+		static const char reply[] = "1 the value";
+
+		if (kept->frame.type == LODGE_RPC_REQUEST)
+			rig_send(rig, LODGE_RPC_REPLY, 0, kept->frame.tag,
+				 g_str_has_prefix((char *)kept->payload, "refuse") ? "0 not here"
+										   : reply,
+				 g_str_has_prefix((char *)kept->payload, "refuse")
+					 ? 10
+					 : sizeof(reply) - 1);
+		g_free(kept->payload);
+		g_free(kept);
+	}
+	return has_ended(rig, opaque);
+}
+
+/* Runs "NAME WORDS" with standard output and error together; the exit status. */
+static int run_as(struct rig *rig, const char *name, const char *words, char **ret_out)
+{
+	g_autofree char *code = g_build_filename(rig->folder, "code", NULL);
+	g_autofree char *out = g_build_filename(rig->folder, "out", NULL);
+	g_autofree char *link = g_build_filename(rig->folder, name, NULL);
+	g_autofree char *binary = g_build_filename(rig->helpers, "lodge-toolbox", NULL);
+	g_autofree char *real = realpath(binary, NULL);
+	g_autofree char *script =
+		g_strdup_printf("(%s %s; echo $? >%s) >%s 2>&1 &", link, words, code, out);
+	g_autofree char *text = NULL;
+
+	ck_assert_ptr_nonnull(real);
+	(void)unlink(code);
+	(void)unlink(link);
+	ck_assert_int_eq(symlink(real, link), 0);
+	ck_assert_int_eq(system(script), 0);
+	rig_until(rig, answer_and_look, code);
+	ck_assert(g_file_get_contents(code, &text, NULL, NULL));
+	ck_assert(g_file_get_contents(out, ret_out, NULL, NULL));
+	return atoi(text);
+}
+
+static const struct {
+	const char *name, *words;
+	int status;
+	const char *out; /* a part of it */
+} rows[] = {
+	{ "lodge-toolbox", "rpc info-get guestinfo.x", 0, "the value\n" },
+	{ "lodge-toolbox", "rpc 'refuse this'", 1, "not here\n" },
+	{ "lodge-toolbox", "rpc", 64, "missing request" },
+	{ "lodge-toolbox", "", 64, "missing verb" },
+	{ "lodge-toolbox", "nonsense", 64, "unknown verb nonsense" },
+	{ "lodge-toolbox", "help", 0, "usage: lodge-toolbox" },
+	{ "lodge-toolbox", "--version", 0, LODGE_VERSION },
+	{ "lodge-toolbox", "stat", 64, "missing subcommand" },
+	{ "lodge-toolbox", "stat nonsense", 64, "unknown subcommand" },
+	{ "lodge-toolbox", "stat balloon", 69, "not available" },
+	{ "lodge-toolbox", "stat sessionid", 69, "not available" },
+	{ "lodge-toolbox", "timesync status", 69, "not available" },
+	{ "lodge-toolbox", "timesync", 64, "missing" },
+	{ "lodge-toolbox", "config get a", 64, "missing key" },
+	{ "lodge-toolbox", "config get a b", 0, "[a] b UNSET\n" },
+	{ "lodge-toolbox", "script shutdown default", 0, "/etc/lodge/scripts/poweroff\n" },
+	{ "lodge-toolbox", "script shutdown current", 0, "/etc/lodge/scripts/poweroff\n" },
+	{ "lodge-toolbox", "script nonsense current", 64, "unknown script" },
+	{ "lodge-toolbox", "logging level get vmsvc", 0, "vmsvc.level = info\n" },
+	{ "lodge-toolbox", "logging level set vmsvc loud", 64, "unknown level" },
+	{ "lodge-toolbox", "device", 64, "missing subcommand" },
+	{ "lodge-toolbox", "device status", 64, "missing device" },
+	{ "vmware-rpctool", "", 1, "missing request" },
+	{ "vmware-toolbox-cmd", "logging level get vmusr", 0, "vmusr.level = info\n" },
+};
+
+START_TEST(words_have_their_answers)
+{
+	struct rig rig;
+	g_autofree char *words = NULL, *out = NULL, *socket = NULL;
+	int status;
+
+	rig_up(&rig, NULL);
+	socket = g_build_filename(rig.folder, "lodged.sock", NULL);
+	/* vmware-rpctool has no options. */
+	if (!strcmp(rows[_i].name, "vmware-rpctool"))
+		words = g_strdup(rows[_i].words);
+	else
+		words = g_strdup_printf("--door=daemon --door-path=%s --conf=%s %s", socket,
+					rig.conf, rows[_i].words);
+	status = run_as(&rig, rows[_i].name, words, &out);
+	ck_assert_msg(status == rows[_i].status, "status %d: %s", status, out);
+	ck_assert_msg(strstr(out, rows[_i].out) != NULL, "said: %s", out);
+	rig_stop(&rig);
+}
+END_TEST
+
+START_TEST(keys_are_set_and_removed)
+{
+	static const struct {
+		const char *words, *conf;
+	} steps[] = {
+		{ "config set guest-ops allow-exec user", "[guest-ops]\nallow-exec=user\n" },
+		{ "config remove guest-ops allow-exec", "[guest-ops]\n" },
+		{ "logging level set vmsvc debug", "[guest-ops]\n\n[logging]\nlevel=debug\n" },
+	};
+	struct rig rig;
+
+	rig_up(&rig, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+		g_autofree char *words = g_strdup_printf("--conf=%s %s", rig.conf, steps[i].words);
+		g_autofree char *out = NULL, *text = NULL;
+		struct stat st;
+
+		ck_assert_int_eq(run_as(&rig, "lodge-toolbox", words, &out), 0);
+		ck_assert(g_file_get_contents(rig.conf, &text, NULL, NULL));
+		ck_assert_str_eq(text, steps[i].conf);
+		ck_assert_int_eq(stat(rig.conf, &st), 0);
+		ck_assert_int_eq(st.st_mode & 0777, 0644);
+	}
+	rig_stop(&rig);
+}
+END_TEST
+
+static bool is_closed(struct rig *rig, void *opaque)
+{
+	char bytes[4096];
+
+	(void)rig;
+	return recv(*(int *)opaque, bytes, sizeof(bytes), MSG_DONTWAIT) == 0;
+}
+
+/* Programs of the guest are no more to be trusted than the host: lodged goes on. */
+START_TEST(clients_that_speak_no_frames_are_closed)
+{
+	struct rig rig;
+	g_autofree char *path = NULL, *ping = NULL;
+	char noise[64];
+
+	memset(noise, 'x', sizeof(noise));
+	rig_up(&rig, NULL);
+	path = g_build_filename(rig.folder, "lodged.sock", NULL);
+	for (int i = 0; i < 40; i++) {
+		int fd = unix_connect(path);
+
+		ck_assert_int_ge(fd, 0);
+		ck_assert_int_eq(fd_write_all(fd, noise, i % 2 ? sizeof(noise) : 5), 0);
+		if (i % 2)
+			rig_until(&rig, is_closed, &fd);
+		close(fd);
+	}
+	ping = rig_ask(&rig, "ping");
+	ck_assert_str_eq(ping, "OK ");
+	rig_stop(&rig);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("toolbox");
+	TCase *tests = tcase_create("toolbox");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tests, 60);
+	tcase_add_loop_test(tests, words_have_their_answers, 0, G_N_ELEMENTS(rows));
+	tcase_add_test(tests, keys_are_set_and_removed);
+	tcase_add_test(tests, clients_that_speak_no_frames_are_closed);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
