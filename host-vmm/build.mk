@@ -87,12 +87,14 @@ vmm_boot_srcs := tests/unit/vmm_boot.c tests/unit/tiny_kernel.c $(image_srcs) \
 	host-vmm/boot/acpi.c \
 	host-vmm/boot/aml.c \
 	host-vmm/boot/boot.c \
-	host-vmm/boot/dsdt.c \
-	host-vmm/boot/smbios.c \
-	host-vmm/conf/uuid.c \
-	host-vmm/cpuid.c
+	host-vmm/boot/dsdt.c
 vmm_boot_libs := proto
-vmm_boot_pkgs := check glib-2.0
+vmm_boot_pkgs := check
+
+unit_tests += vmm_identity
+vmm_identity_srcs := tests/unit/vmm_identity.c host-vmm/boot/smbios.c host-vmm/conf/uuid.c \
+	host-vmm/cpuid.c
+vmm_identity_pkgs := check glib-2.0
 
 fuzz_targets += boot_image pio_mmio
 boot_image_srcs := tests/fuzz/boot_image.c $(image_srcs)
@@ -107,11 +109,15 @@ vmm_srcs += $(vmw_door_srcs)
 vmw_rig_srcs := tests/unit/vmw_rig.c $(vmw_door_srcs) host-vmm/guest_linear.c host-vmm/memory.c \
 	host-vmm/state.c
 
-unit_tests += vmw_ports
-vmw_ports_srcs := tests/unit/vmw_ports.c $(vmw_rig_srcs)
+unit_tests += vmw_ports vmw_channels
+vmw_ports_srcs := tests/unit/vmw_ports.c tests/unit/vmw_guest.c $(vmw_rig_srcs)
 vmw_ports_ldflags := -Wl,--wrap=clock_gettime
 vmw_ports_libs := proto
 vmw_ports_pkgs := check
+vmw_channels_srcs := tests/unit/vmw_channels.c tests/unit/vmw_guest.c $(vmw_rig_srcs)
+vmw_channels_ldflags := -Wl,--wrap=clock_gettime
+vmw_channels_libs := proto
+vmw_channels_pkgs := check
 
 fuzz_targets += guestmsg
 guestmsg_srcs := tests/fuzz/guestmsg.c $(vmw_rig_srcs)
