@@ -154,6 +154,16 @@ int shm_window_place(struct shm_window *window, bool enabled, uint64_t gpa)
 	return ret;
 }
 
+uint64_t shm_window_gpa(struct shm_window *window)
+{
+	uint64_t gpa;
+
+	pthread_mutex_lock(&window->lock);
+	gpa = window->enabled ? window->gpa : 0;
+	pthread_mutex_unlock(&window->lock);
+	return gpa;
+}
+
 static int check_piece(const struct shm_window *window, const struct shm_piece *piece)
 {
 	uint64_t end;

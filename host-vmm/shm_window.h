@@ -52,6 +52,9 @@ uint64_t shm_window_size(const struct shm_window *window);
  * KVM_SET_USER_MEMORY_REGION: the guest sees the BAR's own handler there. */
 int shm_window_place(struct shm_window *window, bool enabled, uint64_t gpa);
 
+/* Where it is; 0: the guest sees it nowhere. */
+uint64_t shm_window_gpa(struct shm_window *window);
+
 /*
  * Maps a piece of the regular file @fd (borrowed). Over exactly one older piece it takes its place
  * in one step. -EINVAL for ranges that are empty, not in whole pages, outside of the window or

@@ -50,3 +50,13 @@ vmm_srcs += host-vmm/sandbox.c
 unit_tests += vmm_sandbox
 vmm_sandbox_srcs := tests/unit/vmm_sandbox.c host-vmm/sandbox.c
 vmm_sandbox_pkgs := check libseccomp
+
+unit_tests += shm_window
+shm_window_srcs := tests/unit/shm_window.c host-vmm/shm_window.c
+shm_window_libs := proto
+shm_window_pkgs := check
+
+unit_tests += vhost_channel
+vhost_channel_srcs := tests/unit/vhost_channel.c host-vmm/loop.c host-vmm/vhost-user/channel.c
+vhost_channel_libs := proto
+vhost_channel_pkgs := check

@@ -20,8 +20,9 @@
 struct vhost_channel {
 	const struct vhost_channel_ops *ops;
 	void *opaque;
+	struct loop *loop;
 	int socket;
-	struct loop_source *watch;
+	struct loop_source *watch; /* the loop's thread: it may go at any time */
 	bool ended;
 	/* The message that is coming in, header and payload: */
 	uint8_t message[sizeof(struct vhost_user_header) + sizeof(struct vhost_user_mmap)];
@@ -158,6 +159,22 @@ static void on_readable(void *opaque, uint32_t events)
 		serve(channel);
 }
 
+static void watch_here(void *opaque)
+{
+	struct vhost_channel *channel = opaque;
+
+	(void)loop_add(channel->loop, channel->socket, EPOLLIN, on_readable, channel,
+		       &channel->watch);
+}
+
+static void unwatch_here(void *opaque)
+{
+	struct vhost_channel *channel = opaque;
+
+	loop_remove(channel->watch);
+	channel->watch = NULL;
+}
+
 int vhost_channel_create(struct loop *loop, const struct vhost_channel_ops *ops, void *opaque,
 			 struct vhost_channel **ret_channel, int *ret_peer)
 {
@@ -167,7 +184,9 @@ int vhost_channel_create(struct loop *loop, const struct vhost_channel_ops *ops,
 
 	if (!channel)
 		return -ENOMEM;
-	*channel = (struct vhost_channel){ .ops = ops, .opaque = opaque, .socket = -1, .fd = -1 };
+	*channel = (struct vhost_channel){
+		.ops = ops, .opaque = opaque, .loop = loop, .socket = -1, .fd = -1
+	};
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
 		ret = -errno;
 		free(channel);
@@ -176,7 +195,9 @@ int vhost_channel_create(struct loop *loop, const struct vhost_channel_ops *ops,
 	channel->socket = pair[0];
 	ret = fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 	if (!ret)
-		ret = loop_add(loop, pair[0], EPOLLIN, on_readable, channel, &channel->watch);
+		loop_call(loop, watch_here, channel);
+	if (!ret && !channel->watch)
+		ret = -ENOMEM;
 	if (ret) {
 		close(pair[1]);
 		vhost_channel_destroy(channel);
@@ -191,7 +212,7 @@ void vhost_channel_destroy(struct vhost_channel *channel)
 {
 	if (!channel)
 		return;
-	loop_remove(channel->watch);
+	loop_call(channel->loop, unwatch_here, channel);
 	fd_close(&channel->socket);
 	fd_close(&channel->fd);
 	free(channel);

@@ -193,6 +193,8 @@ static int give_queues(struct virtio_fs *fs)
 			.err_fd = fs->err_fd,
 		};
 	}
+	if (fs->window)
+		fs_window_announce(fs->window, fs->choice.backend);
 	ret = vhost_user_start(fs->vu, vdev->driver_features, fs->model.device.machine->memory,
 			       rings, vdev->n_queues);
 	if (ret)

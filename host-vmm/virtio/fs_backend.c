@@ -99,6 +99,17 @@ void fs_backend_destroy(struct fs_backend *backend)
 	free(backend);
 }
 
+int fs_backend_place_window(struct fs_backend *backend, uint64_t gpa, char ret_why[FS_WHY_MAX])
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&backend->lock);
+	if (backend->control >= 0)
+		ret = fs_control_window(backend->control, gpa, ret_why);
+	pthread_mutex_unlock(&backend->lock);
+	return ret;
+}
+
 bool fs_backend_is_own(const struct fs_backend *backend)
 {
 	return !backend->socket;

@@ -55,6 +55,9 @@ int fs_backend_open(struct fs_backend *backend, int *ret_socket, char ret_why[FS
 /* Ends a process of ours for sure; *ret_text gets how it ended, or "". */
 void fs_backend_close(struct fs_backend *backend, unsigned int grace_ms,
 		      char ret_text[SPAWN_STATUS_MAX]);
+/* Tells a lodge-fsd of ours where the guest has put the window: requests may name addresses there.
+ * Others are told nothing: the protocol has no word for it. */
+int fs_backend_place_window(struct fs_backend *backend, uint64_t gpa, char ret_why[FS_WHY_MAX]);
 /* Whether it is a lodge-fsd of ours: dead once closed. */
 bool fs_backend_is_own(const struct fs_backend *backend);
 /* The device was reset: death is forgiven. */

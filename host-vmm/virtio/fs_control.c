@@ -92,6 +92,14 @@ int fs_control_add(int socket, const struct fs_share_info *info, int path_fd,
 	return order(socket, line, path_fd, ret_why);
 }
 
+int fs_control_window(int socket, uint64_t gpa, char ret_why[FS_WHY_MAX])
+{
+	char line[LINE_MAX_BYTES];
+
+	snprintf(line, sizeof(line), "window %llx\n", (unsigned long long)gpa);
+	return order(socket, line, -1, ret_why);
+}
+
 int fs_control_remove(int socket, const char *name, char ret_why[FS_WHY_MAX])
 {
 	char encoded[3 * VM_SHARE_NAME_MAX + 1], line[LINE_MAX_BYTES];

@@ -15,6 +15,7 @@
 #include "host-vmm/vcpu.h"
 #include "host-vmm/vhost-user/channel.h"
 #include "host-vmm/vhost-user/frontend.h"
+#include "host-vmm/virtio/fs_backend.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 
@@ -212,6 +213,16 @@ int fs_window_connect(struct fs_window *window, struct vhost_user *vu)
 	ret = vhost_user_set_backend_fd(vu, peer);
 	close(peer);
 	return ret;
+}
+
+void fs_window_announce(struct fs_window *window, struct fs_backend *backend)
+{
+	char why[FS_WHY_MAX];
+
+	if (fs_backend_place_window(backend, shm_window_gpa(window->shm), why))
+		log_ratelimited(&window->log_limit, LOG_LEVEL_WARN,
+				"%s: requests with buffers in the window will fail: %s",
+				window->device->name, why);
 }
 
 void fs_window_disconnect(struct fs_window *window)

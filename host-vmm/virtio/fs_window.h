@@ -16,6 +16,7 @@
 #include "host-vmm/shm_window.h"
 
 struct device;
+struct fs_backend;
 struct fs_window;
 struct vhost_user;
 
@@ -30,6 +31,9 @@ void fs_window_destroy(struct fs_window *window);
 /* Gives a connected back end, which has been greeted, a channel for its requests, unless it has one
  * already. The errno of the connection. */
 int fs_window_connect(struct fs_window *window, struct vhost_user *vu);
+/* Before the back end gets the queues: a request may have its buffers in the window. Linux leaves
+ * the BAR where it is from then on. */
+void fs_window_announce(struct fs_window *window, struct fs_backend *backend);
 /* The back end is gone: so is the channel and all that was mapped. */
 void fs_window_disconnect(struct fs_window *window);
 /* The device was reset: nothing is mapped any more. */

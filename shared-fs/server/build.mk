@@ -7,6 +7,7 @@ fsd_srcs := \
 	shared-fs/server/control.c \
 	shared-fs/server/data.c \
 	shared-fs/server/dax.c \
+	shared-fs/server/dax_buffer.c \
 	shared-fs/server/dir.c \
 	shared-fs/server/dispatch.c \
 	shared-fs/server/entry.c \
@@ -75,3 +76,8 @@ fsd_death_srcs := tests/unit/fsd_death.c tests/unit/fsd_tracer.c tests/unit/fsd_
 fsd_death_libs := fsd proto
 fsd_death_pkgs := check
 $(BUILD)/unit/fsd_death: | $(BUILD)/bin/lodge-fsd
+
+unit_tests += fsd_dax
+fsd_dax_srcs := tests/unit/fsd_dax.c tests/unit/fsd_harness.c
+fsd_dax_libs := fsd proto
+fsd_dax_pkgs := check

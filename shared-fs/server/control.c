@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "protocol/lib/fd.h"
+#include "shared-fs/server/dax.h"
 
 void control_init(struct control *control, struct fs *fs, int listen_fd, int fd)
 {
@@ -156,6 +157,23 @@ static void list_shares(struct control *control)
 	reply(control, "ok\n");
 }
 
+static void place_window(struct control *control, const char *text)
+{
+	unsigned long long addr;
+	char *end;
+
+	errno = 0;
+	addr = strtoull(text, &end, 16);
+	if (errno || *end || end == text || *text == '-')
+		reply_error(control, -EINVAL, "the window's address is a number to base 16");
+	else if (!control->fs->dax)
+		reply_error(control, -ENODEV, "there is no window; see --dax-size");
+	else {
+		dax_place(control->fs->dax, addr);
+		reply(control, "ok\n");
+	}
+}
+
 static void run_line(struct control *control, char *line)
 {
 	char *rest = line;
@@ -166,10 +184,13 @@ static void run_line(struct control *control, char *line)
 		add_share(control, rest);
 	else if (!strcmp(verb, "remove") && rest)
 		remove_share(control, rest);
+	else if (!strcmp(verb, "window") && rest)
+		place_window(control, rest);
 	else if (!strcmp(verb, "list") && !rest)
 		list_shares(control);
 	else
-		reply_error(control, -EINVAL, "the commands are add NAME, remove NAME and list");
+		reply_error(control, -EINVAL,
+			    "the commands are add NAME, remove NAME, list and window ADDRESS");
 	control->fs->in_command = false;
 	fd_close(&control->passed_fd);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -22,7 +23,10 @@
 #define LATE_ANSWER_MS	 500 /* to a server that died meanwhile */
 
 struct dax_slot {
-	uint16_t share; /* of the file; NO_SHARE: nothing is mapped */
+	uint16_t share; /* of the file; NO_SHARE: nothing is mapped, and the rest is void */
+	bool writable;
+	int fd; /* of the file, our own */
+	uint64_t file_offset;
 };
 
 struct dax {
@@ -30,6 +34,7 @@ struct dax {
 	int channel; /* -1: none, or it broke */
 	bool awaits; /* an answer is to come */
 	struct log_ratelimit log_limit;
+	uint64_t addr; /* guest physical, of the window; 0: not known */
 	uint64_t size; /* constant */
 	size_t n_slots;
 	struct dax_slot slots[];
@@ -53,15 +58,6 @@ int dax_create(uint64_t size, struct dax **ret_dax)
 		dax->slots[i].share = NO_SHARE;
 	*ret_dax = dax;
 	return 0;
-}
-
-void dax_destroy(struct dax *dax)
-{
-	if (!dax)
-		return;
-	fd_close(&dax->channel);
-	pthread_mutex_destroy(&dax->lock);
-	shared_free(dax, sizeof(*dax) + dax->n_slots * sizeof(dax->slots[0]));
 }
 
 uint64_t dax_size(const struct dax *dax)
@@ -152,6 +148,7 @@ static void unmap(struct dax *dax, size_t slot)
 	if (dax->slots[slot].share == NO_SHARE)
 		return;
 	dax->slots[slot].share = NO_SHARE;
+	close(dax->slots[slot].fd);
 	(void)send_request(dax, VHOST_USER_BACKEND_SHMEM_UNMAP, &mmap, -1);
 }
 
@@ -163,25 +160,46 @@ static int map(struct dax *dax, size_t slot, int fd, uint64_t offset, bool writa
 					      .len = DAX_SLOT_SIZE,
 					      .flags = writable ? VHOST_USER_MMAP_WRITE : 0 };
 	bool replaces = dax->slots[slot].share != NO_SHARE;
-	int ret = send_request(dax, VHOST_USER_BACKEND_SHMEM_MAP, &mmap, fd);
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	int ret = own < 0 ? -errno : send_request(dax, VHOST_USER_BACKEND_SHMEM_MAP, &mmap, fd);
 
 	/* lodge-vmm replaces a mapping in one step, so that a guest's reads go on while it asks to
 	 * write; others may want it unmapped first. */
-	if (ret && replaces) {
+	if (ret && replaces && own >= 0) {
 		unmap(dax, slot);
+		replaces = false;
 		ret = send_request(dax, VHOST_USER_BACKEND_SHMEM_MAP, &mmap, fd);
 	}
-	if (!ret)
-		dax->slots[slot].share = share;
-	return ret;
+	if (ret && own >= 0)
+		close(own);
+	if (ret)
+		return ret;
+	if (replaces)
+		close(dax->slots[slot].fd);
+	dax->slots[slot] = (struct dax_slot){ share, writable, own, offset };
+	return 0;
 }
 
 /* ---- the front end comes and goes ---- */
 
 static void forget(struct dax *dax)
 {
-	for (size_t i = 0; i < dax->n_slots; i++)
+	for (size_t i = 0; i < dax->n_slots; i++) {
+		if (dax->slots[i].share != NO_SHARE)
+			close(dax->slots[i].fd);
 		dax->slots[i].share = NO_SHARE;
+	}
+	dax->addr = 0;
+}
+
+void dax_destroy(struct dax *dax)
+{
+	if (!dax)
+		return;
+	forget(dax);
+	fd_close(&dax->channel);
+	pthread_mutex_destroy(&dax->lock);
+	shared_free(dax, sizeof(*dax) + dax->n_slots * sizeof(dax->slots[0]));
 }
 
 void dax_connect(struct dax *dax, int fd)
@@ -223,9 +241,15 @@ void dax_recover(struct dax *dax)
 	dax->awaits = false;
 }
 
-int dax_channel(const struct dax *dax)
+void dax_each_fd(const struct dax *dax, void (*keep)(void *opaque, int fd), void *opaque)
 {
-	return dax ? dax->channel : -1;
+	if (!dax)
+		return;
+	keep(opaque, dax->channel);
+	for (size_t i = 0; i < dax->n_slots; i++) {
+		if (dax->slots[i].share != NO_SHARE)
+			keep(opaque, dax->slots[i].fd);
+	}
 }
 
 bool dax_connected(struct dax *dax)
@@ -260,6 +284,96 @@ void dax_drop_share(struct dax *dax, uint16_t share)
 			unmap(dax, i);
 	}
 	pthread_mutex_unlock(&dax->lock);
+}
+
+/* ---- the window as the guest's memory ---- */
+
+void dax_place(struct dax *dax, uint64_t addr)
+{
+	pthread_mutex_lock(&dax->lock);
+	dax->addr = addr;
+	pthread_mutex_unlock(&dax->lock);
+}
+
+bool dax_find(struct dax *dax, uint64_t addr, uint64_t len, uint64_t *ret_offset)
+{
+	uint64_t base;
+
+	if (!dax)
+		return false;
+	pthread_mutex_lock(&dax->lock);
+	base = dax->addr;
+	pthread_mutex_unlock(&dax->lock);
+	*ret_offset = addr - base;
+	return base && addr >= base && *ret_offset < dax->size && len <= dax->size - *ret_offset;
+}
+
+/* Under lock: a descriptor of our own of the file at @offset, -1: none; *@len is cut to the slot.
+ */
+static int file_at(const struct dax *dax, uint64_t offset, bool write, size_t *len,
+		   off_t *ret_file_offset)
+{
+	const struct dax_slot *slot = &dax->slots[offset / DAX_SLOT_SIZE];
+	uint64_t within = offset % DAX_SLOT_SIZE;
+
+	if (*len > DAX_SLOT_SIZE - within)
+		*len = DAX_SLOT_SIZE - within;
+	if (slot->share == NO_SHARE || (write && !slot->writable))
+		return -1;
+	*ret_file_offset = (off_t)(slot->file_offset + within);
+	return slot->fd;
+}
+
+void dax_read(struct dax *dax, uint64_t offset, void *bytes, size_t len)
+{
+	while (len) {
+		struct iovec iov = { bytes, len };
+		ssize_t got = 0;
+		off_t at;
+		int fd;
+
+		pthread_mutex_lock(&dax->lock);
+		fd = file_at(dax, offset, false, &iov.iov_len, &at);
+		if (fd >= 0)
+			got = preadv(fd, &iov, 1, at);
+		pthread_mutex_unlock(&dax->lock);
+		got = got < 0 ? 0 : got;
+		memset((uint8_t *)bytes + got, 0, iov.iov_len - (size_t)got);
+		offset += iov.iov_len;
+		bytes = (uint8_t *)bytes + iov.iov_len;
+		len -= iov.iov_len;
+	}
+}
+
+/* No further than the file reaches: a store into a mapping does not make it longer. */
+static void write_within(int fd, struct iovec iov, off_t at)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) || st.st_size <= at)
+		return;
+	if (iov.iov_len > (uint64_t)(st.st_size - at))
+		iov.iov_len = (size_t)(st.st_size - at);
+	if (pwritev(fd, &iov, 1, at) < 0)
+		log_debug("a buffer in a mapped file: %s", strerror(errno));
+}
+
+void dax_write(struct dax *dax, uint64_t offset, const void *bytes, size_t len)
+{
+	while (len) {
+		struct iovec iov = { (void *)(uintptr_t)bytes, len };
+		off_t at;
+		int fd;
+
+		pthread_mutex_lock(&dax->lock);
+		fd = file_at(dax, offset, true, &iov.iov_len, &at);
+		if (fd >= 0)
+			write_within(fd, iov, at);
+		pthread_mutex_unlock(&dax->lock);
+		offset += iov.iov_len;
+		bytes = (const uint8_t *)bytes + iov.iov_len;
+		len -= iov.iov_len;
+	}
 }
 
 /* ---- requests ---- */
@@ -348,11 +462,23 @@ int64_t op_setupmapping(struct request *req)
 	return ret;
 }
 
+/* Under lock. */
+static int remove_range(struct dax *dax, const struct fuse_removemapping_one *one)
+{
+	if ((one->moffset | one->len) % DAX_SLOT_SIZE || one->moffset > dax->size ||
+	    one->len > dax->size - one->moffset)
+		return -EINVAL;
+	for (uint64_t at = 0; at < one->len; at += DAX_SLOT_SIZE)
+		unmap(dax, (one->moffset + at) / DAX_SLOT_SIZE);
+	return 0;
+}
+
 int64_t op_removemapping(struct request *req)
 {
 	const struct fuse_removemapping_in *body = request_body(req, fuse_removemapping_in);
-	const struct fuse_removemapping_one *one = (const void *)(body + 1);
-	size_t n = (req->body_len - sizeof(*body)) / sizeof(*one);
+	/* Behind four bytes: not where a struct of its kind may lie. */
+	const uint8_t *list = (const uint8_t *)(body + 1);
+	size_t n = (req->body_len - sizeof(*body)) / sizeof(struct fuse_removemapping_one);
 	struct dax *dax = req->fs->dax;
 	int ret = 0;
 
@@ -362,11 +488,10 @@ int64_t op_removemapping(struct request *req)
 		return -EINVAL;
 	pthread_mutex_lock(&dax->lock);
 	for (size_t i = 0; i < body->count && !ret; i++) {
-		if ((one[i].moffset | one[i].len) % DAX_SLOT_SIZE || one[i].moffset > dax->size ||
-		    one[i].len > dax->size - one[i].moffset)
-			ret = -EINVAL;
-		for (uint64_t at = 0; at < one[i].len && !ret; at += DAX_SLOT_SIZE)
-			unmap(dax, (one[i].moffset + at) / DAX_SLOT_SIZE);
+		struct fuse_removemapping_one one;
+
+		memcpy(&one, list + i * sizeof(one), sizeof(one));
+		ret = remove_range(dax, &one);
 	}
 	pthread_mutex_unlock(&dax->lock);
 	return ret;

@@ -45,12 +45,22 @@ void dax_connect(struct dax *dax, int fd);
 void dax_disconnect(struct dax *dax);
 /* In a server that came after one that died: the mappings are still there. */
 void dax_recover(struct dax *dax);
-int dax_channel(const struct dax *dax); /* -1: none */
+/* Calls @keep for each descriptor that is needed. */
+void dax_each_fd(const struct dax *dax, void (*keep)(void *opaque, int fd), void *opaque);
 /* Whether there is a window that can be mapped into. */
 bool dax_connected(struct dax *dax);
 /* Unmaps everything; or what is of @share. */
 void dax_clear(struct dax *dax);
 void dax_drop_share(struct dax *dax, uint16_t share);
+
+/* Where the guest sees the window; 0: that is not known. */
+void dax_place(struct dax *dax, uint64_t addr);
+/* Whether all @len bytes at guest address @addr are in the window: *ret_offset within it. */
+bool dax_find(struct dax *dax, uint64_t addr, uint64_t len, uint64_t *ret_offset);
+/* What the guest reads at @offset of the window, zeroes where no file is; and storing there, which
+ * does nothing where no file is mapped for it. */
+void dax_read(struct dax *dax, uint64_t offset, void *bytes, size_t len);
+void dax_write(struct dax *dax, uint64_t offset, const void *bytes, size_t len);
 
 /* FUSE_ATTR_DAX where the guest should map the file, else 0. */
 uint32_t dax_attr_flags(const struct fs *fs, const struct statx *stx);

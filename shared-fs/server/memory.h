@@ -31,7 +31,10 @@ struct guest_region {
 	size_t map_len;
 };
 
+struct dax;
+
 struct guest_memory {
+	struct dax *dax; /* whose window holds buffers, too; NULL: none */
 	unsigned int n_regions;
 	struct guest_region regions[GUEST_MEMORY_SLOTS];
 };

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "protocol/lib/fd.h"
+#include "shared-fs/server/dax_buffer.h"
 #include "shared-fs/server/workers.h"
 
 #define QUIET_MS     50 /* how long a completion that nobody waits for may go without a signal */
@@ -66,13 +67,14 @@ static enum request_result run_chain(struct queue *queue, struct chain *chain, b
 	result = fs_request_in_mode(&req, queue->fs, queue->scratch, chain->iov, chain->n_out,
 				    chain->out_len, chain->n_in, chain->in_len, &mode, &written);
 	if (result == REQUEST_DEFER) {
-		if (!workers_submit(queue->workers, queue, chain))
+		if (!chain->buffers && !workers_submit(queue->workers, queue, chain))
 			return REQUEST_DEFER;
 		mode.may_block = true;
 		result = fs_request_in_mode(&req, queue->fs, queue->scratch, chain->iov,
 					    chain->n_out, chain->out_len, chain->n_in,
 					    chain->in_len, &mode, &written);
 	}
+	dax_buffers_finish(queue->memory->dax, chain->buffers);
 	give_back(queue, chain->head, written);
 	return result;
 }
@@ -99,6 +101,7 @@ static int run_again(struct queue *queue, uint16_t head)
 	log_error("queue %u: a request ended the server %d times; it gets an error", queue->index,
 		  TRIES_MAX + 1);
 	queue_complete(queue, head, fs_refuse(chain->iov, chain->n_out, chain->n_in, -EIO));
+	dax_buffers_finish(NULL, chain->buffers);
 	return 0;
 }
 

@@ -136,7 +136,7 @@ void fs_each_fd(const struct fs *fs, void (*keep)(void *opaque, int fd), void *o
 
 	keep(opaque, fs->proc_fd);
 	keep(opaque, fs->data_wake);
-	keep(opaque, dax_channel(fs->dax));
+	dax_each_fd(fs->dax, keep, opaque);
 	for (size_t i = 0; i < SHARES_MAX; i++) {
 		if (fs->shares[i].used && !fs->shares[i].removed)
 			keep(opaque, fs->shares[i].fd);

@@ -549,6 +549,7 @@ int backend_create(struct fs *fs, const char *tag, struct backend **ret_backend)
 	backend->fs = fs;
 	backend->tag = tag;
 	backend->connection = -1;
+	backend->memory.dax = fs->dax;
 	for (unsigned int i = 0; i < QUEUES_MAX; i++)
 		init_queue(backend, i);
 	*ret_backend = backend;

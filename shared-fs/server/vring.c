@@ -7,6 +7,8 @@
 
 #include <linux/virtio_ring.h>
 
+#include "shared-fs/server/dax_buffer.h"
+
 #define DESC_SIZE sizeof(struct vring_desc)
 
 /* Offsets in 16-bit words: flags, idx, then the ring, then the event index. */
@@ -63,6 +65,11 @@ static int chain_add(struct chain *chain, const struct guest_memory *memory,
 		unsigned int last = chain->n_out + chain->n_in;
 		struct iovec *iov = &chain->iov[last];
 
+		if (!place) {
+			part = left;
+			place = dax_buffer_add(memory->dax, addr, (uint32_t)part, in,
+					       &chain->buffers);
+		}
 		if (!place)
 			return -EPROTO;
 		if (*count && (uint8_t *)iov[-1].iov_base + iov[-1].iov_len == place) {
@@ -140,6 +147,8 @@ static int walk(const struct split_ring *ring, const struct guest_memory *memory
 int vring_fetch(const struct split_ring *ring, const struct guest_memory *memory, uint16_t head,
 		struct chain *ret_chain)
 {
+	int ret;
+
 	if (head >= ring->size)
 		return -EPROTO;
 	ret_chain->head = head;
@@ -147,7 +156,13 @@ int vring_fetch(const struct split_ring *ring, const struct guest_memory *memory
 	ret_chain->n_in = 0;
 	ret_chain->out_len = 0;
 	ret_chain->in_len = 0;
-	return walk(ring, memory, ret_chain);
+	ret_chain->buffers = NULL;
+	ret = walk(ring, memory, ret_chain);
+	if (ret) {
+		dax_buffers_finish(NULL, ret_chain->buffers);
+		ret_chain->buffers = NULL;
+	}
+	return ret;
 }
 
 static uint16_t next_head(const struct split_ring *ring)

@@ -64,12 +64,16 @@ struct split_ring {
 	uint16_t signalled; /* used_idx of the last signal that was considered */
 };
 
+struct dax_buffer;
+
 struct chain {
 	uint16_t head;
 	uint16_t n_out; /* readable by the device: the first n_out of iov */
 	uint16_t n_in; /* writable: the n_in after them */
 	uint32_t out_len;
 	uint32_t in_len;
+	struct dax_buffer
+		*buffers; /* copies of what lies in the DAX window: dax_buffers_finish() */
 	struct iovec iov[CHAIN_IOV_MAX];
 };
 

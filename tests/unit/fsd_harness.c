@@ -308,6 +308,17 @@ static uint32_t wait_used(struct fsd_rig *rig, unsigned int queue)
 	return used->ring[at % RIG_QUEUE_SIZE].len;
 }
 
+uint32_t fsd_ring_run(struct fsd_rig *rig, unsigned int queue, const struct raw_desc *desc,
+		      size_t n)
+{
+	uint16_t *used_event = (uint16_t *)ring_at(rig, queue, AVAIL_AT) + 2 + RIG_QUEUE_SIZE;
+
+	*used_event = rig->used[queue];
+	fsd_ring_put(rig, queue, desc, n);
+	fsd_ring_kick(rig, queue);
+	return wait_used(rig, queue);
+}
+
 uint32_t fsd_raw(struct fsd_rig *rig, unsigned int queue, const void *out, size_t out_len,
 		 size_t in_len)
 {

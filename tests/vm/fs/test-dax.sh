@@ -1,0 +1,172 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Files mapped into the guest: both sides see the same bytes, a file larger than the window goes through it,
+# a file that the host cuts off ends the program that touches it and nothing else, a read-only share stays so,
+# and the VM lives on when its file server is killed with mappings in use.
+# TIMEOUT: 300
+# NEEDS: python3
+# shellcheck source=tests/vm/lib.sh
+. "$LIB"
+
+mkdir work fixed
+head -c 24M /dev/urandom >work/big
+head -c 4M /dev/urandom >work/both
+head -c 5M /dev/urandom >work/cut
+head -c 3M /dev/urandom >fixed/data
+echo small >work/small
+
+# Each step says what it saw and waits for the host's word on its standard input.
+cat >work/steps.py <<'END'
+import hashlib, mmap, os, sys
+
+work, fixed = "/mnt/lodge/work/", "/mnt/lodge/fixed/"
+
+def say(*words):
+    print("guest:", *words, flush=True)
+
+def wait():
+    return sys.stdin.readline()
+
+def mapped(path, write=False):
+    fd = os.open(path, os.O_RDWR if write else os.O_RDONLY)
+    try:
+        return mmap.mmap(fd, 0, prot=mmap.PROT_READ | (mmap.PROT_WRITE if write else 0))
+    finally:
+        os.close(fd)
+
+def digest(data):
+    return hashlib.md5(data).hexdigest()
+
+def child(touch):
+    pid = os.fork()
+    if pid == 0:
+        touch()
+        os._exit(0)
+    status = os.waitpid(pid, 0)[1]
+    return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "nothing"
+
+big = mapped(work + "big")
+say("big", digest(big))
+say("big again", digest(big))
+say("by read", digest(open(work + "big", "rb").read()))
+say("small", open(work + "small").read().strip(), digest(mapped(work + "small")))
+data = mapped(fixed + "data")
+say("data", digest(data))
+wait()
+
+both = mapped(work + "both", write=True)
+both[0:5] = b"guest"
+both[3000000:3000005] = b"guest"
+fd = os.open(work + "both", os.O_RDWR)
+os.pwrite(fd, b"wrote", 1000000)
+os.pwrite(fd, b"more" * 250000, 4 << 20)
+say("both", digest(open(work + "both", "rb").read()))
+wait()
+say("from the host", bytes(both[2000000:2000004]).decode())
+
+try:
+    mapped(fixed + "data", write=True)
+    say("the read-only share can be written to")
+except OSError as error:
+    say("read-only:", error.strerror)
+
+cut = mapped(work + "cut", write=True)
+before = bytes(cut[4000000:4000004])
+wait()
+say("cut", bytes(cut[0:4]) + bytes(cut[1000:1004]) + bytes(cut[4000000:4000004]))
+cut[3000000] = 1
+say("size", os.stat(work + "cut").st_size)
+say("beyond its end:", child(lambda: cut[4000000]))
+wait()
+say("size", os.stat(work + "cut").st_size, digest(cut))
+
+for step in range(2):
+    say("busy", step)
+    wait()
+    child(lambda: [big[at] for at in range(0, 24 << 20, 4096)])
+    say("alive", step)
+END
+
+mkfifo typed
+exec 5<>typed
+lodge run --memory 512M --set device.dax-size=8M --share work="$WORK/work" --share fixed="$WORK/fixed:ro" \
+	-- python3 /mnt/lodge/work/steps.py <typed >told 2>log &
+run=$!
+
+said() {
+	tr -d '\r\0' <told | grep -qE "^guest: $1\$"
+}
+
+digest() {
+	md5sum <"$1" | cut -d' ' -f1
+}
+
+monitor() {
+	pgrep -x lodge-vmm -P "$run"
+}
+
+ok "a guest reads a file by mapping it" wait_for 100 said "big $(digest work/big)"
+ok "it reads the second share" wait_for 60 said "data $(digest fixed/data)"
+ok "again, though the file is larger than the window" said "big again $(digest work/big)"
+ok "by reading it" said "by read $(digest work/big)"
+ok "a small file, too" said "small small $(digest work/small)"
+maps=/proc/$(monitor)/maps
+like "$(cat "$maps")" "$WORK/work/big" "the file's pages are in the guest's window"
+like "$(cat "$maps")" "$WORK/fixed/data" "so are those of the other share"
+is "$(grep -c "$WORK/work/small" "$maps")" 0 "a small file is not mapped"
+window=$(awk -v dir="$WORK/" 'index($0, dir) { split($1, a, "-"); n += strtonum("0x" a[2]) - strtonum("0x" a[1]) } END { print n }' \
+	"$maps" 2>/dev/null || echo 0)
+ok "not more than the window holds" test "$window" -le $((8 << 20))
+echo go >&5
+
+ok "it writes by mapping and by writing" wait_for 60 said "both [0-9a-f]*"
+ok "the host has what it wrote" said "both $(digest work/both)"
+is "$(dd if=work/both bs=1 skip=3000000 count=5 status=none)" guest "stores reach the host's file"
+is "$(dd if=work/both bs=1 skip=1000000 count=5 status=none)" wrote "so do writes into a mapped file"
+printf host | dd of=work/both bs=1 seek=2000000 conv=notrunc status=none
+echo go >&5
+ok "what the host writes is there at once" wait_for 60 said "from the host host"
+ok "a read-only share is not to be mapped for writing" wait_for 30 said "read-only: (Permission denied|Read-only file system)"
+
+truncate -s 100 work/cut
+echo go >&5
+ok "zeroes where the host cut the file off, and the guest goes on" wait_for 60 said "size 100"
+like "$(cat told)" "guest: cut b'.*\\\\x00\\\\x00\\\\x00\\\\x00\\\\x00\\\\x00\\\\x00\\\\x00'" "what is left is there, the rest reads as zeroes"
+ok "SIGBUS once the guest knows" wait_for 30 said "beyond its end: signal 7"
+head -c 5M /dev/urandom >work/new
+cat work/new >work/cut
+echo go >&5
+ok "the file, written anew, is seen through the old mapping" wait_for 60 said "size $((5 << 20)) $(digest work/new)"
+like "$(cat log)" "cut off on the host" "the log says what happened"
+
+descendants() {
+	local child
+	for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
+		echo "$child"
+		descendants "$child"
+	done
+}
+
+servers() {
+	local pid
+	for pid in $(descendants "$(monitor)"); do
+		[ "$(cat "/proc/$pid/comm")" != lodge-fsd ] || echo "$pid"
+	done
+}
+
+ok "at work on a mapping" wait_for 30 said "busy 0"
+kill -9 "$(servers | tail -1)"
+echo go >&5
+ok "the guest lives though its file server died under a mapping" wait_for 60 said "alive 0"
+ok "at work on it again" wait_for 30 said "busy 1"
+# All of them: the keepers of files, and what they keep.
+# shellcheck disable=SC2046 # words
+kill -9 $(servers)
+echo go >&5
+ok "and when nothing of it is left" wait_for 60 said "alive 1"
+exec 5>&-
+code=0
+wait "$run" || code=$?
+is "$code" 0 "the guest ends by itself"
+is "$(grep -c 'KVM_RUN' log)" 0 "KVM had nothing to complain of"
+[ "$failures" = 0 ] || sed 's/^/#   /' told log
