@@ -35,6 +35,9 @@ struct memory {
 	size_t reserved_size;
 	size_t n_regions;
 	struct memory_region regions[2];
+	struct {
+		uint64_t gpa, size;
+	} windows[MEMORY_WINDOWS_MAX]; /* atomic */
 };
 
 /* KVM and the host's page tables can use 2 MiB pages only where host and guest addresses agree
@@ -148,6 +151,28 @@ int memory_fd(const struct memory *memory)
 uint64_t memory_size(const struct memory *memory)
 {
 	return memory->size;
+}
+
+void memory_set_window(struct memory *memory, unsigned int index, uint64_t gpa, uint64_t size)
+{
+	if (index >= MEMORY_WINDOWS_MAX)
+		return;
+	/* Whoever looks meanwhile sees none. */
+	__atomic_store_n(&memory->windows[index].size, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&memory->windows[index].gpa, gpa, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&memory->windows[index].size, size, __ATOMIC_SEQ_CST);
+}
+
+bool memory_in_window(const struct memory *memory, uint64_t gpa, uint64_t len)
+{
+	for (unsigned int i = 0; i < MEMORY_WINDOWS_MAX; i++) {
+		uint64_t size = __atomic_load_n(&memory->windows[i].size, __ATOMIC_SEQ_CST);
+		uint64_t offset = gpa - __atomic_load_n(&memory->windows[i].gpa, __ATOMIC_SEQ_CST);
+
+		if (offset < size && len <= size - offset)
+			return true;
+	}
+	return false;
 }
 
 /* The region that holds @gpa, and how many bytes of it lie from there on. */

@@ -18,6 +18,7 @@
 #ifndef LODGE_VMM_MEMORY_H
 #define LODGE_VMM_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -49,6 +50,15 @@ void memory_destroy(struct memory *memory);
 const struct memory_region *memory_regions(const struct memory *memory, size_t *ret_count);
 int memory_fd(const struct memory *memory);
 uint64_t memory_size(const struct memory *memory);
+
+/*
+ * Ranges that are no RAM but files that a device maps there (shm_window.h): nothing of ours is read
+ * or written in them, but a driver that names one as a buffer has not gone mad. @index: which of
+ * MEMORY_WINDOWS_MAX; @size of 0: it is nowhere. The only thing here that changes; any thread.
+ */
+#define MEMORY_WINDOWS_MAX 8
+void memory_set_window(struct memory *memory, unsigned int index, uint64_t gpa, uint64_t size);
+bool memory_in_window(const struct memory *memory, uint64_t gpa, uint64_t len);
 
 /* Copies @len bytes from or to [gpa, gpa + len). -EFAULT if any byte of it is not RAM; nothing is
  * copied then. A length of 0 succeeds for every address. */

@@ -83,7 +83,9 @@ static bool begin_one(struct virtio_blk *blk, struct virtqueue *vq)
 	/* As many as the queues are long, so that only a broken ring gets us here. */
 	if (!request)
 		return false;
-	chain = (struct virtq_chain){ .iov = request->iovs, .iov_max = BLK_IOV_MAX };
+	chain = (struct virtq_chain){ .iov = request->iovs,
+				      .iov_max = BLK_IOV_MAX,
+				      .may_leave_out = true };
 	if (virtqueue_pop(vq, &chain) <= 0) {
 		put_request(request);
 		return false;

@@ -297,6 +297,12 @@ int blk_request_begin(struct blk_request *request, const struct virtq_chain *cha
 	request->n_iov = chain->n_out;
 	advance(request, sizeof(header));
 	sector = le64toh(header.sector);
+	/* A program of the guest read from the disk, without its cache, into a mapped file. */
+	if (chain->left_out) {
+		request->offset = sector * BLK_SECTOR;
+		finish(request, EFAULT);
+		return 0;
+	}
 	switch (le32toh(header.type)) {
 	case VIRTIO_BLK_T_IN:
 		request->op = BLK_OP_READ;

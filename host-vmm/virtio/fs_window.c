@@ -12,6 +12,7 @@
 #include "host-vmm/device.h"
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"
+#include "host-vmm/memory.h"
 #include "host-vmm/vcpu.h"
 #include "host-vmm/vhost-user/channel.h"
 #include "host-vmm/vhost-user/frontend.h"
@@ -241,6 +242,8 @@ void fs_window_place(struct fs_window *window, bool enabled, uint64_t gpa)
 {
 	int ret = shm_window_place(window->shm, enabled, gpa);
 
+	memory_set_window(window->device->machine->memory, (unsigned int)window->device->index, gpa,
+			  enabled ? shm_window_size(window->shm) : 0);
 	if (ret)
 		log_ratelimited(&window->log_limit, LOG_LEVEL_ERROR,
 				"%s: KVM takes no memory at 0x%llx: %s; files are not mapped there",

@@ -182,6 +182,10 @@ static int walk_add(struct virtqueue *vq, struct virtq_chain *chain, struct walk
 		return refuse(vq, "chain of more than 4 GiB");
 	if (chain->n_out + chain->n_in >= chain->iov_max)
 		return refuse(vq, "chain of more descriptors than the device takes");
+	if (chain->may_leave_out && memory_in_window(vq->memory, desc->address, desc->len)) {
+		chain->left_out = true;
+		return 0;
+	}
 	if (memory_iov(vq->memory, desc->address, desc->len,
 		       &chain->iov[chain->n_out + chain->n_in]) < 0)
 		return refuse(vq, "descriptor outside RAM");
@@ -274,6 +278,7 @@ int virtqueue_pop(struct virtqueue *vq, struct virtq_chain *chain)
 	chain->n_in = 0;
 	chain->out_len = 0;
 	chain->in_len = 0;
+	chain->left_out = false;
 	if (chain->head >= vq->size)
 		return refuse(vq, "head beyond the descriptor table");
 	ret = walk_chain(vq, chain);

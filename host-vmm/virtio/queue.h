@@ -73,6 +73,11 @@ struct virtq_chain {
 	size_t out_len, in_len; /* bytes */
 	struct iovec *iov; /* n_out entries, then n_in entries; room for iov_max */
 	unsigned int iov_max;
+	/* Set by a device that can fail a single request: buffers that are no RAM but files mapped
+	 * into the guest (memory_in_window) are left out, and *left_out* tells. Else they break the
+	 * ring, as any other address outside of RAM. */
+	bool may_leave_out;
+	bool left_out;
 };
 
 static inline struct iovec *virtq_out(struct virtq_chain *chain)

@@ -99,6 +99,42 @@ START_TEST(chain_has_out_then_in)
 }
 END_TEST
 
+/* A file that a device maps into the guest: not RAM, but no nonsense either. */
+START_TEST(buffer_in_a_window)
+{
+	const uint64_t window = 0x6000000000ull, size = 2 << 20;
+	struct rig_buffer buffers[] = { { DATA, 16, false },
+					{ window + size - 512, 512, true },
+					{ DATA + 0x2000, 1, true } };
+
+	memory_set_window(rig.machine.memory, 1, window, size);
+	chain.may_leave_out = true;
+	rig_add(&ring, buffers, 3);
+	ck_assert_int_eq(virtqueue_pop(&vq, &chain), 1);
+	ck_assert(chain.left_out);
+	ck_assert_uint_eq(chain.n_out, 1);
+	ck_assert_uint_eq(chain.n_in, 1);
+	ck_assert_uint_eq(virtq_in(&chain)[0].iov_len, 1);
+	rig_add(&ring, buffers, 1);
+	ck_assert_int_eq(virtqueue_pop(&vq, &chain), 1);
+	ck_assert(!chain.left_out);
+	/* Half outside. */
+	buffers[1].address++;
+	rig_add(&ring, buffers, 3);
+	assert_broken();
+	/* For a device that cannot fail one request, and where the window is gone. */
+	buffers[1].address--;
+	chain.may_leave_out = false;
+	rig_add(&ring, buffers, 3);
+	assert_broken();
+	chain.may_leave_out = true;
+	memory_set_window(rig.machine.memory, 1, window, 0);
+	rig_add(&ring, buffers, 3);
+	assert_broken();
+	chain.may_leave_out = false;
+}
+END_TEST
+
 START_TEST(unpop_gives_the_same_chain)
 {
 	rig_add(&ring, (struct rig_buffer[]){ { DATA, 4, false } }, 1);
@@ -520,6 +556,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, chain_has_out_then_in);
+	tcase_add_test(tcase, buffer_in_a_window);
 	tcase_add_test(tcase, unpop_gives_the_same_chain);
 	tcase_add_test(tcase, zero_length_is_skipped);
 	tcase_add_test(tcase, index_wraps);
