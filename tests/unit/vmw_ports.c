@@ -10,6 +10,7 @@
 
 #include "host-vmm/backdoor/guestmsg.h"
 #include "host-vmm/device.h"
+#include "host-vmm/guest_linear.h"
 #include "host-vmm/memory.h"
 #include "host-vmm/state.h"
 #include "tests/unit/vmw_guest.h"
@@ -303,6 +304,47 @@ START_TEST(strings_that_do_not_fit)
 }
 END_TEST
 
+static size_t read_linear(uint64_t address, char *bytes, size_t len)
+{
+	return guest_linear_read(rig.machine.memory, &rig.exit.run.s.regs.sregs, address, bytes,
+				 len);
+}
+
+START_TEST(large_pages_and_five_levels)
+{
+	const uint64_t pages = VMW_RIG_TABLES + 2 * 4096, top = VMW_RIG_TABLES + 4 * 4096;
+	struct kvm_sregs *sregs = &rig.exit.run.s.regs.sregs;
+	uint64_t entry;
+	char bytes[8];
+
+	ck_assert_int_eq(memory_write(rig.machine.memory, VMW_RIG_GPA + 4090, "by pages", 8), 0);
+	ck_assert_uint_eq(read_linear(VMW_RIG_LINEAR + 4090, bytes, 8), 8);
+	ck_assert_mem_eq(bytes, "by pages", 8);
+	/* 2 MiB at 0, of which RAM is one. */
+	entry = 0x87;
+	ck_assert_int_eq(memory_write(rig.machine.memory, pages + 3 * 8, &entry, 8), 0);
+	ck_assert_uint_eq(read_linear(0x600000 + VMW_RIG_GPA + 4090, bytes, 8), 8);
+	ck_assert_mem_eq(bytes, "by pages", 8);
+	ck_assert_uint_eq(read_linear(0x600000 + VMW_RIG_MEMORY, bytes, 8), 0);
+	/* The kernel's; user mode stops there. */
+	entry = 0x83;
+	ck_assert_int_eq(memory_write(rig.machine.memory, pages + 3 * 8, &entry, 8), 0);
+	ck_assert_uint_eq(read_linear(0x600000, bytes, 8), 8);
+	vmw_rig_set_user(&rig, true);
+	ck_assert_uint_eq(read_linear(0x600000, bytes, 8), 0);
+	/* One level more. */
+	entry = VMW_RIG_TABLES | 7;
+	ck_assert_int_eq(memory_write(rig.machine.memory, top, &entry, 8), 0);
+	sregs->cr3 = top;
+	sregs->cr4 |= 1u << 12;
+	ck_assert_uint_eq(read_linear(VMW_RIG_LINEAR + 4090, bytes, 8), 8);
+	ck_assert_uint_eq(read_linear(VMW_RIG_LINEAR | 1ull << 56, bytes, 8), 0);
+	/* No paging, and the paging of old. */
+	sregs->efer = 0;
+	ck_assert_uint_eq(read_linear(VMW_RIG_LINEAR + 4090, bytes, 8), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("vmw_ports");
@@ -319,6 +361,7 @@ int main(void)
 	tcase_add_test(tcase, strings_across_missing_pages);
 	tcase_add_test(tcase, t35_strings_have_the_senders_privilege);
 	tcase_add_test(tcase, strings_that_do_not_fit);
+	tcase_add_test(tcase, large_pages_and_five_levels);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
