@@ -182,10 +182,8 @@ static int take_entry(struct unpack *unpack, struct archive_entry *entry)
 		ret = *last && strcmp(last, ".") != 0 ? make(unpack, entry, folder) : -EISDIR;
 		if (!ret && renameat(folder, unpack->temporary, folder, last))
 			ret = -errno;
-		if (ret)
-			(void)unlinkat(folder, unpack->temporary, 0);
-		/* Of two names of one file, a rename keeps both. */
-		else if (archive_entry_hardlink(entry))
+		/* A rename of one name of a file to another of its names keeps both. */
+		if (ret || archive_entry_hardlink(entry))
 			(void)unlinkat(folder, unpack->temporary, 0);
 	}
 	return ret ? fault(unpack, ret, given) : 0;

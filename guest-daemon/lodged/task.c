@@ -364,7 +364,7 @@ void task_start(struct tasks *tasks, const struct task_type *type, struct door_c
 {
 	struct task_spec spec = { .fields = fields, .len = len, .helpers = tasks->lodged->helpers };
 	g_autofree char *about = NULL;
-	uint64_t numbers[PUMPS], timeout;
+	uint64_t numbers[PUMPS] = { 0 }, timeout = 0;
 	struct task *task;
 	const char *why;
 	int error = check_common(&spec, numbers, &timeout, &why);

@@ -118,14 +118,13 @@ END_TEST
 
 START_TEST(jobs_take_signals)
 {
+	static const char script[] = "trap 'echo got; exit 3' USR1; echo on; "
+				     "while :; do sleep 0.05; done";
 	struct rig rig;
 	uint32_t tag, other;
 
 	rig_up(&rig, AS_ROOT);
-	tag = rig_fields(&rig, "lodge.exec",
-			 SHELL("trap 'echo got; exit 3' USR1; echo on; "
-			       "while :; do sleep 0.05; done"),
-			 "stdout", "1", "job", "j", NULL);
+	tag = rig_fields(&rig, "lodge.exec", SHELL(script), "stdout", "1", "job", "j", NULL);
 	while (!rig.streams[1]) {
 		/* Another command's result lets the rig take DATA meanwhile. */
 		g_autofree char *pong = rig_ask(&rig, "ping");
@@ -334,16 +333,15 @@ END_TEST
 /* What a program of the host finds open, and who it is. */
 START_TEST(programs_inherit_nothing)
 {
+	static const char script[] =
+		"ls /proc/$$/fd | tr '\\n' ' '; echo; umask; ps -o sid= -p $$ | tr -d ' ' | "
+		"grep -qx $$ && echo leader; grep SigBlk /proc/$$/status; "
+		"grep SigIgn /proc/$$/status; echo $HOME $FOO";
 	struct rig rig;
 	uint32_t tag;
 
 	rig_up(&rig, AS_ROOT);
-	tag = rig_fields(
-		&rig, "lodge.exec",
-		SHELL("ls /proc/$$/fd | tr '\\n' ' '; echo; umask; ps -o sid= -p $$ | tr -d ' ' | "
-		      "grep -qx $$ && echo leader; grep SigBlk /proc/$$/status; "
-		      "grep SigIgn /proc/$$/status; echo $HOME $FOO"),
-		"env", "FOO=bar", "stdout", "1", NULL);
+	tag = rig_fields(&rig, "lodge.exec", SHELL(script), "env", "FOO=bar", "stdout", "1", NULL);
 	assert_result(&rig, tag, "OK status=0");
 	if (geteuid() == 0)
 		ck_assert_str_eq(stream_text(&rig, 1),
@@ -355,16 +353,17 @@ END_TEST
 
 START_TEST(a_user_is_all_of_that_user)
 {
+	static const char script[] =
+		"id -un; id -Gn; grep -E '^(Cap(Prm|Eff))' /proc/self/status | "
+		"grep -vc 0000000000000000; echo $USER";
 	struct rig rig;
 	uint32_t tag;
 
 	if (geteuid() != 0)
 		return;
 	rig_up(&rig, "[guest-ops]\nallow-exec=user\nexec-users=nobody;daemon\n");
-	tag = rig_fields(&rig, "lodge.exec", "arg", "/bin/sh", "arg", "-c", "arg",
-			 "id -un; id -Gn; grep -E '^(Cap(Prm|Eff))' /proc/self/status | "
-			 "grep -vc 0000000000000000; echo $USER",
-			 "stdout", "1", NULL);
+	tag = rig_fields(&rig, "lodge.exec", "arg", "/bin/sh", "arg", "-c", "arg", script, "stdout",
+			 "1", NULL);
 	assert_result(&rig, tag, "OK status=0");
 	ck_assert_str_eq(stream_text(&rig, 1), "nobody\nnogroup\n0\nnobody\n");
 	rig_stop(&rig);

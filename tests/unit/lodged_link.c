@@ -35,6 +35,7 @@ START_TEST(facts_follow_a_reset)
 
 	rig_up(&rig, NULL);
 	reset = rig_ask(&rig, "reset");
+	ck_assert_str_eq(reset, "OK ATR toolbox");
 	ck_assert_ptr_nonnull(strstr(rig_request(&rig, "lodge.facts part=system"), "part=system"));
 	rig_request(&rig, "lodge.facts part=net");
 	rig_request(&rig, "lodge.facts part=load");
@@ -113,6 +114,7 @@ START_TEST(a_malformed_frame_ends_the_door)
 
 	rig_up(&rig, NULL);
 	ping = rig_ask(&rig, "ping");
+	ck_assert_str_eq(ping, "OK ");
 	rig_send_bytes(&rig, &malformed[_i].header, sizeof(malformed[_i].header));
 	rig_send_bytes(&rig, "1 xx", malformed[_i].size);
 	rig_until(&rig, has_closed, NULL);
