@@ -335,8 +335,8 @@ START_TEST(programs_inherit_nothing)
 {
 	static const char script[] =
 		"ls /proc/$$/fd | tr '\\n' ' '; echo; umask; ps -o sid= -p $$ | tr -d ' ' | "
-		"grep -qx $$ && echo leader; grep SigBlk /proc/$$/status; "
-		"grep SigIgn /proc/$$/status; echo $HOME $FOO";
+		"grep -qx $$ && echo leader; grep SigBlk /proc/self/status; "
+		"grep SigIgn /proc/self/status; echo $HOME $FOO";
 	struct rig rig;
 	uint32_t tag;
 
