@@ -3,8 +3,9 @@
  * Callbacks of tools.h: they wait in one queue, and the machine's loop runs them with no lock held.
  *
  * The queue is bounded by what may be open: results by commands, bytes by the credits that their
- * receivers gave, events by EVENTS_MAX. The loop takes one item at a time, so that a callback may
- * close what the next item is for.
+ * receivers gave (small pieces are joined, for an item costs more than a byte), events by
+ * EVENTS_MAX. The loop takes one item at a time, so that a callback may close what the next item is
+ * for.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -48,11 +49,20 @@ void deliver_post(struct backdoor *backdoor, struct host_item *item)
 	deliver->end = &item->next;
 }
 
+/* It waits no more. */
+static void unqueued(struct host_item *item)
+{
+	struct tools_stream *stream = item->target;
+
+	item->queued = false;
+	if (item->kind == ITEM_DATA && stream->data_item == item)
+		stream->data_item = NULL;
+}
+
 static void drop(struct host_item *item)
 {
 	free(item->bytes);
 	item->bytes = NULL;
-	item->queued = false;
 	if (item->allocated)
 		free(item);
 }
@@ -70,6 +80,7 @@ void deliver_forget(struct backdoor *backdoor, const void *target)
 			continue;
 		}
 		*at = item->next;
+		unqueued(item);
 		drop(item);
 	}
 	deliver->end = at;
@@ -90,19 +101,49 @@ static struct host_item *new_item(enum item_kind kind, const void *bytes, size_t
 		memcpy(item->bytes, bytes, len);
 	item->bytes[len] = '\0';
 	item->len = len;
+	item->room = len + 1;
 	item->kind = kind;
 	item->allocated = true;
 	return item;
 }
 
+/* Whether @item has taken them, too: there is room in one DATA frame, and in memory. */
+static bool join(struct host_item *item, const void *bytes, size_t len, bool end)
+{
+	size_t need = item->len + len + 1, room = item->room;
+	char *grown;
+
+	if (item->len + len > LODGE_RPC_DATA_MAX)
+		return false;
+	while (room < need)
+		room *= 2;
+	if (room > item->room) {
+		grown = realloc(item->bytes, room);
+		if (!grown)
+			return false;
+		item->bytes = grown;
+		item->room = room;
+	}
+	if (len > 0)
+		memcpy(item->bytes + item->len, bytes, len);
+	item->len += len;
+	item->bytes[item->len] = '\0';
+	item->end = end;
+	return true;
+}
+
 int deliver_data(struct tools_stream *stream, const void *bytes, size_t len, bool end)
 {
-	struct host_item *item = new_item(ITEM_DATA, bytes, len);
+	struct host_item *item = stream->data_item;
 
+	if (item && join(item, bytes, len, end))
+		return 0;
+	item = new_item(ITEM_DATA, bytes, len);
 	if (!item)
 		return -ENOMEM;
 	item->end = end;
 	item->target = stream;
+	stream->data_item = item;
 	deliver_post(stream->backdoor, item);
 	return 0;
 }
@@ -161,7 +202,7 @@ static struct host_item *take(struct backdoor *backdoor)
 	deliver->first = item->next;
 	if (!deliver->first)
 		deliver->end = &deliver->first;
-	item->queued = false;
+	unqueued(item);
 	return item;
 }
 

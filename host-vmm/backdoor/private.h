@@ -43,7 +43,7 @@ struct host_item {
 	int error; /* DONE */
 	void *target;
 	char *bytes; /* free(); a NUL behind them */
-	size_t len;
+	size_t len, room;
 	uint64_t time_ms; /* EVENT */
 };
 
@@ -128,6 +128,7 @@ struct tools_stream {
 	uint64_t credit;
 	bool wants_writable;
 	struct host_item writable_item, reset_item;
+	struct host_item *data_item; /* the last one that waits, or NULL */
 };
 
 struct var {
@@ -194,7 +195,7 @@ void backdoor_clean_text(char *to, size_t room, const char *text, size_t len);
 int deliver_create(struct backdoor *backdoor);
 void deliver_destroy(struct backdoor *backdoor);
 void deliver_post(struct backdoor *backdoor, struct host_item *item);
-/* Bytes of a stream, copied. -ENOMEM. */
+/* Bytes of a stream, at most LODGE_RPC_DATA_MAX, copied. -ENOMEM. */
 int deliver_data(struct tools_stream *stream, const void *bytes, size_t len, bool end);
 /* Takes back what waits for @target. */
 void deliver_forget(struct backdoor *backdoor, const void *target);

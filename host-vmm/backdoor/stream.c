@@ -72,6 +72,8 @@ static void take_data(struct tools_stream *stream, const struct frame *frame, co
 
 	if (stream->direction != TOOLS_FROM_GUEST) {
 		refuse(stream, "bytes in the wrong direction");
+	} else if (frame->size == 0 && !last) {
+		return; /* costs no credit, so it may cost nothing else */
 	} else if (frame->size > stream->credit) {
 		refuse(stream, "more than the credit");
 	} else if (deliver_data(stream, payload, frame->size, last) < 0) {

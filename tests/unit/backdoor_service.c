@@ -566,7 +566,7 @@ END_TEST
 
 static struct {
 	char bytes[64];
-	size_t total, writable, resets;
+	size_t total, writable, resets, pieces;
 	bool end;
 	char reason[64];
 } got;
@@ -578,6 +578,8 @@ static void note_data(void *opaque, const void *bytes, size_t len, bool end)
 		memcpy(got.bytes + got.total, bytes, len);
 	got.total += len;
 	got.end |= end;
+	got.pieces++;
+	ck_assert_uint_le(len, LODGE_RPC_DATA_MAX);
 }
 
 static void note_writable(void *opaque)
@@ -687,6 +689,40 @@ START_TEST(credit_is_kept)
 	settle();
 	ck_assert_uint_eq(got.resets, 1);
 	ck_assert_str_eq(got.reason, "more than the credit");
+	close_stream(stream);
+	rpc_session_close(session);
+}
+END_TEST
+
+struct tiny {
+	struct rpc_session *session;
+	uint32_t number;
+};
+
+static void send_tiny(void *opaque)
+{
+	const struct tiny *tiny = opaque;
+
+	for (unsigned int i = 0; i < LODGE_RPC_CREDIT_FIRST; i++) {
+		guest_sends(tiny->session, LODGE_RPC_DATA, tiny->number, "", 0, 0);
+		guest_sends(tiny->session, LODGE_RPC_DATA, tiny->number, "x", 1, 0);
+	}
+	guest_sends(tiny->session, LODGE_RPC_DATA, tiny->number, "", 0, LODGE_RPC_F_END);
+}
+
+START_TEST(tiny_pieces_are_joined)
+{
+	struct rpc_session *session = start_tools();
+	struct tools_stream *stream = open_stream(TOOLS_FROM_GUEST);
+	struct tiny tiny = { session, tools_stream_number(stream) };
+
+	start_stream();
+	/* While the loop is busy, all of it waits. */
+	loop_call(rig.machine.loop, send_tiny, &tiny);
+	settle();
+	ck_assert_uint_eq(got.total, LODGE_RPC_CREDIT_FIRST);
+	ck_assert(got.end);
+	ck_assert_uint_le(got.pieces, 5);
 	close_stream(stream);
 	rpc_session_close(session);
 }
@@ -859,6 +895,7 @@ int main(void)
 	tcase_add_test(tcase, ports_get_one_command_at_a_time);
 	tcase_add_test(tcase, stream_from_guest);
 	tcase_add_test(tcase, credit_is_kept);
+	tcase_add_test(tcase, tiny_pieces_are_joined);
 	tcase_add_test(tcase, stream_to_guest);
 	tcase_add_test(tcase, bad_credit);
 	tcase_add_test(tcase, streams_end_with_the_session);
