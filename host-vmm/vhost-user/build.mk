@@ -60,3 +60,8 @@ unit_tests += vhost_channel
 vhost_channel_srcs := tests/unit/vhost_channel.c host-vmm/loop.c host-vmm/vhost-user/channel.c
 vhost_channel_libs := proto
 vhost_channel_pkgs := check
+
+fuzz_targets += vhost_user_channel
+vhost_user_channel_srcs := tests/fuzz/vhost_user_channel.c host-vmm/loop.c host-vmm/shm_window.c \
+	host-vmm/vhost-user/channel.c
+vhost_user_channel_libs := proto

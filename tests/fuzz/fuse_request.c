@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared-fs/server/dax.h"
 #include "shared-fs/server/request.h"
 
 #define REQUESTS_MAX 64
@@ -85,15 +87,21 @@ static void request(struct fs *fs, struct scratch *scratch, const uint8_t *bytes
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct owner_map nobody;
-	struct fs_config config = { .fd_limit = 64, .host_locks = size & 1 };
+	struct fs_config config = { .fd_limit = 64, .host_locks = size & 1, .dax_size = 8 << 20 };
 	char path[] = "/tmp/lodge-fuzz.XXXXXX";
 	struct scratch *scratch = malloc(sizeof(*scratch));
 	struct fs *fs;
 	char command[64];
+	int pair[2];
 
 	if (!scratch || fs_create(&config, &fs) ||
 	    fs_share_add(fs, "share", make_folder(path), false, &nobody, !(size & 2)))
 		abort();
+	/* A front end that is gone: what is asked of it fails, behind all checks. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		abort();
+	close(pair[1]);
+	dax_connect(fs->dax, pair[0]);
 	for (int i = 0; i < REQUESTS_MAX && size >= 2; i++) {
 		size_t len = data[0] * 8u;
 		size_t room = data[1] * 16u;

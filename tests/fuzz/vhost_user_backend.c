@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct owner_map nobody;
 	struct input input = { data, size };
-	struct fs_config config = { .fd_limit = 16 };
+	struct fs_config config = { .fd_limit = 16, .dax_size = 8 << 20 };
 	struct backend *backend;
 	struct fs *fs;
 	int memory = make_memory(&input);
