@@ -19,6 +19,12 @@ fuzz_targets += fuzz_control
 fuzz_control_srcs := tests/fuzz/control.c
 fuzz_control_libs := control proto
 
+unit_tests += control_tools
+# The rig's rows come later: "=".
+control_tools_srcs = tests/unit/control_tools.c host-vmm/control/facts.c $(backdoor_srcs) $(virtio_rig_srcs)
+control_tools_libs := proto
+control_tools_pkgs := check glib-2.0 json-glib-1.0
+
 relay_rig_srcs := tests/unit/relay_rig.c $(relay_srcs_only)
 unit_tests += backdoor_relay
 backdoor_relay_srcs := tests/unit/backdoor_relay.c $(relay_rig_srcs)

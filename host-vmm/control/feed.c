@@ -2,9 +2,6 @@
 // The tools' events, as lines of JSON on the control socket.
 #include "host-vmm/control/tools.h"
 
-#include <errno.h>
-#include <string.h>
-
 #include "host-vmm/backdoor/tools.h"
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"
@@ -14,49 +11,6 @@ struct control_feed {
 	struct control *control;
 	struct tools_sink *sink;
 };
-
-/* Fields whose values are numbers; "ok" is a truth, and all else is text. */
-static const char *const numbers[] = { "seconds", "count" };
-
-static void set_value(JsonObject *object, const char *key, const char *value)
-{
-	g_autofree char *text = NULL;
-
-	for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
-		if (strcmp(numbers[i], key) != 0)
-			continue;
-		json_object_set_int_member(object, key, g_ascii_strtoll(value, NULL, 10));
-		return;
-	}
-	if (!strcmp(key, "ok")) {
-		json_object_set_boolean_member(object, key, !strcmp(value, "yes"));
-		return;
-	}
-	/* A guest chose some of them. */
-	text = g_utf8_make_valid(value, -1);
-	json_object_set_string_member(object, key, text);
-}
-
-char *control_event_line(const struct tools_event *event)
-{
-	g_autoptr(JsonObject) object = json_object_new();
-	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
-	g_autofree char *text = NULL;
-	const char *at = event->fields, *end = at + event->fields_len;
-
-	json_object_set_string_member(object, "event", event->name);
-	json_object_set_int_member(object, "time_ms", (gint64)event->time_ms);
-	for (; at < end; at += strlen(at) + 1) {
-		const char *equals = strchr(at, '=');
-		g_autofree char *key = equals ? g_strndup(at, (gsize)(equals - at)) : NULL;
-
-		if (key)
-			set_value(object, key, equals + 1);
-	}
-	json_node_set_object(node, object);
-	text = json_to_string(node, FALSE);
-	return g_strconcat(text, "\n", NULL);
-}
 
 static void publish(void *opaque, const struct tools_event *event)
 {
