@@ -11,6 +11,7 @@ fsd_srcs := \
 	shared-fs/server/dir.c \
 	shared-fs/server/dispatch.c \
 	shared-fs/server/entry.c \
+	shared-fs/server/evict.c \
 	shared-fs/server/file.c \
 	shared-fs/server/fs.c \
 	shared-fs/server/handle.c \
@@ -76,6 +77,11 @@ fsd_death_srcs := tests/unit/fsd_death.c tests/unit/fsd_tracer.c tests/unit/fsd_
 fsd_death_libs := fsd proto
 fsd_death_pkgs := check
 $(BUILD)/unit/fsd_death: | $(BUILD)/bin/lodge-fsd
+
+unit_tests += fsd_evict
+fsd_evict_srcs := tests/unit/fsd_evict.c tests/unit/fsd_harness.c
+fsd_evict_libs := fsd proto
+fsd_evict_pkgs := check
 
 unit_tests += fsd_dax
 fsd_dax_srcs := tests/unit/fsd_dax.c tests/unit/fsd_harness.c

@@ -19,6 +19,8 @@
 
 #include "shared-fs/server/ops.h"
 
+#define ROOM_BATCH 8
+
 void data_unlink_locked(struct fs *fs, struct handle *handle)
 {
 	handle->inode->data[handle->writable] = NULL;
@@ -199,6 +201,27 @@ static bool sweep(struct fs *fs, bool all)
 	left = fs->n_data;
 	pthread_mutex_unlock(&fs->lock);
 	return left;
+}
+
+bool data_make_room(struct fs *fs)
+{
+	struct handle *idle[ROOM_BATCH];
+	size_t n = 0;
+
+	pthread_mutex_lock(&fs->lock);
+	/* From the oldest on. */
+	for (size_t i = 0; i < DATA_FILES && n < ROOM_BATCH; i++) {
+		struct handle *handle = fs->data[(fs->data_next + i) % DATA_FILES];
+
+		if (!handle || handle->refs > 1 || !reopens(fs, handle))
+			continue;
+		data_unlink_locked(fs, handle);
+		idle[n++] = handle;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	for (size_t i = 0; i < n; i++)
+		handle_put(fs, idle[i]);
+	return n;
 }
 
 bool data_sweep(struct fs *fs)

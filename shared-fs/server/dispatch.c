@@ -98,12 +98,13 @@ static int check_state(const struct request *req, const struct op *op)
 static int check_target(struct request *req, const struct op *op)
 {
 	const struct share *share;
+	int ret;
 
 	if (op->flags & OP_NO_INODE)
 		return 0;
-	req->inode = inode_get(req->fs, req->in.nodeid);
-	if (!req->inode)
-		return -ESTALE;
+	ret = inode_get(req->fs, req->in.nodeid, &req->inode);
+	if (ret)
+		return ret;
 	if (req->inode->pseudo && !(op->flags & OP_LOOKS))
 		return -EACCES;
 	share = inode_share(req->fs, req->inode);

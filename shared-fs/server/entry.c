@@ -5,6 +5,7 @@
  * The host's path resolution is never used for more than one component below a held O_PATH folder,
  * without following a symbolic link: there is no path of the guest's making to be led astray by.
  */
+#include "shared-fs/server/evict.h"
 #include "shared-fs/server/ops.h"
 #include "shared-fs/server/redo.h"
 
@@ -29,26 +30,28 @@ static uint32_t name_hash(const struct inode *dir, const char *name)
 static int find_known(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
 		      struct statx *ret_stx)
 {
+	const struct found found = { dir->share, false, slot_id(&dir->slot), ret_stx };
 	int no_fd = -1;
 
 	if (statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx))
 		return -errno;
-	return inode_find(fs, dir->share, ret_stx, false, &no_fd, ret_inode) ? 1 : 0;
+	return inode_find(fs, &found, &no_fd, ret_inode) ? 1 : 0;
 }
 
 /* @fd is charged; it is closed unless the inode took it. @dir (or NULL): where it was found. */
 static int adopt(struct fs *fs, uint16_t share, const struct inode *dir, int fd,
 		 struct inode **ret_inode, struct statx *ret_stx)
 {
-	bool pseudo;
+	struct found found = { .share = share, .stx = ret_stx };
 	int ret;
 
 	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx)) {
 		ret = -errno;
 	} else {
 		/* Only another device than the folder's can be another file system. */
-		pseudo = dir && stx_dev(ret_stx) != dir->dev && fd_is_pseudo(fd);
-		ret = inode_find(fs, share, ret_stx, pseudo, &fd, ret_inode);
+		found.pseudo = dir && stx_dev(ret_stx) != dir->dev && fd_is_pseudo(fd);
+		found.parent_id = dir ? slot_id(&dir->slot) : 0;
+		ret = inode_find(fs, &found, &fd, ret_inode);
 	}
 	if (fd >= 0) {
 		close(fd);
@@ -267,14 +270,37 @@ int64_t op_mkdir(struct request *req)
 	return made(req, &caller, mkdirat(req->inode->fd, name, body->mode & 07777), name, S_IFDIR);
 }
 
+/*
+ * The inode behind a name that is about to lead elsewhere, which must not be opened by that name
+ * later (evict.h): a reference, or NULL where there is none, or descriptors are plenty.
+ */
+static struct inode *pin(struct fs *fs, const struct inode *dir, const char *name)
+{
+	struct inode *inode;
+	struct statx stx;
+
+	if (!__atomic_load_n(&fs->n_evicted, __ATOMIC_RELAXED) &&
+	    __atomic_load_n(&fs->n_fds, __ATOMIC_RELAXED) < fs->config.fd_limit / 2)
+		return NULL;
+	if (statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, STATX_WANTED, &stx))
+		return NULL;
+	inode = inode_known(fs, dir->share, &stx);
+	if (inode)
+		inode_revive(fs, inode);
+	return inode;
+}
+
 static int64_t remove_name(struct request *req, int flags)
 {
+	struct inode *pinned;
 	int ret;
 	const char *name = request_name(req, 0, NULL, &ret);
 
 	if (!name)
 		return ret;
+	pinned = pin(req->fs, req->inode, name);
 	ret = unlinkat(req->inode->fd, name, flags) ? -errno : 0;
+	inode_put(req->fs, pinned);
 	return ret == -ENOENT && redo_removed(req) ? 0 : ret;
 }
 
@@ -291,11 +317,17 @@ int64_t op_rmdir(struct request *req)
 static int rename_name(const struct request *req, const char *name, const struct inode *to,
 		       const char *new_name, uint32_t flags)
 {
+	struct inode *pinned;
+	struct inode *replaced;
 	int ret;
 
 	if (flags & (RENAME_EXCHANGE | RENAME_WHITEOUT) && redo_exchanged(req, name))
 		return 0;
+	pinned = pin(req->fs, req->inode, name);
+	replaced = pin(req->fs, to, new_name);
 	ret = renameat2(req->inode->fd, name, to->fd, new_name, flags) ? -errno : 0;
+	inode_put(req->fs, pinned);
+	inode_put(req->fs, replaced);
 	return ret == -ENOENT && redo_moved(req, to, new_name) ? 0 : ret;
 }
 
@@ -315,9 +347,9 @@ static int64_t rename_to(struct request *req, size_t names, uint64_t newdir, uin
 	new_name = request_name(req, next, NULL, &ret);
 	if (!new_name)
 		return ret;
-	to = inode_get(req->fs, newdir);
-	if (!to)
-		return -ESTALE;
+	ret = inode_get(req->fs, newdir, &to);
+	if (ret)
+		return ret;
 	if (to->share != req->inode->share)
 		ret = to->fd < 0 ? -EROFS : -EXDEV;
 	else
@@ -350,9 +382,9 @@ int64_t op_link(struct request *req)
 	name = request_name(req, sizeof(*body), NULL, &ret);
 	if (!name)
 		return ret;
-	old = inode_get(req->fs, body->oldnodeid);
-	if (!old)
-		return -ESTALE;
+	ret = inode_get(req->fs, body->oldnodeid, &old);
+	if (ret)
+		return ret;
 	if (old->share != req->inode->share)
 		ret = -EXDEV;
 	else

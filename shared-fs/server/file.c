@@ -458,25 +458,25 @@ int64_t op_lseek(struct request *req)
 	return sizeof(*out);
 }
 
-int64_t op_copy_file_range(struct request *req)
+static ssize_t copy_range(struct request *req, struct inode *to_inode)
 {
 	const struct fuse_copy_file_range_in *body = request_body(req, fuse_copy_file_range_in);
-	struct fuse_write_out *out = (struct fuse_write_out *)req->scratch->reply;
-	struct inode *to_inode = inode_get(req->fs, body->nodeid_out);
+	const struct share *share = inode_share(req->fs, to_inode);
 	struct request to_req = { .fs = req->fs, .inode = to_inode };
 	struct handle *from = NULL;
 	struct handle *to = NULL;
 	off_t from_at = (off_t)body->off_in;
 	off_t to_at = (off_t)body->off_out;
 	size_t len = body->len < UINT32_MAX >> 1 ? body->len : UINT32_MAX >> 1;
-	const struct share *share;
-	ssize_t done = -ESTALE;
+	ssize_t done;
 
-	share = to_inode ? inode_share(req->fs, to_inode) : NULL;
-	if (share)
-		done = share->read_only ? -EROFS : body->flags ? -EINVAL : 0;
-	if (!done)
-		done = file_get(req, body->fh_in, false, &from);
+	if (!share)
+		return -ESTALE;
+	if (share->read_only)
+		return -EROFS;
+	if (body->flags)
+		return -EINVAL;
+	done = file_get(req, body->fh_in, false, &from);
 	if (!done)
 		done = file_get(&to_req, body->fh_out, true, &to);
 	if (!done) {
@@ -485,6 +485,19 @@ int64_t op_copy_file_range(struct request *req)
 	}
 	handle_put(req->fs, to);
 	handle_put(req->fs, from);
+	return done;
+}
+
+int64_t op_copy_file_range(struct request *req)
+{
+	const struct fuse_copy_file_range_in *body = request_body(req, fuse_copy_file_range_in);
+	struct fuse_write_out *out = (struct fuse_write_out *)req->scratch->reply;
+	struct inode *to_inode;
+	ssize_t done = inode_get(req->fs, body->nodeid_out, &to_inode);
+
+	if (done)
+		return done;
+	done = copy_range(req, to_inode);
 	inode_put(req->fs, to_inode);
 	if (done < 0)
 		return done;

@@ -10,6 +10,7 @@
 
 #include "shared-fs/server/dax.h"
 #include "shared-fs/server/dir.h"
+#include "shared-fs/server/evict.h"
 #include "shared-fs/server/shared.h"
 
 static int make_tables(struct fs *fs)
@@ -20,6 +21,8 @@ static int make_tables(struct fs *fs)
 		ret = slots_init(&fs->handles, sizeof(struct handle));
 	if (!ret)
 		ret = slots_init(&fs->lock_owners, sizeof(struct lock_owner));
+	if (!ret)
+		ret = places_init(fs);
 	return ret ? ret : inodes_hash(fs);
 }
 
@@ -51,6 +54,7 @@ int fs_attach(struct fs *fs)
 static void release(struct fs *fs)
 {
 	dax_destroy(fs->dax);
+	places_fini(fs);
 	slots_fini(&fs->lock_owners);
 	slots_fini(&fs->handles);
 	slots_fini(&fs->inodes);

@@ -71,6 +71,8 @@ struct ino_prefix {
 
 #define INO_PREFIXES_MAX 1024
 
+struct place;
+
 struct lock_owner {
 	struct slot slot;
 	int fd;
@@ -81,9 +83,11 @@ struct lock_owner {
 
 struct inode {
 	struct slot slot;
-	int fd; /* O_PATH, -1: the synthetic root */
+	int fd; /* O_PATH, -1: the synthetic root, or evicted; stays with a reference */
 	uint16_t share;
 	uint16_t type; /* S_IFMT bits */
+	bool recent; /* lock: used since evict.c last looked */
+	bool gone; /* lock: its number is another file's by now; not in the hash */
 	bool pseudo; /* the root of a /proc, /sys or the like below a share: seen, not entered */
 	uint64_t dev; /* with ino, mount_id and share the key of the hash */
 	uint64_t ino;
@@ -92,6 +96,8 @@ struct inode {
 	uint64_t nlookup; /* lock: references of the guest */
 	uint32_t refs; /* lock: references of running requests and handles */
 	uint32_t hash_next; /* lock: slot index + 1 */
+	uint64_t parent_id; /* lock: the folder that it was last found in; 0: none */
+	struct place *place; /* lock: where it is opened again, see evict.h; NULL: fd is open */
 	/* What the guest's cache was filled from, see cache_stamp(); 0: nothing to rely on. Atomic.
 	 */
 	uint64_t stamp;
@@ -157,6 +163,9 @@ struct fs {
 	struct slots inodes;
 	struct slots handles;
 	struct slots lock_owners;
+	struct slots places[2]; /* of short names, and of long ones */
+	uint32_t n_evicted; /* atomic */
+	uint32_t evict_hand; /* lock: inode index */
 };
 
 int fs_create(const struct fs_config *config, struct fs **ret_fs);
@@ -196,18 +205,26 @@ struct share *inode_share(struct fs *fs, const struct inode *inode);
 /* With fs->lock: index of the share with that name or -ENOENT. */
 int share_find_locked(const struct fs *fs, const char *name, size_t len);
 
-/* inode.c: references. inode_get() gives NULL for ids that are not valid. */
-struct inode *inode_get(struct fs *fs, uint64_t nodeid);
+/* inode.c: references. -ESTALE for ids that are not valid, or as inode_revive() (evict.h). */
+int inode_get(struct fs *fs, uint64_t nodeid, struct inode **ret_inode);
 void inode_ref(struct fs *fs, struct inode *inode);
 void inode_put(struct fs *fs, struct inode *inode);
 void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup);
+struct found {
+	uint16_t share;
+	bool pseudo;
+	uint64_t parent_id; /* the folder, 0: none */
+	const struct statx *stx;
+};
 /*
- * The inode of (share, stx), with one more lookup of the guest and one reference for the caller.
- * Takes *@fd (and sets it to -1) where a new inode is made of it; with *@fd < 0 only a known one is
- * found. -ENOENT: unknown and no fd, -ENOMEM.
+ * The inode of what was found, with one more lookup of the guest and one reference for the caller.
+ * Takes *@fd (and sets it to -1) where a new inode is made of it, or one that was evicted has it
+ * again; with *@fd < 0 only one that has a descriptor is found. -ENOENT: unknown and no fd,
+ * -ENOMEM.
  */
-int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, bool pseudo, int *fd,
-	       struct inode **ret_inode);
+int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode **ret_inode);
+/* A reference to the inode of @stx in @share if it is known, evicted or not; or NULL. */
+struct inode *inode_known(struct fs *fs, uint16_t share, const struct statx *stx);
 
 /* Makes a hash table for the inodes that there are. -ENOMEM. */
 int inodes_hash(struct fs *fs);
@@ -239,6 +256,8 @@ void data_closed(struct fs *fs, struct inode *inode);
 /* Closes what was not used since the last call. True if something is left. */
 bool data_sweep(struct fs *fs);
 void data_close_all(struct fs *fs);
+/* Closes some that nobody uses right now. False where there is none. */
+bool data_make_room(struct fs *fs);
 /* With fs->lock: puts the handle into its inode and the ring; what had the place is returned, to be
  * put as below. */
 struct handle *data_link_locked(struct fs *fs, struct handle *handle);
@@ -246,7 +265,7 @@ struct handle *data_link_locked(struct fs *fs, struct handle *handle);
  */
 void data_unlink_locked(struct fs *fs, struct handle *handle);
 
-/* The fd budget: -ENFILE when the guest has used it up. */
+/* The fd budget: -ENFILE when the guest has used it up and nothing can be evicted. */
 int fd_charge(struct fs *fs, uint32_t n);
 void fd_uncharge(struct fs *fs, uint32_t n);
 

@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include "shared-fs/server/dir.h"
+#include "shared-fs/server/evict.h"
 
 int fd_charge(struct fs *fs, uint32_t n)
 {
-	if (__atomic_add_fetch(&fs->n_fds, n, __ATOMIC_RELAXED) <= fs->config.fd_limit)
-		return 0;
-	fd_uncharge(fs, n);
+	do {
+		if (__atomic_add_fetch(&fs->n_fds, n, __ATOMIC_RELAXED) <= fs->config.fd_limit)
+			return 0;
+		fd_uncharge(fs, n);
+	} while (inodes_make_room(fs));
 	return -ENFILE;
 }
 

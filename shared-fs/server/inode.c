@@ -6,6 +6,7 @@
  * keeps the host from giving its number to another file, so equal keys mean the same file.
  */
 #include "shared-fs/server/dir.h"
+#include "shared-fs/server/evict.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ static int hash_fill(struct fs *fs, uint32_t n)
 	fs->buckets = buckets;
 	fs->n_buckets = n;
 	for (uint32_t i = 0; (inode = slots_next(&fs->inodes, i)); i = inode->slot.index + 1) {
-		if (inode->share != NO_SHARE)
+		if (inode->share != NO_SHARE && !inode->gone)
 			hash_insert(fs, inode);
 	}
 	return 0;
@@ -101,11 +102,15 @@ struct remains {
 	int fd;
 	struct lock_owner *locks;
 	struct handle *data[2];
+	struct inode *parent;
 };
 
 static struct remains take_remains(struct fs *fs, struct inode *inode)
 {
-	struct remains remains = { inode->fd, inode->locks, { inode->data[0], inode->data[1] } };
+	struct remains remains = { inode->fd,
+				   inode->locks,
+				   { inode->data[0], inode->data[1] },
+				   place_drop_locked(fs, inode) };
 
 	for (size_t i = 0; i < 2; i++) {
 		if (inode->data[i])
@@ -152,20 +157,34 @@ static void close_remains(struct fs *fs, const struct remains *remains)
 	}
 	if (n)
 		fd_uncharge(fs, n);
+	/* A folder, which has no place of its own. */
+	inode_put(fs, remains->parent);
 }
 
-struct inode *inode_get(struct fs *fs, uint64_t nodeid)
+int inode_get(struct fs *fs, uint64_t nodeid, struct inode **ret_inode)
 {
 	struct inode *inode;
+	bool evicted = false;
+	int ret;
 
 	pthread_mutex_lock(&fs->lock);
 	inode = slots_get(&fs->inodes, nodeid);
 	if (inode && inode->share != NO_SHARE && fs->shares[inode->share].removed)
 		inode = NULL;
-	if (inode)
+	if (inode) {
 		inode->refs++;
+		inode->recent = true;
+		evicted = inode->fd < 0 && inode->share != NO_SHARE;
+	}
 	pthread_mutex_unlock(&fs->lock);
-	return inode;
+	if (!inode)
+		return -ESTALE;
+	ret = evicted ? inode_revive(fs, inode) : 0;
+	if (ret)
+		inode_put(fs, inode);
+	else
+		*ret_inode = inode;
+	return ret;
 }
 
 void inode_ref(struct fs *fs, struct inode *inode)
@@ -208,40 +227,89 @@ void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup)
 		close_remains(fs, &remains);
 }
 
-int inode_find(struct fs *fs, uint16_t share, const struct statx *stx, bool pseudo, int *fd,
-	       struct inode **ret_inode)
+/* With fs->lock: takes *@fd. */
+static struct inode *make_locked(struct fs *fs, const struct found *found, int *fd)
 {
+	const struct statx *stx = found->stx;
+	struct inode *inode = slots_alloc(&fs->inodes);
+
+	if (!inode)
+		return NULL;
+	inode->fd = *fd;
+	*fd = -1;
+	inode->share = found->share;
+	inode->pseudo = found->pseudo;
+	inode->type = stx->stx_mode & S_IFMT;
+	inode->dev = stx_dev(stx);
+	inode->ino = stx->stx_ino;
+	inode->mount_id = stx->stx_mnt_id;
+	inode->shown_ino = shown_ino(fs, found->share, inode->dev, inode->ino);
+	fs->shares[found->share].n_inodes++;
+	hash_insert(fs, inode);
+	if (fs->inodes.n_used > fs->n_buckets * 2)
+		hash_grow(fs);
+	return inode;
+}
+
+/* With fs->lock: an inode without a descriptor gets *@fd, if it is the same file still. NULL where
+ * it is not, and is out of the way. */
+static struct inode *revive_locked(struct fs *fs, struct inode *inode, uint64_t identity, int *fd,
+				   struct inode **ret_parent)
+{
+	if (inode->place->identity != identity) {
+		hash_remove(fs, inode);
+		inode->gone = true;
+		return NULL;
+	}
+	__atomic_store_n(&inode->fd, *fd, __ATOMIC_RELEASE);
+	*fd = -1;
+	*ret_parent = place_drop_locked(fs, inode);
+	return inode;
+}
+
+int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode **ret_inode)
+{
+	bool evicted = __atomic_load_n(&fs->n_evicted, __ATOMIC_RELAXED);
+	uint64_t identity = evicted && *fd >= 0 ? file_identity(*fd) : 0;
+	struct inode *parent = NULL;
 	struct inode *inode;
 	int ret = 0;
 
 	pthread_mutex_lock(&fs->lock);
-	inode = hash_find(fs, share, stx);
-	if (!inode) {
-		inode = *fd < 0 ? NULL : slots_alloc(&fs->inodes);
-		if (!inode) {
-			ret = *fd < 0 ? -ENOENT : -ENOMEM;
-			goto out;
-		}
-		inode->fd = *fd;
-		*fd = -1;
-		inode->share = share;
-		inode->pseudo = pseudo;
-		inode->type = stx->stx_mode & S_IFMT;
-		inode->dev = stx_dev(stx);
-		inode->ino = stx->stx_ino;
-		inode->mount_id = stx->stx_mnt_id;
-		inode->shown_ino = shown_ino(fs, share, inode->dev, inode->ino);
-		fs->shares[share].n_inodes++;
-		hash_insert(fs, inode);
-		if (fs->inodes.n_used > fs->n_buckets * 2)
-			hash_grow(fs);
+	inode = hash_find(fs, found->share, found->stx);
+	if (*fd < 0 && (!inode || inode->place)) {
+		ret = -ENOENT;
+		goto out;
 	}
+	if (inode && inode->place)
+		inode = revive_locked(fs, inode, identity, fd, &parent);
+	if (!inode)
+		inode = make_locked(fs, found, fd);
+	if (!inode) {
+		ret = -ENOMEM;
+		goto out;
+	}
+	inode->recent = true;
+	inode->parent_id = found->parent_id;
 	__atomic_store_n(&inode->nlookup, inode->nlookup + 1, __ATOMIC_RELEASE);
 	inode->refs++;
 	*ret_inode = inode;
 out:
 	pthread_mutex_unlock(&fs->lock);
+	inode_put(fs, parent);
 	return ret;
+}
+
+struct inode *inode_known(struct fs *fs, uint16_t share, const struct statx *stx)
+{
+	struct inode *inode;
+
+	pthread_mutex_lock(&fs->lock);
+	inode = hash_find(fs, share, stx);
+	if (inode)
+		inode->refs++;
+	pthread_mutex_unlock(&fs->lock);
+	return inode;
 }
 
 void inodes_reset(struct fs *fs)
@@ -268,9 +336,7 @@ void inodes_reset(struct fs *fs)
 	}
 }
 
-/* Folders of the host can be unmounted once nothing of them is open here. The inode's number stays
- * taken until the guest forgets it. */
-void inodes_drop_share(struct fs *fs, uint16_t share)
+static void drop_some(struct fs *fs, uint16_t share, bool folders)
 {
 	for (uint32_t i = 0;; i++) {
 		struct remains remains = { .fd = -1 };
@@ -283,7 +349,7 @@ void inodes_drop_share(struct fs *fs, uint16_t share)
 			return;
 		}
 		i = inode->slot.index;
-		if (inode->share == share && !inode->refs) {
+		if (inode->share == share && !inode->refs && S_ISDIR(inode->type) == folders) {
 			remains = take_remains(fs, inode);
 			inode->fd = -1;
 			inode->locks = NULL;
@@ -291,4 +357,12 @@ void inodes_drop_share(struct fs *fs, uint16_t share)
 		pthread_mutex_unlock(&fs->lock);
 		close_remains(fs, &remains);
 	}
+}
+
+/* Folders of the host can be unmounted once nothing of them is open here. The inode's number stays
+ * taken until the guest forgets it. Files have references to folders (struct place). */
+void inodes_drop_share(struct fs *fs, uint16_t share)
+{
+	drop_some(fs, share, false);
+	drop_some(fs, share, true);
 }

@@ -11,6 +11,7 @@
  */
 #include "shared-fs/server/dax.h"
 #include "shared-fs/server/dir.h"
+#include "shared-fs/server/evict.h"
 
 #include <errno.h>
 #include <string.h>
@@ -118,12 +119,14 @@ int fs_recover(struct fs *fs, struct fs_recovered *ret_recovered)
 	fs->n_fds = 0;
 	fs->n_streams = 0;
 	fs->n_lock_waits = 0;
+	fs->evict_hand = 0;
 	slots_recover(&fs->inodes);
 	slots_recover(&fs->handles);
 	slots_recover(&fs->lock_owners);
 	ret_recovered->inodes = recover_inodes(fs);
 	ret_recovered->files = recover_handles(fs);
 	recover_locks(fs);
+	places_recover(fs);
 	dax_recover(fs->dax);
 	return inodes_hash(fs);
 }

@@ -31,6 +31,7 @@ static const int allowed[] = {
 	SCMP_SYS(renameat), /* what the C library makes of renameat2(2) without flags */
 	SCMP_SYS(renameat2),
 	SCMP_SYS(readlinkat),
+	SCMP_SYS(name_to_handle_at), /* whether a file is the same still */
 	SCMP_SYS(fchmodat),
 	SCMP_SYS(fchownat),
 	SCMP_SYS(utimensat),
