@@ -244,6 +244,7 @@ int machine_create(const struct vm_config *config, struct machine **ret_machine)
 	machine->kvm_fd = machine->vm_fd = machine->boot.kernel = -1;
 	machine->guest_status = -1;
 	vm_uuid_of(config->dir, machine->uuid);
+	pthread_mutex_init(&machine->vcpus_lock, NULL);
 	pthread_mutex_init(&machine->event_lock, NULL);
 	machine->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ret = machine->event_fd < 0 ? -errno : make_parts(machine);
@@ -255,13 +256,28 @@ int machine_create(const struct vm_config *config, struct machine **ret_machine)
 	return 0;
 }
 
+uint64_t machine_unresolved_faults(struct machine *machine)
+{
+	uint64_t count = 0;
+
+	/* Not to be waited for: it is held while vCPUs end, and one may wait for a device first. */
+	if (pthread_mutex_trylock(&machine->vcpus_lock))
+		return 0;
+	for (size_t i = 0; i < machine->n_vcpus; i++)
+		count += vcpu_unresolved_faults(machine->vcpus[i]);
+	pthread_mutex_unlock(&machine->vcpus_lock);
+	return count;
+}
+
 void machine_destroy(struct machine *machine)
 {
 	if (!machine)
 		return;
+	pthread_mutex_lock(&machine->vcpus_lock);
 	while (machine->n_vcpus > 0)
 		vcpu_destroy(machine->vcpus[--machine->n_vcpus]);
 	free(machine->vcpus);
+	pthread_mutex_unlock(&machine->vcpus_lock);
 	hugepages_stop(machine->hugepages);
 	while (machine->n_devices > 0) {
 		struct device *device = machine->devices[--machine->n_devices];
@@ -283,6 +299,7 @@ void machine_destroy(struct machine *machine)
 	fd_close(&machine->kvm_fd);
 	fd_close(&machine->event_fd);
 	pthread_mutex_destroy(&machine->event_lock);
+	pthread_mutex_destroy(&machine->vcpus_lock);
 	free(machine);
 }
 

@@ -58,6 +58,7 @@ struct machine {
 
 	struct device **devices; /* in creation order */
 	size_t n_devices;
+	pthread_mutex_t vcpus_lock; /* for the end, when devices still ask for vCPUs' figures */
 	struct vcpu **vcpus;
 	size_t n_vcpus;
 
@@ -86,6 +87,10 @@ enum machine_event machine_dispatch(struct machine *machine);
 /* For callers with no main loop: start, and dispatch until the end. Negative errno from start. */
 int machine_run(struct machine *machine);
 void machine_destroy(struct machine *machine);
+/* Page faults of all vCPUs that KVM did not resolve so far (vcpu_faults.h). Any thread; 0 at the
+ * end.
+ */
+uint64_t machine_unresolved_faults(struct machine *machine);
 
 /* Any thread. Returns at once; the main thread acts on it. */
 void machine_request(struct machine *machine, enum machine_event event);

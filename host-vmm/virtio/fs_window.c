@@ -13,7 +13,6 @@
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/memory.h"
-#include "host-vmm/vcpu.h"
 #include "host-vmm/vhost-user/channel.h"
 #include "host-vmm/vhost-user/frontend.h"
 #include "host-vmm/virtio/fs_backend.h"
@@ -53,22 +52,12 @@ static void arm(int timer_fd, unsigned int ms)
 	timerfd_settime(timer_fd, 0, &when, NULL);
 }
 
-static uint64_t unresolved_faults(const struct fs_window *window)
-{
-	const struct machine *machine = window->device->machine;
-	uint64_t count = 0;
-
-	for (size_t i = 0; i < machine->n_vcpus; i++)
-		count += vcpu_unresolved_faults(machine->vcpus[i]);
-	return count;
-}
-
 static void start_looking(struct fs_window *window)
 {
 	if (window->looking)
 		return;
 	window->looking = true;
-	window->faults = unresolved_faults(window);
+	window->faults = machine_unresolved_faults(window->device->machine);
 	arm(window->look_fd, LOOK_MS);
 }
 
@@ -81,8 +70,9 @@ static void on_look(void *opaque, uint32_t events)
 	(void)events;
 	if (read(window->look_fd, &expirations, sizeof(expirations)) <= 0)
 		return;
-	faults = unresolved_faults(window);
-	stuck = faults - window->faults >= (window->close_looks ? CLOSE_LOOK_FAULTS : LOOK_FAULTS);
+	faults = machine_unresolved_faults(window->device->machine);
+	stuck = faults > window->faults &&
+		faults - window->faults >= (window->close_looks ? CLOSE_LOOK_FAULTS : LOOK_FAULTS);
 	window->faults = faults;
 	if (window->close_looks)
 		window->close_looks--;

@@ -19,7 +19,6 @@
 #include "host-vmm/layout.h"
 #include "host-vmm/loop.h"
 #include "host-vmm/memory.h"
-#include "host-vmm/vcpu.h"
 
 #define must(call)                                                                    \
 	do {                                                                          \
@@ -337,8 +336,8 @@ void rig_settle(struct loop *loop)
 }
 
 /* The rig's machine has no vCPUs to ask. */
-uint64_t vcpu_unresolved_faults(const struct vcpu *vcpu)
+uint64_t machine_unresolved_faults(struct machine *machine)
 {
-	(void)vcpu;
+	(void)machine;
 	return 0;
 }
