@@ -70,7 +70,7 @@ enum moved { MOVED, NOTHING_NOW, OVER };
 /* One read. OVER: the pump may be gone. */
 static enum moved move_out(struct pump *pump)
 {
-	char bytes[16384];
+	char bytes[LODGE_RPC_DATA_MAX];
 	size_t room = door_stream_room(pump->stream);
 	ssize_t got;
 
