@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The RPC service behind a door that the test plays: hello, words, variables, limits, saved state.
+// The RPC service behind a door that the test plays: hello, words, variables, limits, threads,
+// saved state.
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host-vmm/state.h"
+#include "protocol/lib/log.h"
 #include "tests/unit/backdoor_rig.h"
 
 /* ---- words ---- */
@@ -173,6 +176,77 @@ START_TEST(odd_requests)
 }
 END_TEST
 
+/* ---- threads: vCPUs, the loop, the control socket ---- */
+
+#define ROUNDS 300
+
+static int swallow(void *opaque, const struct frame *frame, const void *payload)
+{
+	(void)opaque;
+	(void)frame;
+	(void)payload;
+	return 0;
+}
+
+static const struct rpc_session_ops quiet = { .send = swallow };
+
+static void *come_and_go(void *opaque)
+{
+	static const char hello[] = HELLO("toolbox"), info[] = "SetGuestInfo  1 box";
+	enum rpc_door door = *(const enum rpc_door *)opaque;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		struct rpc_session *session;
+		struct rpc_reply reply;
+
+		if (rpc_session_open(backdoor, door, RPC_ROOT, &quiet, NULL, &session) < 0)
+			return NULL;
+		if (door != RPC_DOOR_IOPORTS) {
+			rpc_session_request(session, hello, sizeof(hello), &reply);
+			rpc_reply_free(&reply);
+		}
+		for (uint32_t tag = 1; tag < 12; tag++) {
+			rpc_session_result(session, tag, "OK ATR toolbox", 14);
+			rpc_session_request(session, info, sizeof(info), &reply);
+			rpc_reply_free(&reply);
+		}
+		rpc_session_close(session);
+	}
+	return NULL;
+}
+
+static void *look_on(void *opaque)
+{
+	(void)opaque;
+	for (int i = 0; i < ROUNDS * 4; i++) {
+		struct tools_facts *facts;
+		struct tools_status status;
+
+		tools_get_status(backdoor, &status);
+		(void)tools_command(backdoor, status.epoch, "x", 1, NULL, NULL, NULL);
+		(void)tools_var_set(backdoor, "guestinfo.x", "1", i % 2);
+		if (tools_get_facts(backdoor, &facts) == 0)
+			free(facts);
+	}
+	return NULL;
+}
+
+START_TEST(many_threads)
+{
+	static const enum rpc_door doors[] = { RPC_DOOR_VIRTIO, RPC_DOOR_IOPORTS, RPC_DOOR_PORT };
+	pthread_t threads[4];
+
+	log_set_level(LOG_LEVEL_ERROR);
+	for (size_t i = 0; i < 3; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, come_and_go, (void *)&doors[i]),
+				 0);
+	ck_assert_int_eq(pthread_create(&threads[3], NULL, look_on, NULL), 0);
+	for (size_t i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	settle();
+}
+END_TEST
+
 /* ---- saved ---- */
 
 START_TEST(variables_are_saved)
@@ -219,6 +293,7 @@ int main(void)
 	tcase_add_test(tcase, floods_get_busy);
 	tcase_add_test(tcase, sessions_are_bounded);
 	tcase_add_test(tcase, odd_requests);
+	tcase_add_test(tcase, many_threads);
 	tcase_add_test(tcase, variables_are_saved);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
