@@ -17,6 +17,7 @@ struct conf {
 	void (*changed)(void *opaque);
 	void *opaque;
 	int inotify;
+	bool folder_missing; /* then the one above it is watched */
 	guint source;
 };
 
@@ -60,6 +61,16 @@ static bool concerns_file(const struct conf *conf, const char *events, size_t le
 	return found;
 }
 
+void conf_reload(struct conf *conf)
+{
+	if (read_again(conf)) {
+		log_info("%s was read again", conf->path);
+		conf->changed(conf->opaque);
+	}
+}
+
+static bool watch_folder(struct conf *conf);
+
 static gboolean on_change(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct conf *conf = opaque;
@@ -67,22 +78,34 @@ static gboolean on_change(gint fd, GIOCondition condition, gpointer opaque)
 	ssize_t got = read(fd, events, sizeof(events));
 
 	(void)condition;
-	if (got > 0 && concerns_file(conf, events, (size_t)got) && read_again(conf)) {
-		log_info("%s was read again", conf->path);
-		conf->changed(conf->opaque);
-	}
+	/* Its folder may have come now, and the file before the folder was watched. */
+	if (got > 0 && ((conf->folder_missing && watch_folder(conf)) ||
+			concerns_file(conf, events, (size_t)got)))
+		conf_reload(conf);
 	return G_SOURCE_CONTINUE;
 }
 
-/* Watches the folder: editors replace the file. Without the folder there is nothing to watch. */
-static void watch(struct conf *conf)
+/* The folder, since editors replace the file. */
+static bool watch_folder(struct conf *conf)
 {
 	g_autofree char *folder = g_path_get_dirname(conf->path);
 
+	conf->folder_missing =
+		inotify_add_watch(conf->inotify, folder,
+				  IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0;
+	return !conf->folder_missing;
+}
+
+static void watch(struct conf *conf)
+{
+	g_autofree char *folder = g_path_get_dirname(conf->path);
+	g_autofree char *parent = g_path_get_dirname(folder);
+
 	conf->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (conf->inotify < 0 ||
-	    inotify_add_watch(conf->inotify, folder,
-			      IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0) {
+	if (conf->inotify < 0)
+		return;
+	if (!watch_folder(conf) &&
+	    inotify_add_watch(conf->inotify, parent, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0) {
 		log_debug("%s is not watched: %s", folder, strerror(errno));
 		return;
 	}

@@ -137,6 +137,8 @@ void children_forget(struct children *children, pid_t pid);
 int conf_start(const char *path, void (*changed)(void *opaque), void *opaque,
 	       struct conf **ret_conf);
 void conf_stop(struct conf *conf);
+/* Reads it again now. */
+void conf_reload(struct conf *conf);
 /* Never NULL; until the next change. */
 GKeyFile *conf_keys(const struct conf *conf);
 /* Where there is no such key, or no such number: @fallback. */

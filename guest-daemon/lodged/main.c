@@ -109,11 +109,16 @@ static int take_lock(const char *folder)
 
 static gboolean on_signal(gint fd, GIOCondition condition, gpointer opaque)
 {
+	struct lodged *lodged = opaque;
 	struct signalfd_siginfo info;
 
 	(void)condition;
-	if (read(fd, &info, sizeof(info)) == sizeof(info))
-		lodged_quit(opaque, 0);
+	if (read(fd, &info, sizeof(info)) != sizeof(info))
+		return G_SOURCE_CONTINUE;
+	if (info.ssi_signo == SIGHUP)
+		conf_reload(lodged->conf);
+	else
+		lodged_quit(lodged, 0);
 	return G_SOURCE_CONTINUE;
 }
 

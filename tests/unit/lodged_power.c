@@ -214,6 +214,26 @@ START_TEST(the_configuration_is_read_again)
 }
 END_TEST
 
+/* The folder of tools.conf comes later than lodged. */
+START_TEST(a_first_configuration_is_noticed)
+{
+	struct rig rig;
+	g_autofree char *folder = NULL, *conf = NULL, *said = NULL;
+	gint64 deadline = g_get_monotonic_time() + (gint64)RIG_SECONDS * G_USEC_PER_SEC;
+
+	rig_up(&rig, RIG_NO_FOLDER);
+	folder = g_path_get_dirname(rig.conf);
+	ck_assert_int_eq(mkdir(folder, 0755), 0);
+	ck_assert(g_file_set_contents(rig.conf, "[guest-ops]\nallow-exec=wrong\n", -1, NULL));
+	do {
+		g_free(said);
+		said = rig_result(&rig, rig_fields(&rig, "lodge.exec", "arg", "true", NULL));
+		ck_assert_int_lt(g_get_monotonic_time(), deadline);
+	} while (!strstr(said, "neither off"));
+	rig_stop(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("lodged_power");
@@ -229,6 +249,7 @@ int main(void)
 	tcase_add_test(tests, a_script_that_others_can_write_is_not_run);
 	tcase_add_test(tests, options_switch_scripts);
 	tcase_add_test(tests, the_configuration_is_read_again);
+	tcase_add_test(tests, a_first_configuration_is_noticed);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -88,13 +88,15 @@ void rig_start(struct rig *rig, const char *conf)
 {
 	struct lodged_options options = { .door = DOOR_PORT };
 	g_autofree char *self = NULL, *here = NULL;
+	bool no_folder;
 
 	memset(rig, 0, sizeof(*rig));
 	rig->folder = g_dir_make_tmp("lodged-XXXXXX", NULL);
 	ck_assert_ptr_nonnull(rig->folder);
 	rig->socket = g_build_filename(rig->folder, "host.sock", NULL);
-	rig->conf = g_build_filename(rig->folder, "tools.conf", NULL);
-	if (conf)
+	no_folder = !g_strcmp0(conf, RIG_NO_FOLDER);
+	rig->conf = g_build_filename(rig->folder, no_folder ? "later" : ".", "tools.conf", NULL);
+	if (conf && !no_folder)
 		ck_assert(g_file_set_contents(rig->conf, conf, -1, NULL));
 	rig->host = -1;
 	rig->listener = unix_listen(rig->socket, 4);

@@ -35,6 +35,8 @@ struct rig_frame {
 	unsigned char *payload; /* a NUL behind it */
 };
 
+/* For a tools.conf in a folder that is not there yet. */
+#define RIG_NO_FOLDER "no folder"
 /* Starts lodged with @conf as its tools.conf (NULL: none) and waits until it has connected. */
 void rig_start(struct rig *rig, const char *conf);
 void rig_stop(struct rig *rig);
