@@ -87,3 +87,9 @@ unit_tests += fsd_dax
 fsd_dax_srcs := tests/unit/fsd_dax.c tests/unit/fsd_harness.c
 fsd_dax_libs := fsd proto
 fsd_dax_pkgs := check
+
+unit_tests += fsd_scarce
+fsd_scarce_srcs := tests/unit/fsd_scarce.c tests/unit/fsd_harness.c
+fsd_scarce_libs := fsd proto
+fsd_scarce_pkgs := check
+fsd_scarce_ldflags := -Wl,--wrap=malloc,--wrap=calloc,--wrap=mmap,--wrap=openat,--wrap=pthread_create
