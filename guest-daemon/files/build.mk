@@ -2,6 +2,6 @@
 # lodge-files, which lodged starts for each transfer of files.
 progs += lodge-files
 lodge-files_srcs := $(addprefix guest-daemon/files/, \
-	below.c file.c jail.c main.c tar_get.c tar_put.c)
+	below.c file.c input.c jail.c main.c tar_get.c tar_put.c)
 lodge-files_libs := proto
 lodge-files_pkgs := libarchive libseccomp

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,23 +20,26 @@
 #define O_TMPFILE (020000000 | O_DIRECTORY)
 #endif
 
-static int copy(int in, int out)
+static int copy_out(int file, int out)
 {
 	char bytes[CHUNK];
 	ssize_t got;
+	int ret = 0;
 
-	while ((got = read(in, bytes, sizeof(bytes))) != 0) {
-		int ret;
+	while (!ret && (got = fd_read_all(file, bytes, sizeof(bytes))) != 0)
+		ret = got < 0 ? (int)got : fd_write_all(out, bytes, (size_t)got);
+	return ret;
+}
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		ret = fd_write_all(out, bytes, (size_t)got);
-		if (ret)
-			return ret;
-	}
-	return 0;
+static int copy_in(struct input *input, int file)
+{
+	char bytes[CHUNK];
+	ssize_t got;
+	int ret = 0;
+
+	while (!ret && (got = input_read(input, bytes, sizeof(bytes))) != 0)
+		ret = got < 0 ? (int)got : fd_write_all(file, bytes, (size_t)got);
+	return ret;
 }
 
 int file_get(const char *path, int out, struct report *report)
@@ -52,7 +54,7 @@ int file_get(const char *path, int out, struct report *report)
 	errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
 	if (!S_ISREG(st.st_mode))
 		return failed(report, path);
-	ret = copy(fd, out);
+	ret = copy_out(fd, out);
 	if (!ret)
 		return 0;
 	errno = -ret;
@@ -118,11 +120,12 @@ static int set_attributes(int folder, const char *last, int fd, const struct put
 	return fsync(fd) && errno != EINVAL ? -errno : 0;
 }
 
-static int receive(int folder, const char *last, const struct put_options *options, int in)
+static int receive(int folder, const char *last, const struct put_options *options,
+		   struct input *input)
 {
 	char *name = NULL;
 	autofd fd = open_temporary(folder, &name);
-	int ret = fd < 0 ? fd : copy(in, fd);
+	int ret = fd < 0 ? fd : copy_in(input, fd);
 
 	if (!ret)
 		ret = set_attributes(folder, last, fd, options);
@@ -136,14 +139,10 @@ static int receive(int folder, const char *last, const struct put_options *optio
 	return ret;
 }
 
-/*
- * lodged ends a transfer that the host gave up by a signal, sent before standard input ends: it
- * must not be taken for the end of the file. The default action is what is wanted, since the
- * file has no name yet; where it has one (open_temporary()), it stays as a hidden leftover.
- */
 int file_put(const char *path, const struct put_options *options, int in, struct report *report)
 {
 	char resolved[PATH_MAX], copy_of_path[PATH_MAX], *last;
+	struct input input;
 	autofd folder = -1;
 	int ret;
 
@@ -162,7 +161,10 @@ int file_put(const char *path, const struct put_options *options, int in, struct
 		errno = EISDIR;
 		return failed(report, path);
 	}
-	ret = receive(folder, last, options, in);
+	ret = input_open(&input, in);
+	if (!ret)
+		ret = receive(folder, last, options, &input);
+	input_close(&input);
 	if (!ret)
 		return 0;
 	errno = -ret;

@@ -31,6 +31,19 @@ int tar_put(const char *path, int in, struct report *report);
 /* Fills in @report with errno and "@what: its text", and returns -1. */
 int failed(struct report *report, const char *what);
 
+/* ---- input.c: standard input of a put ---- */
+
+struct input {
+	int fd;
+	int signals; /* signalfd(2) of SIGHUP and SIGTERM, which lodged sends to end it early */
+};
+
+/* Blocks the signals. To be closed, also when it failed. */
+int input_open(struct input *input, int fd);
+void input_close(struct input *input);
+/* As read(2), but a negative errno; -ECANCELED: given up. 0 is the true end alone. */
+ssize_t input_read(struct input *input, void *bytes, size_t len);
+
 /* ---- below.c: names below a folder, never through a link ---- */
 
 /*

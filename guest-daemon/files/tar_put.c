@@ -20,6 +20,7 @@
 #include "guest-daemon/files/files.h"
 #include "protocol/lib/fd.h"
 
+#define CHUNK	    65536
 #define PERMISSIONS 0777 /* set-user-ID of another machine means nothing here */
 
 struct folder {
@@ -31,6 +32,8 @@ struct folder {
 
 struct unpack {
 	struct archive *archive;
+	struct input input;
+	char chunk[CHUNK]; /* of the input, for the archive library */
 	int root;
 	struct folder *folders;
 	char temporary[32];
@@ -221,6 +224,17 @@ static int finish_folders(struct unpack *unpack, int ret)
 	return ret;
 }
 
+static la_ssize_t read_input(struct archive *archive, void *opaque, const void **ret_bytes)
+{
+	struct unpack *unpack = opaque;
+	ssize_t got = input_read(&unpack->input, unpack->chunk, sizeof(unpack->chunk));
+
+	*ret_bytes = unpack->chunk;
+	if (got < 0)
+		archive_set_error(archive, (int)-got, "%s", strerror((int)-got));
+	return got;
+}
+
 static int read_all(struct unpack *unpack)
 {
 	struct archive_entry *entry;
@@ -235,23 +249,34 @@ static int read_all(struct unpack *unpack)
 	return finish_folders(unpack, ret);
 }
 
+static int unpack_all(struct unpack *unpack, int in)
+{
+	if (input_open(&unpack->input, in))
+		return failed(unpack->report, "standard input");
+	if (!unpack->archive || archive_read_support_format_tar(unpack->archive) ||
+	    archive_read_open(unpack->archive, unpack, NULL, read_input, NULL))
+		return report_set(unpack->report, EBADMSG, "no archive came");
+	if (jail_enter())
+		return report_set(unpack->report, EPERM, "cannot enter the sandbox");
+	return read_all(unpack);
+}
+
 int tar_put(const char *path, int in, struct report *report)
 {
-	struct unpack unpack = { .archive = archive_read_new(), .report = report };
-	int ret = 0;
+	struct unpack *unpack = calloc(1, sizeof(*unpack));
+	int ret;
 
-	unpack.root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (unpack.root < 0)
-		ret = failed(report, path);
-	snprintf(unpack.temporary, sizeof(unpack.temporary), ".lodge-put-%d", (int)getpid());
-	if (!ret && (!unpack.archive || archive_read_support_format_tar(unpack.archive) ||
-		     archive_read_open_fd(unpack.archive, in, 65536)))
-		ret = report_set(report, EBADMSG, "no archive came");
-	if (!ret && jail_enter())
-		ret = report_set(report, EPERM, "cannot enter the sandbox");
-	if (!ret)
-		ret = read_all(&unpack);
-	archive_read_free(unpack.archive);
-	fd_close(&unpack.root);
+	if (!unpack)
+		return report_set(report, ENOMEM, "out of memory");
+	unpack->report = report;
+	unpack->input.signals = -1;
+	unpack->archive = archive_read_new();
+	snprintf(unpack->temporary, sizeof(unpack->temporary), ".lodge-put-%d", (int)getpid());
+	unpack->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ret = unpack->root < 0 ? failed(report, path) : unpack_all(unpack, in);
+	archive_read_free(unpack->archive);
+	input_close(&unpack->input);
+	fd_close(&unpack->root);
+	free(unpack);
 	return ret;
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "guest-daemon/toolbox/toolbox.h"
 #include "protocol/lib/fields.h"
@@ -61,7 +62,9 @@ static void find_rpc(const struct facts *facts, struct finding *finding)
 			"the module lodge_backdoor, or the port org.lodge.tools.0"
 		};
 	else if (facts->door)
-		finding->lift = "see the doors below";
+		finding->lift = "see the doors above";
+	if (finding->rung == 1 && !access("/dev/lodge", F_OK))
+		finding->lift = "/dev/lodge is there now: restart lodged to use it";
 }
 
 static void find_facts(const struct facts *facts, struct finding *finding)
