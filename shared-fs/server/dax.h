@@ -31,8 +31,10 @@ struct dax;
 #define DAX_SLOT_SIZE (1ull << DAX_SLOT_SHIFT)
 #define DAX_SIZE_MAX  (64ull << 30)
 #define DAX_SHMID     0 /* VIRTIO_FS_SHMCAP_ID_CACHE of <linux/virtio_fs.h> */
-/* The smallest file that is read through the window: below, one READ costs less. */
-#define DAX_FILE_MIN (64u << 10)
+/* The smallest file that is read through the window: one that fills a piece. Below, what mapping
+ * costs (a request for each piece, one more at its end, a fault of the host's for each page that is
+ * no large one) is more than a few READs do. */
+#define DAX_FILE_MIN DAX_SLOT_SIZE
 
 /* @size: a multiple of DAX_SLOT_SIZE, at most DAX_SIZE_MAX, else -EINVAL. */
 int dax_create(uint64_t size, struct dax **ret_dax);

@@ -68,7 +68,7 @@ void options_help(void)
 	     "                       what the guest may keep (auto: files checked when opened)\n"
 	     "  --locks guest|host   where file locks are taken (guest)\n"
 	     "  --no-xattr           no extended attributes\n"
-	     "  --dax-size MIB       let front ends that can map files of 64 KiB and more into a\n"
+	     "  --dax-size MIB       let front ends that can map files of 2 MiB and more into a\n"
 	     "                       window of this size (0)\n"
 	     "  --sandbox namespace|landlock|none\n"
 	     "                       default: the best that this host allows\n"
