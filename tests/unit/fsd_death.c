@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -455,6 +456,27 @@ START_TEST(what_kills_each_server_gets_an_error)
 }
 END_TEST
 
+/* What servers find kills each of them before it serves: there is an end to it. */
+START_TEST(the_keeper_gives_up)
+{
+	struct rlimit no_core = { 0 };
+	int status = 0;
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	start(false);
+	while (!waitpid(rig.program, &status, WNOHANG)) {
+		pid_t server = fsd_server(&rig);
+
+		if (server)
+			kill(server, SIGSEGV);
+	}
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 70); /* EX_SOFTWARE */
+	rig.orphan = true;
+	stop();
+}
+END_TEST
+
 /* ---- deaths at any time ---- */
 
 static void *killer(void *arg)
@@ -544,6 +566,7 @@ int main(void)
 		{ "twice", nothing_is_done_twice, N_ROWS * 4 },
 		{ "leaks", nothing_leaks, 1 },
 		{ "poison", what_kills_each_server_gets_an_error, 1 },
+		{ "end", the_keeper_gives_up, 1 },
 		{ "storm", a_guest_at_work_does_not_notice, 1 },
 	};
 	Suite *suite = suite_create("fsd_death");

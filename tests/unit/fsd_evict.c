@@ -271,7 +271,7 @@ START_TEST(a_million_lookups_cost_no_memory)
 	struct fuse_forget_in in = { .nlookup = 1 };
 	struct scratch *scratch = calloc(1, sizeof(*scratch));
 	static uint64_t ids[PEAK];
-	struct fuse_entry_out entry;
+	struct fuse_entry_out entry = { 0 };
 	char folder[] = "/tmp/lodge-fsd-test.XXXXXX";
 	char text[64];
 	struct fs *fs;

@@ -195,11 +195,11 @@ pid_t fsd_server(const struct fsd_rig *rig)
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", rig->program, rig->program);
 	file = fopen(path, "re");
-	ck_assert_ptr_nonnull(file);
-	/* None, between two servers. */
-	if (fscanf(file, "%d", &pid) != 1)
+	/* None, between two servers or after the last. */
+	if (file && fscanf(file, "%d", &pid) != 1)
 		pid = 0;
-	fclose(file);
+	if (file)
+		fclose(file);
 	return pid;
 }
 
