@@ -46,7 +46,7 @@ static int append(struct frame_slot *slot, const struct frame *frame, const void
 	struct frame_out *out;
 
 	if (!has_room(slot, frame)) {
-		slot->full |= frame->type == LODGE_RPC_DATA;
+		slot->full = true;
 		return frame->type == LODGE_RPC_DATA ? -EAGAIN : -ENOBUFS;
 	}
 	out = malloc(sizeof(*out) + LODGE_RPC_HEADER_SIZE + frame->size);
@@ -133,7 +133,8 @@ struct frame_out *frame_door_next(struct frame_door *door)
 		if (slot->first)
 			out = take_first(slot);
 	}
-	if (out && slot->full && slot->data_bytes <= FRAME_DOOR_DATA_MAX / 2) {
+	if (out && slot->full && slot->data_bytes <= FRAME_DOOR_DATA_MAX / 2 &&
+	    slot->n_rest <= FRAME_DOOR_REST_MAX / 2) {
 		slot->full = false;
 		writable = true;
 	}

@@ -126,6 +126,7 @@ struct tools_stream {
 	void *opaque;
 	/* Bytes that the guest will still take (TO_GUEST), or may still send (FROM_GUEST). */
 	uint64_t credit;
+	uint32_t owed; /* of the credit, what the guest has not been told yet */
 	bool wants_writable;
 	struct host_item writable_item, reset_item;
 	struct host_item *data_item; /* the last one that waits, or NULL */

@@ -40,7 +40,8 @@ struct rpc_session_ops {
 	 * A frame to the guest: COMMAND, DATA, CREDIT, RESET or CLOSE; @payload is frame->size
 	 * bytes and the caller's. The service keeps within the limits of protocol/spec/rpc.md, so
 	 * that what waits here is bounded; of DATA with bytes the door says by -EAGAIN when it
-	 * holds enough, and calls rpc_session_writable() when there is room again. The I/O ports
+	 * holds enough, of others by -ENOBUFS, and calls rpc_session_writable() when there is room
+	 * again. The I/O ports
 	 * get COMMAND and CLOSE alone, and one COMMAND at a time: the next comes behind the result.
 	 * CLOSE is the last: the door calls rpc_session_close() when it may. Other errors mean that
 	 * the door cannot take it: -EPIPE, -ENOMEM, -ENOBUFS.

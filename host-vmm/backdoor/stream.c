@@ -85,6 +85,21 @@ static void take_data(struct tools_stream *stream, const struct frame *frame, co
 	}
 }
 
+/* Tells the guest of its credit. What the door has no room for goes with the next one, or when it
+ * has: a stream whose credit is lost would stand still for ever. */
+static void send_owed(struct tools_stream *stream)
+{
+	uint32_t more = htole32(stream->owed);
+	const struct frame frame = {
+		.type = LODGE_RPC_CREDIT,
+		.size = sizeof(more),
+		.tag = stream->number,
+	};
+
+	if (stream->owed > 0 && session_send(stream->session, &frame, &more) == 0)
+		stream->owed = 0;
+}
+
 static void now_writable(struct tools_stream *stream)
 {
 	if (!stream->wants_writable || stream->credit == 0)
@@ -136,9 +151,12 @@ void stream_frame(struct rpc_session *session, const struct frame *frame, const 
 
 void stream_writable(struct rpc_session *session)
 {
-	for (size_t i = 0; i < LODGE_RPC_STREAMS_MAX; i++)
-		if (session->streams[i])
-			now_writable(session->streams[i]);
+	for (size_t i = 0; i < LODGE_RPC_STREAMS_MAX; i++) {
+		if (!session->streams[i])
+			continue;
+		send_owed(session->streams[i]);
+		now_writable(session->streams[i]);
+	}
 }
 
 void stream_end_all(struct rpc_session *session)
@@ -266,22 +284,16 @@ ssize_t tools_stream_send(struct tools_stream *stream, const void *bytes, size_t
 
 int tools_stream_credit(struct tools_stream *stream, uint32_t bytes)
 {
-	uint32_t more = htole32(bytes);
-	const struct frame frame = {
-		.type = LODGE_RPC_CREDIT,
-		.size = sizeof(more),
-		.tag = stream->number,
-	};
 	int ret = -EPIPE;
 
 	backdoor_lock(stream->backdoor);
 	if (stream->session && stream->direction == TOOLS_FROM_GUEST) {
-		if (stream->credit + bytes > CREDIT_MAX)
-			ret = -EINVAL;
-		else
-			ret = session_send(stream->session, &frame, &more);
-		if (ret == 0)
+		ret = stream->credit + bytes > CREDIT_MAX ? -EINVAL : 0;
+		if (ret == 0) {
 			stream->credit += bytes;
+			stream->owed += bytes;
+			send_owed(stream);
+		}
 	}
 	backdoor_unlock(stream->backdoor);
 	return ret;

@@ -12,13 +12,15 @@ struct backdoor *backdoor;
 
 struct sent sent[SENT_MAX];
 size_t n_sent;
-int send_error;
+int send_error, credit_error;
 
 static int record(void *opaque, const struct frame *frame, const void *payload)
 {
 	(void)opaque;
 	if (send_error && frame->type == LODGE_RPC_DATA)
 		return send_error;
+	if (credit_error && frame->type == LODGE_RPC_CREDIT)
+		return credit_error;
 	ck_assert_uint_lt(n_sent, SENT_MAX);
 	sent[n_sent].frame = *frame;
 	memset(sent[n_sent].payload, 0, sizeof(sent[n_sent].payload));

@@ -24,7 +24,7 @@ extern struct device *device;
 extern struct backdoor *backdoor;
 extern struct sent sent[SENT_MAX];
 extern size_t n_sent;
-extern int send_error; /* what the door answers to DATA */
+extern int send_error, credit_error; /* what the door answers to DATA, to CREDIT */
 extern const struct rpc_session_ops ops, mute; /* mute: never commanded */
 
 /* Fixtures. */

@@ -381,6 +381,7 @@ START_TEST(credit_is_kept)
 	struct rpc_session *session = start_tools();
 	struct tools_stream *stream = open_stream(TOOLS_FROM_GUEST);
 	uint32_t number = tools_stream_number(stream);
+	size_t before;
 
 	start_stream();
 	for (int i = 0; i < 4; i++)
@@ -391,8 +392,20 @@ START_TEST(credit_is_kept)
 	ck_assert_int_eq(sent[n_sent - 1].frame.type, LODGE_RPC_CREDIT);
 	guest_sends(session, LODGE_RPC_DATA, number, piece, 10, 0);
 	guest_sends(session, LODGE_RPC_DATA, number, piece, 0, 0);
+	/* None is lost where the door has no room for it. */
+	credit_error = -ENOBUFS;
+	before = n_sent;
+	ck_assert_int_eq(tools_stream_credit(stream, 5), 0);
+	ck_assert_int_eq(tools_stream_credit(stream, 6), 0);
+	credit_error = 0;
+	rpc_session_writable(session);
+	ck_assert_uint_eq(n_sent, before + 1);
+	ck_assert_uint_eq((unsigned char)sent[before].payload[0], 11);
+	rpc_session_writable(session);
+	ck_assert_uint_eq(n_sent, before + 1);
+	guest_sends(session, LODGE_RPC_DATA, number, piece, 11, 0);
 	settle();
-	ck_assert_uint_eq(got.total, LODGE_RPC_CREDIT_FIRST + 10);
+	ck_assert_uint_eq(got.total, LODGE_RPC_CREDIT_FIRST + 21);
 	guest_sends(session, LODGE_RPC_DATA, number, piece, 1, 0);
 	ck_assert_int_eq(sent[n_sent - 1].frame.type, LODGE_RPC_RESET);
 	settle();
