@@ -59,8 +59,8 @@ enum {
 	INFO_OS_DETAILED = 11,
 };
 
-#define DETAILED_TEXT 100u /* of the short and of the full name */
-#define DETAILED_HEAD (4u + 2 * DETAILED_TEXT)
+/* lib/include/hostinfo.h: a version, and room for the short and the full name. */
+#define DETAILED_HEAD (4u + 129u + 513u)
 
 static bool set_text(char *to, size_t room, const char *value, size_t len)
 {
@@ -105,6 +105,9 @@ static bool set_details(struct tools_facts *facts, const char *value, size_t len
 	if (len < DETAILED_HEAD)
 		return false;
 	len -= DETAILED_HEAD;
+	/* The compiler's padding of the guest. */
+	for (; len > 0 && *details == '\0'; len--)
+		details++;
 	set_detail(details, len, "prettyName", facts->os_name, sizeof(facts->os_name));
 	set_detail(details, len, "distroVersion", facts->os_version, sizeof(facts->os_version));
 	set_detail(details, len, "kernelVersion", facts->kernel, sizeof(facts->kernel));

@@ -388,8 +388,8 @@ START_TEST(other_types)
 	ck_assert_str_eq(facts->os_id, "debian12-64");
 	ck_assert_uint_gt(facts->boot_time, 1000000000);
 	put_head(11);
-	memset(info + info_len, 0, 204);
-	info_len += 204;
+	memset(info + info_len, 0, 648);
+	info_len += 648;
 	memcpy(info + info_len, details, sizeof(details) - 1);
 	info_len += sizeof(details) - 1;
 	tell((char *)info, info_len, "1 ");
@@ -397,7 +397,7 @@ START_TEST(other_types)
 	ck_assert_str_eq(facts->os_name, "Debian 12");
 	ck_assert_str_eq(facts->kernel, "6.1.0-28");
 	put_head(11);
-	info_len += 203;
+	info_len += 645;
 	tell((char *)info, info_len, "0 not taken");
 	tell("SetGuestInfo  2 \1", 17, "0 not taken");
 	tell("SetGuestInfo  99 x", 18, "0 not taken");
