@@ -23,8 +23,10 @@ void facts_net(struct fields_builder *out);
 /* os-release(5)'s value of @key, g_free(); NULL where there is none. */
 char *facts_os_release(const char *key);
 
-/* The network as the kernel has it. Limits: host-vmm's, which are open-vm-tools'. */
-#define NET_NICS_MAX	  16
+/* The network as the kernel has it. What is told of it: host-vmm's limits, which are
+ * open-vm-tools'. */
+#define NET_NICS_TOLD	  16
+#define NET_NICS_MAX	  256
 #define NET_ADDRESSES_MAX 512
 #define NET_ROUTES_MAX	  100
 
@@ -59,7 +61,8 @@ struct net {
 	struct net_route routes[NET_ROUTES_MAX];
 };
 
-/* Links but loopback, their addresses, the main table's routes. -errno of the netlink socket. */
+/* Links but loopback, those with hardware first; their addresses, the main table's routes. -errno
+ * of the netlink socket. */
 int net_read(struct net *ret_net);
 const struct net_nic *net_nic(const struct net *net, int index);
 /* A socket that is readable when any of it has changed; non-blocking. */

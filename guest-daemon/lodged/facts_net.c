@@ -203,6 +203,25 @@ int net_events(void)
 			    SOCK_NONBLOCK);
 }
 
+/* Those with hardware behind them: a host has use for the first few, and a guest with containers
+ * has hundreds of others. */
+static void hardware_first(struct net *net)
+{
+	size_t first = 0;
+
+	for (size_t i = 0; i < net->n_nics; i++) {
+		g_autofree char *path =
+			g_strdup_printf("/sys/class/net/%s/device", net->nics[i].name);
+		struct net_nic nic = net->nics[i];
+
+		if (access(path, F_OK))
+			continue;
+		memmove(&net->nics[first + 1], &net->nics[first],
+			(i - first) * sizeof(net->nics[0]));
+		net->nics[first++] = nic;
+	}
+}
+
 int net_read(struct net *ret_net)
 {
 	const struct timeval limit = { REPLY_SECONDS, 0 };
@@ -218,6 +237,7 @@ int net_read(struct net *ret_net)
 		ret = dump(fd, RTM_GETADDR, ret_net);
 	if (!ret)
 		ret = dump(fd, RTM_GETROUTE, ret_net);
+	hardware_first(ret_net);
 	return ret;
 }
 
@@ -289,6 +309,7 @@ void facts_net(struct fields_builder *out)
 	fields_add(out, "part", "net");
 	if (net_read(net))
 		return;
+	net->n_nics = MIN(net->n_nics, NET_NICS_TOLD);
 	for (size_t i = 0; i < net->n_nics; i++)
 		fields_addf(out, "nic", "%s %s %s", net->nics[i].name, net->nics[i].mac,
 			    net->nics[i].up ? "up" : "down");

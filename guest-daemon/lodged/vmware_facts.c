@@ -126,7 +126,7 @@ static void drop_untellable(struct net *net)
 		if (tellable(&net->nics[i]))
 			net->nics[kept++] = net->nics[i];
 	}
-	net->n_nics = kept;
+	net->n_nics = MIN(kept, NET_NICS_TOLD);
 }
 
 static void send_net(struct lodged *lodged)
