@@ -27,6 +27,9 @@ extern const struct job fs_jobs[];
 extern const struct job blk_jobs[];
 extern const struct job rpc_jobs[]; /* need no path */
 
+/* rpcports.c's part of rpc_jobs. */
+int rpc_ports_round_trips(const char *path, struct job_result *ret_result);
+
 /* Makes the files that fs_jobs read, unless they are there. */
 int fs_prepare(const char *dir);
 

@@ -14,8 +14,9 @@ class LodgeDoor(machines.Lodge):
         self.door = door
 
     def device_group(self):
-        doors = {"virtio": "device=yes\nport=no", "port": "device=no\nport=yes"}[self.door]
-        return super().device_group().split("\n[backdoor]")[0] + f"\n[backdoor]\n{doors}\nports=off"
+        doors = {"virtio": "device", "port": "port", "ioports": "ports"}
+        lines = [f"{key}={'on' if door == self.door else 'off'}" for door, key in doors.items()]
+        return super().device_group().split("\n[backdoor]")[0] + "\n" + "\n".join(["[backdoor]"] + lines)
 
 
 class QemuEcho(machines.Qemu):
