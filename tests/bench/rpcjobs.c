@@ -63,12 +63,13 @@ static int ask(int fd, bool stream, const char *text, size_t len)
 			.magic = LODGE_RPC_MAGIC,
 			.size = (uint32_t)len,
 			.type = LODGE_RPC_REQUEST,
-			.tag = ++tag,
+			.tag = tag + 1,
 			.reply_max = sizeof(message.text),
 		},
 	};
 	int ret;
 
+	tag++;
 	memcpy(message.text, text, len);
 	if (write(fd, &message, sizeof(message.header) + len) < 0)
 		return -errno;

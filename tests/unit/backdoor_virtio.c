@@ -106,13 +106,14 @@ static uint16_t ask_len(uint32_t session, uint16_t flags, const char *message, s
 		.size = (uint32_t)len,
 		.flags = flags,
 		.session = session,
-		.tag = ++tag,
+		.tag = tag + 1,
 		.reply_max = 1024,
 	};
 	uint32_t used = send_frame(frame, message);
 	unsigned char header[LODGE_RPC_HEADER_SIZE];
 	struct frame back;
 
+	tag++;
 	ck_assert_uint_ge(used, sizeof(header) + 2);
 	get(IN, header, sizeof(header));
 	ck_assert_int_eq(frame_parse(header, FRAMES_FROM_HOST, &back), 0);
