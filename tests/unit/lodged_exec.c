@@ -333,9 +333,11 @@ END_TEST
 /* What a program of the host finds open, and who it is. */
 START_TEST(programs_inherit_nothing)
 {
+	/* 32 and 33 are glibc's own: what posix_spawn() started has them ignored, and cannot tell. */
 	static const char script[] =
 		"umask; ps -o sid= -p $$ | tr -d ' ' | grep -qx $$ && echo leader; "
-		"grep SigBlk /proc/self/status; grep SigIgn /proc/self/status; echo $HOME $FOO";
+		"grep SigBlk /proc/self/status; "
+		"grep SigIgn /proc/self/status | sed 's/180000000$/000000000/'; echo $HOME $FOO";
 	struct rig rig;
 	uint32_t tag;
 
