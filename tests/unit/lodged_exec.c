@@ -333,7 +333,8 @@ END_TEST
 /* What a program of the host finds open, and who it is. */
 START_TEST(programs_inherit_nothing)
 {
-	/* 32 and 33 are glibc's own: what posix_spawn() started has them ignored, and cannot tell. */
+	/* 32 and 33 are glibc's own: what posix_spawn() started has them ignored, and cannot tell.
+	 */
 	static const char script[] =
 		"umask; ps -o sid= -p $$ | tr -d ' ' | grep -qx $$ && echo leader; "
 		"grep SigBlk /proc/self/status; "
