@@ -4,8 +4,8 @@
  * and is asked in the words of protocol/spec/rpc.md.
  *
  * A client is told of a door (the virtio device) when it is there, and before it goes: at
- * unbinding, suspend, and a reset of the device. After resume or reset it is told again, with a new
- * session.
+ * unbinding, suspend, a reset of the device, and when the host closes the session. When there is a
+ * door again it is told again, with a new session.
  */
 #ifndef LODGE_BACKDOOR_KERNEL_H
 #define LODGE_BACKDOOR_KERNEL_H

@@ -90,13 +90,20 @@ static void detach_session(struct lodge_session *session)
 
 void lodge_clients_attach_work(struct work_struct *work)
 {
-	struct lodge_door *door = container_of(work, struct lodge_door, attach);
+	struct lodge_door *door = container_of(to_delayed_work(work), struct lodge_door, attach);
+	struct lodge_session *session;
 	struct lodge_client *client;
 
 	mutex_lock(&clients_lock);
-	list_for_each_entry(client, &clients, link)
-		if (!find_session(door, client))
+	list_for_each_entry(client, &clients, link) {
+		session = find_session(door, client);
+		if (session && session->ended_by_host) {
+			detach_session(session);
+			session = NULL;
+		}
+		if (!session)
 			attach_client(door, client);
+	}
 	mutex_unlock(&clients_lock);
 }
 
@@ -105,14 +112,14 @@ void lodge_clients_add_door(struct lodge_door *door)
 	mutex_lock(&clients_lock);
 	list_add_tail(&door->link, &doors);
 	mutex_unlock(&clients_lock);
-	schedule_work(&door->attach);
+	schedule_delayed_work(&door->attach, 0);
 }
 
 void lodge_clients_detach(struct lodge_door *door)
 {
 	struct lodge_session *session;
 
-	cancel_work_sync(&door->attach);
+	cancel_delayed_work_sync(&door->attach);
 	mutex_lock(&clients_lock);
 	while ((session = find_session(door, NULL)))
 		detach_session(session);
@@ -136,7 +143,7 @@ int lodge_client_register(struct lodge_client *client)
 	mutex_lock(&clients_lock);
 	list_add_tail(&client->link, &clients);
 	list_for_each_entry(door, &doors, link)
-		schedule_work(&door->attach);
+		schedule_delayed_work(&door->attach, 0);
 	mutex_unlock(&clients_lock);
 	return 0;
 }

@@ -100,7 +100,7 @@ int lodge_door_create(struct virtio_device *vdev, struct lodge_door **ret_door)
 	INIT_LIST_HEAD(&door->ended);
 	init_waitqueue_head(&door->room);
 	INIT_WORK(&door->events, lodge_events_work);
-	INIT_WORK(&door->attach, lodge_clients_attach_work);
+	INIT_DELAYED_WORK(&door->attach, lodge_clients_attach_work);
 	INIT_DELAYED_WORK(&door->renew, renew_work);
 	err = configure(door);
 	if (err)

@@ -139,7 +139,7 @@ struct lodge_door {
 	struct lodge_event_buffer event_buffers[LODGE_EVENT_BUFFERS];
 	struct workqueue_struct *queue; /* of events */
 	struct work_struct events;
-	struct work_struct attach; /* clients that have no session here yet */
+	struct delayed_work attach; /* clients that have no session here */
 	struct delayed_work renew; /* the device asks to be reset */
 };
 

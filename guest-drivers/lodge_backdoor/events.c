@@ -100,9 +100,10 @@ static bool event_makes_sense(const struct lodge_door *door, const struct lodge_
 	}
 }
 
-/* To a module: its commands are its own to run, and the session's end is an error to it. */
+/* To a module, whose session stays while this work runs. */
 static void deliver_to_client(struct lodge_session *session, struct lodge_frame *frame)
 {
+	struct lodge_door *door = session->door;
 	LIST_HEAD(dead);
 
 	switch (le16_to_cpu(frame->header.type)) {
@@ -110,32 +111,39 @@ static void deliver_to_client(struct lodge_session *session, struct lodge_frame 
 		lodge_client_command(session, frame);
 		break;
 	case LODGE_RPC_CLOSE:
-		spin_lock_irq(&session->door->lock);
+		spin_lock_irq(&door->lock);
+		session->ended_by_host = true;
 		lodge_session_fail(session, -ENODEV, &dead);
-		spin_unlock_irq(&session->door->lock);
+		spin_unlock_irq(&door->lock);
 		lodge_frames_free(&dead);
+		/* It gets another, but a host that closes all of them has no storm of it. */
+		schedule_delayed_work(&door->attach, HZ);
 		break;
 	}
 }
 
 static void deliver(struct lodge_door *door, struct lodge_frame *frame)
 {
-	struct lodge_session *session;
-	bool taken = false;
+	struct lodge_session *session, *of_client = NULL;
+	bool known, taken = false;
 	LIST_HEAD(dead);
 
 	spin_lock_irq(&door->lock);
 	session = door->sessions[le32_to_cpu(frame->header.session)];
+	known = session;
 	/* A session whose opener has gone is told nothing. */
-	if (session && session->open && !session->client)
-		taken = lodge_session_receive(session, frame, &dead);
+	if (session && session->open) {
+		if (session->client)
+			of_client = session;
+		else
+			taken = lodge_session_receive(session, frame, &dead);
+	}
 	spin_unlock_irq(&door->lock);
 
-	if (!session)
+	if (!known)
 		dev_warn_ratelimited(&door->vdev->dev, "an event for no session\n");
-	/* A module's session stays while the work of events runs. */
-	else if (session->client && session->open)
-		deliver_to_client(session, frame);
+	if (of_client)
+		deliver_to_client(of_client, frame);
 	lodge_frames_free(&dead);
 	if (!taken)
 		lodge_frame_free(frame);
