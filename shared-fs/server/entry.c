@@ -15,6 +15,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+/* More descriptors than all threads can take while one of them makes a system call. */
+#define PIN_MARGIN 512
+
 /* A first look at a name opens it and then asks statx(2); a repeated one can ask first, and finds
  * an inode that is held already without opening anything. The table guesses which it is. */
 static uint32_t name_hash(const struct inode *dir, const char *name)
@@ -276,11 +279,14 @@ int64_t op_mkdir(struct request *req)
  */
 static struct inode *pin(struct fs *fs, const struct inode *dir, const char *name)
 {
+	uint32_t plenty = fs->config.fd_limit / 2;
 	struct inode *inode;
 	struct statx stx;
 
+	if (fs->config.fd_limit - plenty > PIN_MARGIN)
+		plenty = fs->config.fd_limit - PIN_MARGIN;
 	if (!__atomic_load_n(&fs->n_evicted, __ATOMIC_RELAXED) &&
-	    __atomic_load_n(&fs->n_fds, __ATOMIC_RELAXED) < fs->config.fd_limit / 2)
+	    __atomic_load_n(&fs->n_fds, __ATOMIC_RELAXED) < plenty)
 		return NULL;
 	if (statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, STATX_WANTED, &stx))
 		return NULL;
