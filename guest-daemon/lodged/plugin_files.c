@@ -83,7 +83,7 @@ static const struct task_type get_type = {
 	.word = "file-get",
 	.check = check_get,
 	.run = run_get,
-	.reset_kills = true,
+	.transfer = true,
 	.ok = ok,
 };
 
@@ -91,7 +91,7 @@ static const struct task_type put_type = {
 	.word = "file-put",
 	.check = check_put,
 	.run = run_put,
-	.reset_kills = true,
+	.transfer = true,
 	.ok = ok,
 };
 

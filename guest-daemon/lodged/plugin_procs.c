@@ -239,7 +239,7 @@ static const struct task_type ps_type = {
 	.word = "ps",
 	.check = check_ps,
 	.run = run_ps,
-	.reset_kills = true,
+	.transfer = true,
 	.ok = ok,
 };
 

@@ -56,12 +56,19 @@ static void watch_out(struct pump *pump)
 		unwatch(pump);
 }
 
+void pump_release(struct pump *pump, const char *reason)
+{
+	if (pump->stream && !reason)
+		door_stream_send(pump->stream, "", 0, true);
+	drop_stream(pump, reason ? reason : "");
+}
+
 static void end_out(struct pump *pump)
 {
 	drop_fd(pump);
-	if (pump->stream)
-		door_stream_send(pump->stream, "", 0, true);
-	drop_stream(pump, "");
+	pump->at_end = true;
+	if (!pump->hold_end)
+		pump_release(pump, NULL);
 	tell_over(pump);
 }
 
@@ -241,7 +248,9 @@ void pump_start(struct pump *pump, int fd)
 
 bool pump_is_over(const struct pump *pump)
 {
-	return !pump->stream && (pump->fd < 0 || pump->keep_fd);
+	bool held = pump->direction == DOOR_STREAM_OUT && pump->hold_end && pump->at_end;
+
+	return (!pump->stream || held) && (pump->fd < 0 || pump->keep_fd);
 }
 
 void pump_stop(struct pump *pump, const char *reason)

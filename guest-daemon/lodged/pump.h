@@ -20,7 +20,8 @@ struct pump {
 	uint64_t bytes; /* that went through */
 	int64_t left; /* OUT: bytes until the end; -1: until end of file */
 	GByteArray *held; /* IN: bytes that the descriptor did not take yet */
-	bool at_end; /* IN: the stream's last bytes are held */
+	bool at_end; /* IN: the stream's last bytes are held; OUT: so is the end of the stream */
+	bool hold_end; /* OUT: the stream ends by pump_release() */
 	bool keep_fd; /* IN: the end of the stream leaves the descriptor open (terminals) */
 	bool reset; /* by the host, or the door was lost */
 	/* When it is over, or was reset. Not from inside pump_start() or pump_stop(). */
@@ -37,6 +38,8 @@ int pump_open(struct pump *pump, struct door *door, uint32_t number);
 void pump_start(struct pump *pump, int fd);
 /* OUT: what is in the pipe now is the last. */
 void pump_finish(struct pump *pump);
+/* OUT, with hold_end: ends the stream, or resets it for @reason where that is not NULL. */
+void pump_release(struct pump *pump, const char *reason);
 bool pump_is_over(const struct pump *pump);
 /* The stream, if it is still open, is reset with @reason. */
 void pump_stop(struct pump *pump, const char *reason);

@@ -157,16 +157,18 @@ static void answer(struct task *task)
 	for (int i = 0; i < PUMPS; i++)
 		task->bytes += task->pumps[i].bytes;
 	fields_raw(&result, "OK ");
-	if (take_report(task, &report)) {
-		answer_error(command, report.error, report.text);
-	} else if (task->late) {
-		(void)task->type->ok(&result, STATUS_LATE, signal, task->bytes);
-		door_command_result(command, result.bytes, result.len);
-	} else if (!task->type->ok(&result, status, signal, task->bytes)) {
-		answer_error(command, EIO, "the work was not finished");
-	} else {
-		door_command_result(command, result.bytes, result.len);
+	if (!take_report(task, &report)) {
+		bool good = task->type->ok(&result, task->late ? STATUS_LATE : status, signal,
+					   task->bytes);
+
+		report = (struct report){ good ? 0 : EIO, "the work was not finished" };
 	}
+	/* Half a file must not look like a whole one. */
+	pump_release(&task->pumps[OUT], report.error ? report.text : NULL);
+	if (report.error)
+		answer_error(command, report.error, report.text);
+	else
+		door_command_result(command, result.bytes, result.len);
 	fields_free(&result);
 }
 
@@ -215,7 +217,7 @@ static void on_child(void *opaque, pid_t pid, int wait_status)
 /* Whether nothing of the host's is left that this task could serve. */
 static bool host_has_left(const struct task *task, const struct pump *pump)
 {
-	if (task->type->reset_kills || pump == &task->pumps[IN])
+	if (task->type->transfer || pump == &task->pumps[IN])
 		return true;
 	return !task->pumps[OUT].stream && !task->pumps[ERR].stream;
 }
@@ -395,6 +397,7 @@ void task_start(struct tasks *tasks, const struct task_type *type, struct door_c
 		pump_init(&task->pumps[i], i == IN ? DOOR_STREAM_IN : DOOR_STREAM_OUT, on_pump,
 			  task);
 	task->pumps[IN].keep_fd = spec.tty;
+	task->pumps[OUT].hold_end = type->transfer;
 	tasks->list = g_list_prepend(tasks->list, task);
 	if (open_pumps(task, numbers)) {
 		refuse(tasks, type, command, EINVAL, "a stream's number will not do");

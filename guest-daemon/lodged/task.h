@@ -43,7 +43,9 @@ struct task_type {
 	 * @report_fd: for a program that it becomes, open and close-on-exec.
 	 */
 	int (*run)(const struct task_spec *spec, int report_fd, struct report *report);
-	bool reset_kills; /* any stream that is reset ends it (transfers) */
+	/* A transfer: any stream that is reset ends it, and its output ends only when all went
+	 * well. */
+	bool transfer;
 	/* Fields of "OK " when the child has ended with @status, as a shell has it. False: an error
 	 * where @status is not 0. */
 	bool (*ok)(struct fields_builder *result, int status, int signal, uint64_t bytes);

@@ -100,6 +100,9 @@ START_TEST(what_is_no_file_does_not)
 	assert_error(&rig, rig_fields(&rig, "lodge.file-get", "path", "a", "stdout", "4", NULL),
 		     "ERROR 22 ");
 	assert_error(&rig, rig_fields(&rig, "lodge.file-get", "path", "/a", NULL), "ERROR 22 ");
+	/* What is not there must not look like an empty file. */
+	for (int i = 1; i <= 4; i++)
+		ck_assert(!rig.ended[i]);
 	rig_stop(&rig);
 }
 END_TEST

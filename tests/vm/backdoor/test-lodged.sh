@@ -94,6 +94,13 @@ with_streams() {
 	ok "$door: a file goes in" lodge cp -q sent "$door:/root/sent"
 	ok "$door: and out" lodge cp -q "$door:/root/sent" back
 	ok "$door: the same" cmp sent back
+	rm -rf tree tree-back
+	mkdir -p tree/sub
+	printf 'x%.0s' {1..5000} >tree/sub/file
+	ln -s sub/file tree/link
+	ok "$door: a folder goes in" lodge cp -q tree "$door:/root/tree"
+	ok "$door: and out" lodge cp -q "$door:/root/tree" tree-back
+	ok "$door: the same" diff -r --no-dereference tree tree-back
 	like "$(lodge ps --json "$door")" '"lodged' "$door: its processes are listed"
 
 	lodge exec -n "$door" -- sleep 1234 >exec-out 2>exec-err &
