@@ -69,7 +69,7 @@ static void run_set_option(void *opaque, struct door_command *command, const cha
 
 	if (memchr(args, '\0', len) || !words[0] || !words[1] ||
 	    !plugins_option(state->lodged, words[0], words[1])) {
-		log_ratelimited(&state->limit, LOG_LEVEL_INFO,
+		log_ratelimited(&state->limit, LOG_LEVEL_DEBUG,
 				"the host sets an option that is not known here: %.100s", args);
 		door_command_error(command, "Unknown or invalid option");
 		return;
