@@ -27,6 +27,11 @@ static const struct verb verbs[] = {
 	{ "logging", false, verb_logging, "level get SERVICE | level set SERVICE LEVEL" },
 	{ "device", false, verb_device, "list | status NAME | enable NAME | disable NAME" },
 	{ "info", true, verb_info, "update [network]: tells the host anew" },
+	/* Of vmware-toolbox-cmd, for scripts that ask. */
+	{ "disk", false, verb_absent, NULL },
+	{ "upgrade", false, verb_absent, NULL },
+	{ "gueststore", false, verb_absent, NULL },
+	{ "globalconf", false, verb_absent, NULL },
 };
 
 int complain(const struct toolbox *toolbox, int status, const char *format, ...)
@@ -49,7 +54,7 @@ int misused(const struct toolbox *toolbox, const char *what, const char *which)
 static void usage(const struct toolbox *toolbox)
 {
 	printf("usage: %s [OPTION...] VERB [WORD...]\n\n", toolbox->name);
-	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
+	for (size_t i = 0; i < G_N_ELEMENTS(verbs) && verbs[i].help; i++)
 		printf("  %-9s %s\n", verbs[i].name, verbs[i].help);
 	printf("\n  -d, --door=virtio|port|ioports|daemon  only this way to the host\n"
 	       "  -q, --quiet, -v, --version, -h, --help\n");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// timesync and info: what lodged does for the user.
+// timesync, info, and the verbs of VMware's that are not here.
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +15,13 @@ int verb_timesync(const struct toolbox *toolbox, int argc, char **argv)
 		return misused(toolbox, "unknown subcommand", argv[0]);
 	return complain(toolbox, EX_UNAVAILABLE,
 			"not available: lodged leaves the clock alone; kvm-clock keeps it running");
+}
+
+int verb_absent(const struct toolbox *toolbox, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return complain(toolbox, EX_UNAVAILABLE, "not available: these tools have no such verb");
 }
 
 int verb_info(const struct toolbox *toolbox, int argc, char **argv)

@@ -25,9 +25,11 @@ struct verb {
 	bool for_root;
 	/* @argv: what follows the verb, @argc words, NULL behind. */
 	int (*run)(const struct toolbox *toolbox, int argc, char **argv);
-	const char *help; /* lines behind the verb's name in the help */
+	const char
+		*help; /* behind the verb's name in the help; NULL for the last ones: not in it */
 };
 
+int verb_absent(const struct toolbox *toolbox, int argc, char **argv);
 int verb_config(const struct toolbox *toolbox, int argc, char **argv);
 int verb_device(const struct toolbox *toolbox, int argc, char **argv);
 int verb_info(const struct toolbox *toolbox, int argc, char **argv);

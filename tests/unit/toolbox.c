@@ -91,6 +91,8 @@ static const struct {
 	{ "lodge-toolbox", "logging level set vmsvc loud", 64, "unknown level" },
 	{ "lodge-toolbox", "device", 64, "missing subcommand" },
 	{ "lodge-toolbox", "device status", 64, "missing device" },
+	{ "vmware-toolbox-cmd", "upgrade status", 69, "not available" },
+	{ "vmware-toolbox-cmd", "disk list", 69, "not available" },
 	{ "vmware-rpctool", "", 1, "missing request" },
 	{ "vmware-toolbox-cmd", "logging level get vmusr", 0, "vmusr.level = info\n" },
 };
