@@ -152,6 +152,20 @@ static void unmap(struct dax *dax, size_t slot)
 	(void)send_request(dax, VHOST_USER_BACKEND_SHMEM_UNMAP, &mmap, -1);
 }
 
+/* A server that dies in between leaves no descriptor in the slot that is another's by now. */
+static void fill(struct dax_slot *slot, const struct dax_slot *with)
+{
+	int old = slot->share == NO_SHARE ? -1 : slot->fd;
+
+	__atomic_store_n(&slot->share, NO_SHARE, __ATOMIC_RELEASE);
+	slot->writable = with->writable;
+	slot->fd = with->fd;
+	slot->file_offset = with->file_offset;
+	__atomic_store_n(&slot->share, with->share, __ATOMIC_RELEASE);
+	if (old >= 0)
+		close(old);
+}
+
 static int map(struct dax *dax, size_t slot, int fd, uint64_t offset, bool writable, uint16_t share)
 {
 	const struct vhost_user_mmap mmap = { .shmid = DAX_SHMID,
@@ -174,9 +188,7 @@ static int map(struct dax *dax, size_t slot, int fd, uint64_t offset, bool writa
 		close(own);
 	if (ret)
 		return ret;
-	if (replaces)
-		close(dax->slots[slot].fd);
-	dax->slots[slot] = (struct dax_slot){ share, writable, own, offset };
+	fill(&dax->slots[slot], &(struct dax_slot){ share, writable, own, offset });
 	return 0;
 }
 
