@@ -190,10 +190,10 @@ lint:
 
 # Programs that users call go to bin; those that lodge starts go beside each other to libexec/lodge.
 user_progs := $(filter lodge lodge-view,$(progs))
-# Of guests: install-tools.
+inner_progs := $(filter-out $(user_progs),$(progs))
+# Of guests: install-tools. Hosts have them too, for instant VMs.
 tools_progs := $(filter lodged lodge-files lodge-toolbox,$(progs))
 tools_man := lodged.8 lodge-toolbox.1 tools.conf.5
-inner_progs := $(filter-out $(user_progs) $(tools_progs),$(progs))
 shipped_guest := $(foreach p,$(guest_progs),$(if $(filter tests/%,$(firstword $($(p)_srcs))),,$(p)))
 
 install: build man
@@ -201,7 +201,7 @@ install: build man
 	$(foreach p,$(user_progs),install -m 755 $(BUILD)/bin/$(p) $(DESTDIR)$(PREFIX)/bin/;)
 	$(foreach p,$(inner_progs),install -m 755 $(BUILD)/bin/$(p) $(DESTDIR)$(PREFIX)/libexec/lodge/;)
 	$(foreach p,$(shipped_guest),install -m 755 $(BUILD)/guest/$(p) $(DESTDIR)$(PREFIX)/libexec/lodge/guest/;)
-	$(foreach m,$(filter-out $(tools_man),$(notdir $(man_pages:.scd=))),install -D -m 644 $(BUILD)/man/$(m) \
+	$(foreach m,$(notdir $(man_pages:.scd=)),install -D -m 644 $(BUILD)/man/$(m) \
 		$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$(m)))/$(m);)
 	install -D -m 644 packaging/completion/lodge.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lodge
