@@ -14,3 +14,5 @@ modules:
 check-drivers:
 	$(ensure) tests
 	$(Q)BUILD='$(abs_build)' tests/drivers/build-all
+
+man_pages += guest-drivers/lodge.4.scd
