@@ -21,6 +21,8 @@
 #include "protocol/lib/log.h"
 #include "shared-fs/server/shared.h"
 
+#define KEEPER_NAME "lodge-keeper"
+
 /* Servers that die before they serve again: it is what they find that kills them. */
 #define FAILURES_MAX 3
 /* Deaths in a window of so many seconds: whoever kills them does it for good. */
@@ -51,13 +53,50 @@ static int open_folder(const char *path, size_t len)
 	return open(len ? folder : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-int keeper_init(struct keeper *keeper, const char *socket_path)
+/* The kernel puts them behind each other. */
+static int save_arguments(struct keeper *keeper, int argc, char **argv)
+{
+	keeper->arguments = argv[0];
+	for (int i = 0; i < argc; i++) {
+		if (argv[i] != keeper->arguments + keeper->arguments_len)
+			break;
+		keeper->arguments_len += strlen(argv[i]) + 1;
+	}
+	keeper->saved = malloc(keeper->arguments_len);
+	if (!keeper->saved)
+		return -ENOMEM;
+	memcpy(keeper->saved, keeper->arguments, keeper->arguments_len);
+	return 0;
+}
+
+/* Whoever looks for the server by its name means the one that serves. */
+static void take_name(const struct keeper *keeper)
+{
+	size_t len = sizeof(KEEPER_NAME) - 1;
+
+	prctl(PR_SET_NAME, KEEPER_NAME);
+	if (len > keeper->arguments_len - 1)
+		len = keeper->arguments_len - 1;
+	memset(keeper->arguments, 0, keeper->arguments_len);
+	memcpy(keeper->arguments, KEEPER_NAME, len);
+}
+
+static void take_server_name(const struct keeper *keeper)
+{
+	prctl(PR_SET_NAME, "lodge-fsd");
+	memcpy(keeper->arguments, keeper->saved, keeper->arguments_len);
+}
+
+int keeper_init(struct keeper *keeper, const char *socket_path, int argc, char **argv)
 {
 	const char *slash = socket_path ? strrchr(socket_path, '/') : NULL;
 
-	*keeper = (struct keeper){ .folder = -1, .socket_name = slash ? slash + 1 : socket_path };
+	*keeper = (struct keeper){ .folder = -1 };
 	keeper->state = shared_alloc(sizeof(*keeper->state));
-	if (!keeper->state)
+	if (socket_path)
+		keeper->socket_name = strdup(slash ? slash + 1 : socket_path);
+	if (!keeper->state || (socket_path && !keeper->socket_name) ||
+	    save_arguments(keeper, argc, argv))
 		return -ENOMEM;
 	/* By its folder, because paths end at the new root of the sandbox. */
 	if (socket_path)
@@ -156,13 +195,12 @@ int keeper_serve(struct keeper *keeper, bool *ret_first)
 		if (!child) {
 			if (!keeper->dispensable)
 				prctl(PR_SET_PDEATHSIG, SIGKILL);
-			prctl(PR_SET_NAME, "lodge-fsd");
+			take_server_name(keeper);
 			sigprocmask(SIG_SETMASK, &old, NULL);
 			*ret_first = keeper->state->server == 1;
 			return 0;
 		}
-		/* Whoever looks for the server by its name means the one that serves. */
-		prctl(PR_SET_NAME, "lodge-keeper");
+		take_name(keeper);
 		if (child < 0) {
 			log_error("cannot start another server: %s", strerror(errno));
 			end(keeper, W_EXITCODE(EX_OSERR, 0), false);

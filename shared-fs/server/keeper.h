@@ -27,13 +27,19 @@ struct keeper_state;
 struct keeper {
 	struct keeper_state *state;
 	int folder; /* of the socket that is removed at the end, -1 */
-	const char *socket_name;
+	char *socket_name; /* NULL */
+	char *arguments; /* the process's, in one piece; NULL: left alone */
+	char *saved;
+	size_t arguments_len;
 	bool pid_namespace; /* a new one for each server */
 	bool dispensable; /* a server goes on if the keeper dies: its connection ends it */
 };
 
-/* Before the sandbox hides paths; @socket_path (kept) may be NULL. -ENOMEM. */
-int keeper_init(struct keeper *keeper, const char *socket_path);
+/*
+ * Before the sandbox hides paths; @socket_path (copied) may be NULL. @argv is the process's own:
+ * the keeper goes by its name there, too, and the servers have all of it. -ENOMEM.
+ */
+int keeper_init(struct keeper *keeper, const char *socket_path, int argc, char **argv);
 /*
  * Goes on in a server, and again in each that follows; the keeper stays in here, ends as and when
  * its last server ends, and removes the socket. *@ret_first: no server was there before. -errno.

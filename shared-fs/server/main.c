@@ -373,7 +373,7 @@ int main(int argc, char **argv)
 	umask(0); /* the guest's kernel applied its caller's */
 	server.fd_limit = raise_fd_limit();
 	server.sandbox.mode = server.options.sandbox;
-	if (keeper_init(&server.keeper, server.options.socket_path) ||
+	if (keeper_init(&server.keeper, server.options.socket_path, argc, argv) ||
 	    sandbox_enter(&server.sandbox))
 		status = EX_UNAVAILABLE;
 	else
