@@ -159,6 +159,14 @@ static int wait_for(pid_t child, bool *asked)
 	return status;
 }
 
+/* A server that is not the init of a namespace can be asked itself: by a Ctrl-C, say. */
+static bool was_asked(int status)
+{
+	int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+	return sig == SIGTERM || sig == SIGINT || sig == SIGHUP;
+}
+
 static void __attribute__((noreturn)) end(const struct keeper *keeper, int status, bool asked)
 {
 	if (keeper->folder >= 0)
@@ -206,6 +214,7 @@ int keeper_serve(struct keeper *keeper, bool *ret_first)
 			end(keeper, W_EXITCODE(EX_OSERR, 0), false);
 		}
 		status = wait_for(child, &asked);
+		asked = asked || was_asked(status);
 		if (asked || !go_on(keeper, &history, status))
 			end(keeper, status, asked);
 		log_warn("the server died (signal %d, %s); the next one goes on with its files",
