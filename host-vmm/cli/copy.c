@@ -177,7 +177,8 @@ int copy_probe(struct copy *copy, const char *path, enum copy_kind *ret_kind)
 	int number, ret;
 
 	ret = copy_begin(copy, "lodge.file-get ", path, fields, true);
-	while (!ret && !copy->command.done && !copy->stream.len && !copy->stream.ended)
+	/* Where there is nothing to read the guest may end the stream before it says why. */
+	while (!ret && !copy->command.done && !copy->stream.len)
 		ret = copy_wait(copy);
 	if (ret)
 		return explain(copy, ret);
