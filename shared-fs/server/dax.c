@@ -392,8 +392,9 @@ void dax_write(struct dax *dax, uint64_t offset, const void *bytes, size_t len)
 
 uint32_t dax_attr_flags(const struct fs *fs, const struct statx *stx)
 {
+	/* A guest's store into a mapping drops no privilege bits; its WRITE does. */
 	if (!(fs->features & FUSE_HAS_INODE_DAX) || !S_ISREG(stx->stx_mode) ||
-	    stx->stx_size < DAX_FILE_MIN)
+	    stx->stx_mode & (S_ISUID | S_ISGID) || stx->stx_size < DAX_FILE_MIN)
 		return 0;
 	return FUSE_ATTR_DAX;
 }
