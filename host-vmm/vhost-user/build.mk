@@ -65,3 +65,8 @@ fuzz_targets += vhost_user_channel
 vhost_user_channel_srcs := tests/fuzz/vhost_user_channel.c host-vmm/loop.c host-vmm/shm_window.c \
 	host-vmm/vhost-user/channel.c
 vhost_user_channel_libs := proto
+
+unit_tests += vcpu_faults
+vcpu_faults_srcs := tests/unit/vcpu_faults.c host-vmm/vcpu_faults.c
+vcpu_faults_libs := proto
+vcpu_faults_pkgs := check
