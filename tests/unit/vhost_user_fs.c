@@ -144,6 +144,15 @@ static pid_t server(void)
 	return pid;
 }
 
+/* The keeper, too, which would start another server. */
+static void kill_whole_fsd(void)
+{
+	pid_t pid = server();
+
+	ck_assert_int_gt(pid, 0);
+	ck_assert_int_eq(kill(-getpgid(pid), SIGKILL), 0);
+}
+
 START_TEST(test_device_serves)
 {
 	drive();
@@ -193,8 +202,8 @@ START_TEST(test_shares_come_and_go)
 	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs"), 0);
 	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs"), -ENOENT);
 	look_for(2, "docs", -ENOENT);
-	/* A new server knows what changed. */
-	kill(server(), SIGKILL);
+	/* A new one knows what changed. */
+	kill_whole_fsd();
 	lookup(3);
 	init_session(4);
 	look_for(5, "docs", -ENOENT);
@@ -230,14 +239,25 @@ START_TEST(test_device_survives_the_death_of_its_server)
 	first = server();
 	ck_assert_int_gt(first, 0);
 	ck_assert_int_eq(kill(first, SIGKILL), 0);
+	/* The session goes on. */
+	lookup(1);
+	assert_answer(&rig, 1, 0);
+	second = server();
+	ck_assert_int_gt(second, 0);
+	ck_assert_int_ne(first, second);
+}
+END_TEST
+
+START_TEST(test_device_survives_the_loss_of_lodge_fsd)
+{
+	drive();
+	init_session(0);
+	kill_whole_fsd();
 	/* Whoever answers, somebody does. */
 	lookup(1);
 	init_session(2);
 	lookup(3);
 	assert_answer(&rig, 3, 0);
-	second = server();
-	ck_assert_int_gt(second, 0);
-	ck_assert_int_ne(first, second);
 }
 END_TEST
 
@@ -259,10 +279,7 @@ START_TEST(test_device_gives_up_on_a_server_that_keeps_dying)
 
 	drive();
 	do {
-		pid_t pid = server();
-
-		ck_assert_int_gt(pid, 0);
-		kill(pid, SIGKILL);
+		kill_whole_fsd();
 		/* The first answer tells that the death was seen. */
 		lookup(2 * deaths);
 	} while (served_again(2 * deaths + 1) && ++deaths < 10);
@@ -432,6 +449,7 @@ int main(void)
 	tcase_add_test(real, test_shares_come_and_go);
 	tcase_add_test(real, test_no_shares);
 	tcase_add_test(real, test_device_survives_the_death_of_its_server);
+	tcase_add_test(real, test_device_survives_the_loss_of_lodge_fsd);
 	tcase_add_test(real, test_device_gives_up_on_a_server_that_keeps_dying);
 	tcase_add_test(real, test_device_ends_a_frozen_server);
 	tcase_add_checked_fixture(foreign, setup, teardown);
