@@ -13,12 +13,13 @@ import sys
 import tempfile
 import time
 
+import bulk
 import counts
 import machines
 import rpc
 from stats import Series
 
-ROUNDS = {"boot": 4, "fs": 6, "blk": 6, "rpc": 6}
+ROUNDS = {"boot": 4, "fs": 6, "blk": 6, "rpc": 6, "bulk": 2}
 # A peer that costs so many times the best one's after two rounds is timed no more: it only eats time.
 HOPELESS = 1.5
 DISK_MIB = 256
@@ -28,11 +29,13 @@ FS_ROWS = ["fs.write", "fs.read", "fs.rand4k", "fs.mmap", "fs.create", "fs.stat"
            "fs.readdir", "fs.readdir-again", "fs.ls", "fs.unlink"]
 BLK_ROWS = ["blk.read-seq-qd1", "blk.read-seq-qd32", "blk.write-seq-qd32", "blk.read-4k-qd1",
             "blk.read-4k-qd32", "blk.write-4k-qd32"]
-RPC_ROWS = ["rpc.virtio", "rpc.port"]
+RPC_ROWS = ["rpc.virtio", "rpc.port", "rpc.ioports"]
+BULK_ROWS = ["rpc.exec-bulk"]
+BULK_MIB = 64
 # More for the kernel's command line. boot.lean leaves out what takes the guest's kernel a third of its time
 # whoever runs it: tests of its own ciphers, and patching for a single processor.
 BOOT_APPEND = {"boot.start": "", "boot.lean": " cryptomgr.notests noreplace-smp"}
-NAMES = ["boot.start", "boot.lean", "memory.private"] + FS_ROWS + BLK_ROWS + RPC_ROWS
+NAMES = ["boot.start", "boot.lean", "memory.private"] + FS_ROWS + BLK_ROWS + RPC_ROWS + BULK_ROWS
 
 
 class Environment:
@@ -248,9 +251,37 @@ def bench_blk(env, work, rows):
             vm.stop()
 
 
+def bulk_row(env, work, row):
+    """What a guest's program writes, on the host."""
+    vms = bulk.make_all(env, os.path.join(work, row))
+    series = Series([vm.name for vm in vms])
+    try:
+        start_all(vms)
+        for vm in vms:
+            vm.connect()
+            vm.transfer(BULK_MIB << 18)
+        by_name = {vm.name: vm for vm in vms}
+        for _ in range(env.rounds or ROUNDS["bulk"]):
+            took = {}
+            for name in series.order():
+                began = time.monotonic()
+                amount = by_name[name].transfer(BULK_MIB << 20)
+                took.setdefault(name, []).append((time.monotonic() - began) / amount)
+            for name, pair in took.items():
+                series.add(name, pair)
+        notes = "; private memory " + "|".join(show(bulk.monitor_private(vm)) for vm in vms) + " MiB"
+        print_row(row, series, lambda cost: 1 / cost / 1e6, "MB/s", ["qemu-ga"], notes)
+    finally:
+        for vm in vms:
+            vm.stop()
+
+
 def bench_rpc(env, work, rows):
     """64 bytes to the host and back, through the doors of the guest's tools."""
     for row in rows:
+        if row in BULK_ROWS:
+            bulk_row(env, work, row)
+            continue
         vms = rpc.make_all(env, os.path.join(work, row), row)
         try:
             start_all(vms)

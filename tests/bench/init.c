@@ -2,9 +2,10 @@
 // Process 1 of a benchmark's guest. It says "up" on the serial console as the first thing that it
 // does, then takes one command a line from there:
 //	modules				loads those of the initramfs
-//	mount TYPE TAG OPTIONS		mounts a shared folder at /mnt and makes the files of the
-// jobs 	job NAME			runs one; the answer has the count and the seconds
-// off powers off
+//	mount TYPE TAG OPTIONS		mounts a shared folder at /mnt and makes the jobs' files
+//	start PATH ARGUMENT...		starts a program and leaves it alone
+//	job NAME			runs one; the answer has the count and the seconds
+//	off				powers off
 // Each is answered with one line, "= ..." or "! REASON".
 #include <errno.h>
 #include <fcntl.h>
@@ -74,6 +75,29 @@ static int do_mount(char *arguments)
 	return fs_prepare(folder);
 }
 
+/* Starts a program that stays, such as an agent. */
+static int do_start(char *words)
+{
+	char *argv[16] = { 0 };
+	size_t n = 0;
+	pid_t pid;
+
+	for (char *word = strtok(words, " "); word && n < 15; word = strtok(NULL, " "))
+		argv[n++] = word;
+	pid = n ? fork() : -1;
+	if (pid < 0)
+		return n ? -errno : -EINVAL;
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	return 0;
+}
+
 static void do_job(const char *name)
 {
 	const struct job *fs = job_find(fs_jobs, name), *blk = job_find(blk_jobs, name);
@@ -95,6 +119,8 @@ static void obey(char *line)
 		answer(do_modules());
 	else if (!strncmp(line, "mount ", 6))
 		answer(do_mount(line + 6));
+	else if (!strncmp(line, "start ", 6))
+		answer(do_start(line + 6));
 	else if (!strncmp(line, "job ", 4))
 		do_job(line + 4);
 	else if (!strcmp(line, "off"))
