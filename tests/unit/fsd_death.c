@@ -281,13 +281,13 @@ static void over_link(bool done)
 	ck_assert_uint_eq(st.st_nlink, 2);
 }
 
-/* Of a file that its own mode lets nobody open. */
+/* Of a file that its own mode lets nobody write again. */
 static void over_create(bool done)
 {
 	struct created file;
 
 	die_at(SYS_openat, done);
-	ck_assert_int_eq(create("new", 0000, &file), sizeof(file));
+	ck_assert_int_eq(create("new", 0400, &file), sizeof(file));
 	ck_assert_int_eq(write_file(file.entry.nodeid, file.open.fh, "text", 0), 4);
 	check_text("new", "text");
 	let_it_tick();
