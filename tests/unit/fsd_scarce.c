@@ -218,10 +218,26 @@ END_TEST
 
 static struct fsd_rig rig;
 
+static bool write_text(const char *path, const char *format, unsigned int id)
+{
+	FILE *file = fopen(path, "we");
+
+	if (!file)
+		return false;
+	fprintf(file, format, id, id);
+	return !fclose(file);
+}
+
 /* A mount namespace: as an ordinary user, in a user namespace. False where there are none. */
 static bool own_mounts(void)
 {
-	if (unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS))
+	unsigned int uid = geteuid();
+	unsigned int gid = getegid();
+
+	if (unshare(CLONE_NEWNS) && (unshare(CLONE_NEWUSER | CLONE_NEWNS) ||
+				     !write_text("/proc/self/setgroups", "deny", 0) ||
+				     !write_text("/proc/self/uid_map", "%u %u 1", uid) ||
+				     !write_text("/proc/self/gid_map", "%u %u 1", gid)))
 		return false;
 	return !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
