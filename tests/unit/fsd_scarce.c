@@ -218,14 +218,22 @@ END_TEST
 
 static struct fsd_rig rig;
 
-static bool write_text(const char *path, const char *format, unsigned int id)
+static bool write_text(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "we");
 
 	if (!file)
 		return false;
-	fprintf(file, format, id, id);
+	fputs(text, file);
 	return !fclose(file);
+}
+
+static bool map_id(const char *path, unsigned int id)
+{
+	char text[32];
+
+	sprintf(text, "%u %u 1", id, id);
+	return write_text(path, text);
 }
 
 /* A mount namespace: as an ordinary user, in a user namespace. False where there are none. */
@@ -234,10 +242,9 @@ static bool own_mounts(void)
 	unsigned int uid = geteuid();
 	unsigned int gid = getegid();
 
-	if (unshare(CLONE_NEWNS) && (unshare(CLONE_NEWUSER | CLONE_NEWNS) ||
-				     !write_text("/proc/self/setgroups", "deny", 0) ||
-				     !write_text("/proc/self/uid_map", "%u %u 1", uid) ||
-				     !write_text("/proc/self/gid_map", "%u %u 1", gid)))
+	if (unshare(CLONE_NEWNS) &&
+	    (unshare(CLONE_NEWUSER | CLONE_NEWNS) || !write_text("/proc/self/setgroups", "deny") ||
+	     !map_id("/proc/self/uid_map", uid) || !map_id("/proc/self/gid_map", gid)))
 		return false;
 	return !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
