@@ -6,6 +6,8 @@
 # NEEDS: lodge tar fio
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
+# shellcheck source=tests/vm/fs/servers.sh
+. "$TOP/tests/vm/fs/servers.sh"
 
 mkdir work
 cat >job.sh <<'END'
@@ -30,36 +32,19 @@ END
 timeout 380 lodge run --memory 512M --cpus 2 --share work=work -- bash "$PWD/job.sh" >out 2>err </dev/null &
 vm=$!
 
-# descendants PID: of the process, and itself
-descendants() {
-	local child
-	echo "$1"
-	while read -r child; do
-		descendants "$child"
-	done < <(cat "/proc/$1"/task/*/children 2>/dev/null | tr ' ' '\n' | grep .)
-}
-
-# Those that serve: each keeper has one.
-servers() {
-	local pid
-	for pid in $(descendants "$vm"); do
-		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = lodge-fsd ] && echo "$pid"
-	done
-}
-
 ok "the guest is at work" wait_for 200 test -e work/ready
-is "$(servers | wc -l)" 2 "one server has its root, one its share"
+is "$(servers lodge-fsd | wc -l)" 2 "one server has its root, one its share"
 rounds() {
 	[ -e work/rounds ] && [ "$(wc -l <work/rounds)" -ge "$1" ]
 }
 for i in 1 2 3 4 5; do
-	before=$(servers)
+	before=$(servers lodge-fsd)
 	# shellcheck disable=SC2086 # two words
 	kill -9 $before
 	# shellcheck disable=SC2317 # called through wait_for
 	others() {
 		local now
-		now=$(servers)
+		now=$(servers lodge-fsd)
 		[ "$(wc -l <<<"$now")" = 2 ] && ! grep -qxF "$before" <<<"$now"
 	}
 	ok "both were killed, two others go on ($i)" wait_for 30 others
