@@ -150,6 +150,7 @@ struct fs {
 	bool in_command; /* of the control socket */
 	struct timespec shares_changed;
 	struct log_ratelimit bad_requests;
+	struct log_ratelimit deaths; /* of servers */
 	struct share shares[SHARES_MAX];
 	uint32_t n_prefixes;
 	struct ino_prefix prefixes[INO_PREFIXES_MAX];

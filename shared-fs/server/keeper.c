@@ -39,6 +39,7 @@ struct history {
 	unsigned int failures; /* in a row */
 	unsigned int at;
 	time_t deaths[DEATHS_MAX]; /* CLOCK_MONOTONIC seconds; 0: none */
+	struct log_ratelimit log_limit;
 };
 
 /* The folder that the first @len bytes of @path name. */
@@ -217,8 +218,10 @@ int keeper_serve(struct keeper *keeper, bool *ret_first)
 		asked = asked || was_asked(status);
 		if (asked || !go_on(keeper, &history, status))
 			end(keeper, status, asked);
-		log_warn("the server died (signal %d, %s); the next one goes on with its files",
-			 WTERMSIG(status), sigdescr_np(WTERMSIG(status)));
+		log_ratelimited(
+			&history.log_limit, LOG_LEVEL_WARN,
+			"the server died (signal %d, %s); the next one goes on with its files",
+			WTERMSIG(status), sigdescr_np(WTERMSIG(status)));
 	}
 }
 

@@ -256,13 +256,15 @@ static int build(struct server *server)
 	return ret ? EX_OSERR : 0;
 }
 
-static int seal(struct server *server)
+static int seal(struct server *server, bool first)
 {
 	int ret = fs_attach(server->fs);
 
 	if (!ret)
 		ret = sandbox_seal(&server->sandbox, server->options.shares, server->share_fds,
 				   server->options.n_shares);
+	if (!ret && first)
+		log_info("sandbox: %s", sandbox_name(&server->sandbox));
 	server->fs->switch_ids = server->sandbox.can_switch_ids;
 	if (ret)
 		log_error("cannot close the sandbox: %s; try another --sandbox", strerror(-ret));
@@ -300,14 +302,16 @@ static int recover(struct server *server)
 		return EX_SOFTWARE;
 	}
 	control_recover(&server->control);
-	log_info("the new server has %u inodes and %u open files", found.inodes, found.files);
+	log_ratelimited(&server->fs->deaths, LOG_LEVEL_INFO,
+			"the new server has %u inodes and %u open files", found.inodes,
+			found.files);
 	return 0;
 }
 
 /* In a process of its own. */
 static int run_server(struct server *server, bool first)
 {
-	int status = seal(server);
+	int status = seal(server, first);
 
 	if (status)
 		return status;

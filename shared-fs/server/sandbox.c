@@ -264,8 +264,6 @@ int sandbox_build(const struct sandbox *sandbox, const struct share_option *shar
 int sandbox_seal(struct sandbox *sandbox, const struct share_option *shares, const int *share_fds,
 		 size_t n_shares)
 {
-	static const char *const names[] = { "system call filter alone", "namespaces", "landlock",
-					     "none" };
 	int ret = 0;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -276,8 +274,13 @@ int sandbox_seal(struct sandbox *sandbox, const struct share_option *shares, con
 		ret = landlock_shares(share_fds, shares, n_shares);
 	if (!ret && sandbox->mode != SANDBOX_NONE)
 		ret = seccomp_install();
-	if (!ret)
-		log_info("sandbox: %s%s", names[sandbox->mode],
-			 sandbox->user_namespace ? " (of a user)" : "");
 	return ret;
+}
+
+const char *sandbox_name(const struct sandbox *sandbox)
+{
+	static const char *const names[] = { "system call filter alone", "namespaces", "landlock",
+					     "none" };
+
+	return sandbox->user_namespace ? "namespaces (of a user)" : names[sandbox->mode];
 }

@@ -36,6 +36,9 @@ int sandbox_build(const struct sandbox *sandbox, const struct share_option *shar
 int sandbox_seal(struct sandbox *sandbox, const struct share_option *shares, const int *share_fds,
 		 size_t n_shares);
 
+/* For people. */
+const char *sandbox_name(const struct sandbox *sandbox);
+
 /* seccomp.c: allows what the server needs and nothing else. */
 int seccomp_install(void);
 
