@@ -245,6 +245,13 @@ class Lodge(Machine):
         return "mount virtiofs lodge - work"
 
 
+class LodgeDax(Lodge):
+    """The same with a DAX window, which is an option."""
+
+    def device_group(self):
+        return super().device_group().replace("[device]", "[device]\ndax-size=256M")
+
+
 def has_lodge(env):
     """Whether there is a Lodge to measure."""
     return shutil.which(env.program("lodge-vmm")) is not None

@@ -189,7 +189,7 @@ is "$(grep -c 'KVM_RUN' log)" 0 "KVM had nothing to complain of"
 # As it comes, and with every file in the window, new and small ones, too. Of a file that is mapped for writing
 # already Linux leaves the privilege bits (protocol/spec/fs.md).
 # shellcheck disable=SC2016 # for the guest
-guest --share work="$WORK/work" -- sh -c 'PATH=$PATH:'"$BUILD"'/guest; fs-conform -n 100 /mnt/lodge/work && cd / && umount /mnt/lodge/work &&
+guest --set device.dax-size=256M --share work="$WORK/work" -- sh -c 'PATH=$PATH:'"$BUILD"'/guest; fs-conform -n 100 /mnt/lodge/work && cd / && umount /mnt/lodge/work &&
 	mkdir -p /tmp/all && mount -t virtiofs -o dax=always lodge /tmp/all && echo all && fs-conform -n 100 /tmp/all/work'
 ok "file system calls conform" grep -q "^all" <<<"$out"
 cases() {
