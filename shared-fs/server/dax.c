@@ -181,7 +181,6 @@ static int map(struct dax *dax, size_t slot, int fd, uint64_t offset, bool writa
 	 * write; others may want it unmapped first. */
 	if (ret && replaces && own >= 0) {
 		unmap(dax, slot);
-		replaces = false;
 		ret = send_request(dax, VHOST_USER_BACKEND_SHMEM_MAP, &mmap, fd);
 	}
 	if (ret && own >= 0)
