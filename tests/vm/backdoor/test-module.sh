@@ -79,15 +79,17 @@ in_guest '
 	wait
 	say "after ten times under load" "backdoor-client basic >/tmp/basic"
 
+	attached() { dmesg | grep -c "ok - a module: sets a variable"; }
 	insmod $modules/../test/lodge_test_client.ko
 	soon "dmesg | grep -q answers"
 	echo $dev >$bus/unbind
 	echo $dev >$bus/bind
-	say "a module has a session again after unbinding" "soon \"[ \$(dmesg | grep -c answers) -ge 2 ]\""
+	attached_twice() { [ $(attached) -ge 2 ]; }
+	say "a module has a session again after unbinding" "soon attached_twice"
 	# The host closes the session of a daemon that has taken all its first commands: soon.
-	attached() { dmesg | grep -c "sets a variable"; }
 	before=$(attached)
-	say "and after the host has closed it" "soon \"backdoor-client toolbox >/dev/null; [ \$(attached) -gt $before ]\""
+	attached_again() { backdoor-client toolbox >/dev/null; [ $(attached) -gt $before ]; }
+	say "and after the host has closed it" "soon attached_again"
 
 	begin_wait reset
 	echo 1 >/sys/module/lodge_test_client/parameters/break_ring
