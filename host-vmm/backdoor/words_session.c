@@ -40,8 +40,8 @@ static void hello(struct rpc_session *session, const char *arg, size_t len, stru
 		backdoor_clean_text(session->version, sizeof(session->version), version,
 				    strlen(version));
 	session->hello = true;
-	session->commanded = session->privilege == RPC_ROOT && commands &&
-			     strcmp(commands, "1") == 0 && session->ops->send;
+	session->commanded = session->privilege == RPC_ROOT && strcmp(app, "cli") != 0 &&
+			     commands && strcmp(commands, "1") == 0 && session->ops->send;
 	if (session->commanded) {
 		if (start_is_toolbox(session))
 			start_replace(session);

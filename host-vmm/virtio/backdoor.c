@@ -23,7 +23,7 @@
 #include "host-vmm/virtio/virtio.h"
 
 #define BACKDOOR_CLASS	    0x078000 /* PCI: other communication controller */
-#define REQUEST_QUEUE_SIZE  256
+#define REQUEST_QUEUE_SIZE  1024 /* a MiB each way of a guest whose free pages lie apart */
 #define EVENT_QUEUE_SIZE    64
 #define BACKDOOR_IOV_MAX    1024 /* a MiB each way in scattered pages, and some */
 #define CHAIN_BATCH	    64u /* until the loop's other devices have their turn */

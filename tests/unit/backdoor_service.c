@@ -47,6 +47,16 @@ START_TEST(hello_tells_door_and_privilege)
 }
 END_TEST
 
+START_TEST(a_cli_is_never_commanded)
+{
+	struct rpc_session *session = greet(RPC_DOOR_VIRTIO, RPC_ROOT, HELLO("cli"));
+
+	settle();
+	ck_assert_uint_eq(n_sent, 0);
+	rpc_session_close(session);
+}
+END_TEST
+
 START_TEST(variables)
 {
 	struct rpc_session *root = greet(RPC_DOOR_VIRTIO, RPC_ROOT, "lodge.hello app=cli");
@@ -288,6 +298,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, backdoor_setup, backdoor_teardown);
 	tcase_add_test(tcase, hello_comes_first);
 	tcase_add_test(tcase, hello_tells_door_and_privilege);
+	tcase_add_test(tcase, a_cli_is_never_commanded);
 	tcase_add_test(tcase, variables);
 	tcase_add_test(tcase, variables_are_bounded);
 	tcase_add_test(tcase, floods_get_busy);
