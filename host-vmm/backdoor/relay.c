@@ -17,16 +17,6 @@
 
 #define CHUNK (64u << 10)
 
-static bool peer_is_ours(int fd)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
-		return false;
-	return peer.uid == geteuid() || peer.uid == 0;
-}
-
 bool relay_client_is_full(const struct relay_client *client)
 {
 	return client->out_len >= RELAY_BACKLOG_MAX;
@@ -229,7 +219,7 @@ static void accept_ready(void *opaque, uint32_t events)
 	(void)events;
 	if (fd < 0)
 		return;
-	if (!peer_is_ours(fd))
+	if (!unix_peer_is_ours(fd))
 		why = "it is another user's";
 	else if (relay->n_clients >= RELAY_CLIENTS_MAX)
 		why = "there are too many";

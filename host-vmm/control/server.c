@@ -326,16 +326,6 @@ void control_publish(struct control *control, const char *line)
 		g_main_context_invoke(control->context, hand_out, control);
 }
 
-static bool peer_is_ours(int fd)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
-		return false;
-	return peer.uid == geteuid() || peer.uid == 0;
-}
-
 static void refuse(int fd, const char *line)
 {
 	/* One short line into an empty socket buffer: if it does not fit, the peer will see EOF. */
@@ -353,7 +343,7 @@ static gboolean accept_ready(int listen_fd, GIOCondition condition, void *opaque
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return G_SOURCE_CONTINUE;
-	if (!peer_is_ours(fd)) {
+	if (!unix_peer_is_ours(fd)) {
 		log_ratelimited(&control->limit, LOG_LEVEL_WARN,
 				"control: another user's connection was refused");
 		return G_SOURCE_CONTINUE;

@@ -104,6 +104,16 @@ int unix_listen(const char *path, int backlog)
 	return fd_steal(&fd);
 }
 
+bool unix_peer_is_ours(int socket)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &len))
+		return false;
+	return peer.uid == geteuid() || peer.uid == 0;
+}
+
 int fd_send(int socket, const void *data, size_t len, const int *fds, size_t n_fds)
 {
 	union {

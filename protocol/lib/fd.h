@@ -8,6 +8,7 @@
 #ifndef LODGE_LIB_FD_H
 #define LODGE_LIB_FD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -50,6 +51,10 @@ int fd_write_all(int fd, const void *buffer, size_t len);
  */
 int unix_listen(const char *path, int backlog);
 int unix_connect(const char *path);
+
+/* Whether a connected socket's other end was opened by our own user or by root; false where that
+ * cannot be told. */
+bool unix_peer_is_ours(int socket);
 
 /* Sends all @len bytes (at least one), the descriptors with the first of them. */
 int fd_send(int socket, const void *data, size_t len, const int *fds, size_t n_fds);
