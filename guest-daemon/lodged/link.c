@@ -188,7 +188,8 @@ static void command(void *opaque, struct door_command *command, const char *word
 	plugins_command(link->lodged, command, word, args, len);
 }
 
-/* A door that opens is the walk's end for now. */
+/* Stops at the first door that opens. Where the host does not answer there, source_dispatch() goes
+ * on with the next. */
 static void walk(struct link *link)
 {
 	static const struct door_ops ops = { ready, command };

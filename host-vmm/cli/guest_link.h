@@ -63,7 +63,7 @@ int guest_link_adopt(int fd, struct guest_link **ret_link);
 /* Ends all that is open in the guest. NULL is fine. */
 void guest_link_close(struct guest_link *link);
 
-/* What to poll for now. */
+/* What to poll for before the next turn. */
 struct pollfd guest_link_pollfd(const struct guest_link *link);
 /* Reads and writes what it can. -ECONNRESET where the monitor is gone, -EPROTO where it does not
  * keep to the protocol; the link is over then. */
