@@ -339,9 +339,16 @@ static char socket_path[96];
 static struct child start_virtiofsd(void)
 {
 	char socket_arg[128], source_arg[128];
-	char *argv[] = {
-		(char *)VIRTIOFSD, socket_arg, (char *)"-o", source_arg, (char *)"-f", NULL
-	};
+	/* Its own mount namespace and more open files are refused inside containers. */
+	char *argv[] = { (char *)VIRTIOFSD,
+			 socket_arg,
+			 (char *)"-o",
+			 source_arg,
+			 (char *)"-o",
+			 (char *)"sandbox=chroot",
+			 (char *)"--rlimit-nofile=0",
+			 (char *)"-f",
+			 NULL };
 	struct child child;
 
 	unlink(socket_path);
