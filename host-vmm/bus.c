@@ -30,12 +30,18 @@ struct bus {
 int bus_create(const char *name, uint64_t limit, struct bus **ret_bus)
 {
 	struct bus *bus = calloc(1, sizeof(*bus));
+	pthread_rwlockattr_t attributes;
 
 	if (!bus)
 		return -ENOMEM;
 	bus->name = name;
 	bus->limit = limit;
-	pthread_rwlock_init(&bus->lock, NULL);
+	/* No reader takes it twice, so writers may go first: vCPUs that read without end must not
+	 * hold up the one that moves a region. */
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&bus->lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
 	pthread_mutex_init(&bus->idle_lock, NULL);
 	pthread_cond_init(&bus->idle, NULL);
 	*ret_bus = bus;

@@ -286,7 +286,7 @@ START_TEST(input_waits_for_the_guest)
 	char *block = malloc(LODGE_RPC_DATA_MAX);
 	struct rig rig;
 	struct tools_stream *stream;
-	uint32_t credit = LODGE_RPC_CREDIT_FIRST, sent = 0;
+	uint32_t credit = LODGE_RPC_CREDIT_FIRST, sent = 0, wrong;
 	struct got got;
 	int fd;
 
@@ -325,8 +325,10 @@ START_TEST(input_waits_for_the_guest)
 		rig_make_room(stream, 1u << 30);
 	ck_assert(stream->end && !stream->open);
 	ck_assert_uint_eq(stream->len, sent);
-	for (uint32_t i = 0; i < sent; i++)
-		ck_assert_uint_eq((unsigned char)stream->bytes[i], i % 251);
+	/* One assertion: libcheck writes a mark of its own for each. */
+	for (wrong = 0; wrong < sent && (unsigned char)stream->bytes[wrong] == wrong % 251; wrong++)
+		;
+	ck_assert_uint_eq(wrong, sent);
 	close(fd);
 	rig_stop(&rig);
 	free(block);
