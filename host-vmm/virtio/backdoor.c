@@ -164,6 +164,11 @@ static void kick_event(struct virtio_backdoor *backdoor, struct virtqueue *vq)
 			continue;
 		if (ret <= 0)
 			break;
+		/* No buffer at all: the next one, then. */
+		if (chain.left_out) {
+			virtqueue_push(vq, chain.head, 0);
+			continue;
+		}
 		out = frame_door_next(&backdoor->door);
 		if (!out) {
 			virtqueue_unpop(vq);

@@ -96,7 +96,9 @@ static int send_one(struct virtio_console *console, struct console_port *port, u
 		return ret < 0 ? ret : -EAGAIN;
 	len = memory_iov_write(virtq_in(&chain), chain.n_in, 0, bytes, len);
 	virtqueue_push(vq, chain.head, (uint32_t)len);
-	port->pending &= (uint8_t) ~(1u << event);
+	/* Said only where there was room; else with the next buffer. */
+	if (!chain.left_out)
+		port->pending &= (uint8_t) ~(1u << event);
 	return 0;
 }
 

@@ -35,7 +35,7 @@
 
 static int chain_init(struct virtq_chain *chain)
 {
-	*chain = (struct virtq_chain){ .iov_max = VIRTQUEUE_CHAIN_MAX };
+	*chain = (struct virtq_chain){ .iov_max = VIRTQUEUE_CHAIN_MAX, .may_leave_out = true };
 	chain->iov = calloc(chain->iov_max, sizeof(*chain->iov));
 	return chain->iov ? 0 : -ENOMEM;
 }
@@ -66,7 +66,8 @@ static int add_piece(const struct virtqueue *vq, const struct vring_desc *desc,
 	unsigned int at = chain->n_out + chain->n_in;
 	bool writable = desc->flags & VRING_DESC_F_WRITE;
 
-	if (!desc->len)
+	/* Of a file in the window: the answer needs none of it. */
+	if (!desc->len || memory_in_window(vq->memory, desc->addr, desc->len))
 		return 0;
 	if (at >= chain->iov_max || (!writable && chain->n_in) ||
 	    memory_iov(vq->memory, desc->addr, desc->len, &chain->iov[at]))

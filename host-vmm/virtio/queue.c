@@ -182,7 +182,7 @@ static int walk_add(struct virtqueue *vq, struct virtq_chain *chain, struct walk
 		return refuse(vq, "chain of more than 4 GiB");
 	if (chain->n_out + chain->n_in >= chain->iov_max)
 		return refuse(vq, "chain of more descriptors than the device takes");
-	if (chain->may_leave_out && memory_in_window(vq->memory, desc->address, desc->len)) {
+	if (memory_in_window(vq->memory, desc->address, desc->len)) {
 		chain->left_out = true;
 		return 0;
 	}
@@ -256,6 +256,15 @@ static int walk_chain(struct virtqueue *vq, struct virtq_chain *chain)
 	}
 }
 
+static void make_empty(struct virtq_chain *chain)
+{
+	chain->n_out = 0;
+	chain->n_in = 0;
+	chain->out_len = 0;
+	chain->in_len = 0;
+	chain->left_out = false;
+}
+
 int virtqueue_pop(struct virtqueue *vq, struct virtq_chain *chain)
 {
 	int ret;
@@ -274,16 +283,16 @@ int virtqueue_pop(struct virtqueue *vq, struct virtq_chain *chain)
 			return refuse(vq, "available index moved by more than the queue's size");
 	}
 	chain->head = ring_load(vq->driver_host, AVAIL_ENTRY(vq->last_avail & (vq->size - 1)));
-	chain->n_out = 0;
-	chain->n_in = 0;
-	chain->out_len = 0;
-	chain->in_len = 0;
-	chain->left_out = false;
+	make_empty(chain);
 	if (chain->head >= vq->size)
 		return refuse(vq, "head beyond the descriptor table");
 	ret = walk_chain(vq, chain);
 	if (ret < 0)
 		return ret;
+	if (chain->left_out && !chain->may_leave_out) {
+		make_empty(chain);
+		chain->left_out = true;
+	}
 	vq->last_avail++;
 	return 1;
 }

@@ -73,9 +73,10 @@ struct virtq_chain {
 	size_t out_len, in_len; /* bytes */
 	struct iovec *iov; /* n_out entries, then n_in entries; room for iov_max */
 	unsigned int iov_max;
-	/* Set by a device that can fail a single request: buffers that are no RAM but files mapped
-	 * into the guest (memory_in_window) are left out, and *left_out* tells. Else they break the
-	 * ring, as any other address outside of RAM. */
+	/* Buffers that are no RAM but files mapped into the guest (memory_in_window) are left out,
+	 * and left_out tells. A device that can fail a single request sets may_leave_out and finds
+	 * the rest of the chain; for the others such a chain is empty: what it brings is dropped,
+	 * what it asks for is not given. */
 	bool may_leave_out;
 	bool left_out;
 };

@@ -473,6 +473,28 @@ START_TEST(resets_for_strays_are_bounded)
 }
 END_TEST
 
+/* Buffers in files that are mapped into the guest: a request is dropped, an event waits. */
+START_TEST(buffers_in_a_window)
+{
+	const uint64_t window = 0x6000000000ull;
+	uint32_t len;
+
+	memory_set_window(rig.machine.memory, 0, window, 2 << 20);
+	rig_add(&request, (struct rig_buffer[]){ { window, 64, false } }, 1);
+	rig_kick(&request);
+	ck_assert(rig_take(&request, NULL, &len));
+	ck_assert_uint_eq(len, 0);
+	rig_add(&event, (struct rig_buffer[]){ { window, LODGE_BACKDOOR_EVENT_SIZE, true } }, 1);
+	rig_kick(&event);
+	greet(0);
+	ck_assert(rig_take(&event, NULL, &len));
+	ck_assert_uint_eq(len, 0);
+	offer_events(1);
+	ck_assert_int_eq(next_event().type, LODGE_RPC_COMMAND);
+	ck_assert_uint_eq(rig_status(&driver), 0xf);
+}
+END_TEST
+
 START_TEST(small_event_buffer)
 {
 	const struct rig_buffer buffer = { EVENTS, 24, true };
@@ -572,6 +594,7 @@ int main(void)
 	tcase_add_test(tcase, second_toolbox_gets_the_place);
 	tcase_add_test(tcase, guest_that_does_not_read);
 	tcase_add_test(tcase, resets_for_strays_are_bounded);
+	tcase_add_test(tcase, buffers_in_a_window);
 	tcase_add_test(tcase, small_event_buffer);
 	tcase_add_test(tcase, reset_in_the_middle);
 	tcase_add_test(tcase, sessions_are_told_to_come_again);

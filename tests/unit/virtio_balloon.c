@@ -19,6 +19,7 @@
 
 #define RING(i) (0x100000ull + 0x10000ull * (i))
 #define PFNS	0x200000ull
+#define WINDOW 0x6000000000ull /* files mapped into the guest: no RAM */
 #define PAGES	0x1000000ull /* where pages are given from */
 #define SIZE	64
 #define FEATURES                                                                        \
@@ -243,6 +244,28 @@ START_TEST(statistics)
 }
 END_TEST
 
+START_TEST(window_gives_nothing_back)
+{
+	struct rig_ring *const rings[] = { &inflate, &deflate, &stats, &reporting };
+	uint32_t len;
+
+	memory_set_window(rig.machine.memory, 0, WINDOW, 2 << 20);
+	fill(PAGES, 4096, 0x55);
+	for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++) {
+		/* Two: statistics keep one. */
+		for (unsigned int n = 0; n < 2; n++)
+			rig_add(rings[i],
+				(struct rig_buffer[]){ { WINDOW, 4096, rings[i] == &reporting } },
+				1);
+		rig_kick(rings[i]);
+		ck_assert(rig_take(rings[i], NULL, &len));
+		ck_assert_uint_eq(len, 0);
+	}
+	ck_assert(is_all(PAGES, 4096, 0x55));
+	ck_assert_uint_eq(rig_status(&driver), 0xf);
+}
+END_TEST
+
 START_TEST(random_numbers)
 {
 	struct rig_ring ring;
@@ -267,6 +290,12 @@ START_TEST(random_numbers)
 	ck_assert_uint_gt(len, 0);
 	ck_assert(rig_take(&ring, NULL, &len));
 	ck_assert_uint_eq(len, 0);
+	ck_assert(rig_take(&ring, NULL, &len));
+	ck_assert_uint_eq(len, 0);
+	/* Nor does a file that is mapped into the guest. */
+	memory_set_window(rig.machine.memory, 0, WINDOW, 2 << 20);
+	rig_add(&ring, (struct rig_buffer[]){ { WINDOW, 64, true } }, 1);
+	rig_kick(&ring);
 	ck_assert(rig_take(&ring, NULL, &len));
 	ck_assert_uint_eq(len, 0);
 	/* More chains than one turn serves. */
@@ -295,6 +324,7 @@ int main(void)
 	tcase_add_test(balloon, reported_pages_go_back);
 	tcase_add_test(balloon, target);
 	tcase_add_test(balloon, statistics);
+	tcase_add_test(balloon, window_gives_nothing_back);
 	tcase_set_timeout(rng, 60);
 	tcase_add_checked_fixture(rng, setup_rng, teardown);
 	tcase_add_test(rng, random_numbers);

@@ -236,6 +236,62 @@ START_TEST(named_port)
 }
 END_TEST
 
+/* Buffers in files that are mapped into the guest: dropped, and the next ones serve. */
+START_TEST(buffers_in_a_window)
+{
+	const uint64_t window = 0x6000000000ull;
+	char backend[32], text[16] = { 0 };
+	uint32_t len;
+
+	snprintf(backend, sizeof(backend), "fd:%d,%d", in_pipe[0], out_pipe[1]);
+	add_port("org.lodge.test", backend);
+	create(1);
+	open_port(1);
+	memory_set_window(rig.machine.memory, 0, window, 2 << 20);
+	say(1, VIRTIO_CONSOLE_PORT_OPEN, 1);
+	give_buffers(&rx, window, 1, 16);
+	give_buffers(&rx, RX, 1, 16);
+	ck_assert_int_eq(write(in_pipe[1], "bytes", 5), 5);
+	ck_assert(rig_take(&rx, NULL, &len));
+	ck_assert_uint_eq(len, 0);
+	ck_assert(rig_take(&rx, NULL, &len));
+	ck_assert_uint_eq(len, 5);
+	read_guest(RX, text, len);
+	ck_assert_mem_eq(text, "bytes", 5);
+	rig_add(&tx, (struct rig_buffer[]){ { window, 3, false } }, 1);
+	send_bytes(&tx, "out", 3);
+	ck_assert(rig_take(&tx, NULL, NULL));
+	ck_assert(rig_take(&tx, NULL, NULL));
+	ck_assert_int_eq(read(out_pipe[0], text, sizeof(text)), 3);
+	rig_add(&control_tx, (struct rig_buffer[]){ { window, 8, false } }, 1);
+	say(1, VIRTIO_CONSOLE_PORT_OPEN, 0);
+	ck_assert_uint_eq(rig_status(&driver), 0xf);
+}
+END_TEST
+
+/* What the device has to say waits for a buffer that can hold it. */
+START_TEST(control_buffer_in_a_window)
+{
+	const uint64_t window = 0x6000000000ull;
+
+	add_port("org.lodge.test", "none");
+	create(1);
+	rig_probe(&rig, 1, &driver);
+	ck_assert(rig_negotiate(&driver, V1 | 1ull << VIRTIO_CONSOLE_F_MULTIPORT));
+	rig_queue(&control_rx, &driver, 2, RING(2), SIZE);
+	rig_queue(&control_tx, &driver, 3, RING(3), SIZE);
+	rig_driver_ok(&driver);
+	memory_set_window(rig.machine.memory, 0, window, 2 << 20);
+	give_buffers(&control_rx, window, 1, 128);
+	say(VIRTIO_CONSOLE_BAD_ID, VIRTIO_CONSOLE_DEVICE_READY, 1);
+	ck_assert(rig_take(&control_rx, NULL, NULL));
+	give_buffers(&control_rx, CONTROL + 128, 4, 128);
+	hear();
+	ck_assert_uint_eq(heard, 1u << VIRTIO_CONSOLE_PORT_ADD);
+	ck_assert_uint_eq(rig_status(&driver), 0xf);
+}
+END_TEST
+
 START_TEST(end_of_input_closes)
 {
 	char backend[32];
@@ -475,6 +531,8 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, terminal);
 	tcase_add_test(tcase, named_port);
+	tcase_add_test(tcase, buffers_in_a_window);
+	tcase_add_test(tcase, control_buffer_in_a_window);
 	tcase_add_test(tcase, end_of_input_closes);
 	tcase_add_test(tcase, reader_that_leaves_closes);
 	tcase_add_test(tcase, back_pressure);
