@@ -19,7 +19,7 @@
 
 #define RING(i) (0x100000ull + 0x10000ull * (i))
 #define PFNS	0x200000ull
-#define WINDOW 0x6000000000ull /* files mapped into the guest: no RAM */
+#define WINDOW	0x6000000000ull /* files mapped into the guest: no RAM */
 #define PAGES	0x1000000ull /* where pages are given from */
 #define SIZE	64
 #define FEATURES                                                                        \
