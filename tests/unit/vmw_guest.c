@@ -24,7 +24,9 @@ uint32_t guest_step(const struct guest_channel *channel, enum guestmsg_type what
 	*value = (uint32_t)regs.rbx;
 	if (ret_type)
 		*ret_type = (uint32_t)regs.rdx >> 16;
-	ck_assert_uint_eq(regs.rcx & 0xffff, 30);
+	/* Not an assertion: libcheck writes a mark for each, and steps are many. */
+	if ((regs.rcx & 0xffff) != 30)
+		ck_abort_msg("CX is not as it was");
 	return (uint32_t)regs.rcx >> 16;
 }
 
