@@ -178,34 +178,19 @@ static int send(struct lodge_session *session, const struct lodge_rpc_header *he
 	enum lodge_pool pool = waiter ? LODGE_POOL_REQUESTS : LODGE_POOL_SENDS;
 	size_t size = le32_to_cpu(header->size);
 	size_t in_size = waiter ? LODGE_RPC_HEADER_SIZE + le32_to_cpu(header->reply_max) : 0;
-	size_t charge = lodge_frame_charge(LODGE_RPC_HEADER_SIZE + size, in_size);
-	struct lodge_door *door = session->door;
 	struct lodge_frame *frame;
 	int err;
 
-	spin_lock_irq(&door->lock);
-	err = lodge_session_charge(session, pool, charge);
-	spin_unlock_irq(&door->lock);
-	if (err)
-		return err == -EAGAIN ? -EBUSY : err;
-	err = -ENOMEM;
-	frame = lodge_frame_alloc(LODGE_RPC_HEADER_SIZE + size, in_size, door->ring_size);
-	if (!frame)
-		goto uncharge;
-	frame->pool = pool;
-	frame->charge = charge;
-	frame->waiter = waiter;
-	memcpy(frame->out + LODGE_RPC_HEADER_SIZE, payload, size);
-	err = lodge_session_send(session, frame, header);
+	err = lodge_session_frame(session, pool, LODGE_RPC_HEADER_SIZE + size, in_size, &frame);
 	if (!err) {
-		*ret_frame = frame;
-		return 0;
+		frame->waiter = waiter;
+		memcpy(frame->out + LODGE_RPC_HEADER_SIZE, payload, size);
+		err = lodge_session_send(session, frame, header);
+		if (err)
+			lodge_session_unsent(session, frame);
 	}
-	lodge_frame_free(frame);
-uncharge:
-	spin_lock_irq(&door->lock);
-	lodge_session_uncharge(session, pool, charge);
-	spin_unlock_irq(&door->lock);
+	if (!err)
+		*ret_frame = frame;
 	return err == -EAGAIN ? -EBUSY : err;
 }
 

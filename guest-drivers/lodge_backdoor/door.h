@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* clang-format off */
 /*
  * The parts of lodge_backdoor among themselves.
  *
  *	main.c     the virtio driver: which device, what happens to it
  *	device.c   struct lodge_door: its queues, from start to stop
  *	events.c   what the host sends by itself, and sessions that are over
- *	session.c  who may send and keep how much; a session's number, from open to the host's last
- *word frame.c    one message: its memory, and whether its header makes sense file.c     /dev/lodge
+ *	session.c  who may send and keep how much; a session's number, from open to the host's last word
+ *	frame.c    one message: its memory, and whether its header makes sense
+ *	file.c     /dev/lodge
  *	client.c   sessions of other modules
  *
  * door->lock is the one lock of queues, sessions and counters; interrupts take it. Memory is given
- *back outside of it: functions that find frames to free under the lock move them to a list of the
- *caller.
+ * back outside of it: functions that find frames to free under the lock move them to a list of the
+ * caller.
  *
  * Life of a session's number: the opener holds the session, and so does each frame that the device
  * has. When the opener goes, CLOSE is sent behind all that it had sent; when the device has given
- *back everything, the events that were sent before are taken from the queue and dropped, and then
- *the number is free for another.
+ * back everything, the events that were sent before are taken from the queue and dropped, and then
+ * the number is free for another.
  */
+/* clang-format on */
 #ifndef LODGE_DOOR_H
 #define LODGE_DOOR_H
 
@@ -145,8 +148,8 @@ struct lodge_door {
 
 /* device.c. create .. destroy frame the binding; start and stop its stretches of life. */
 int lodge_door_create(struct virtio_device *vdev, struct lodge_door **ret_door);
-void lodge_door_destroy(
-	struct lodge_door *door); /* stopped; memory stays while sessions are open */
+/* It has stopped. Its memory stays while sessions are open. */
+void lodge_door_destroy(struct lodge_door *door);
 void lodge_door_put(struct lodge_door *door);
 /* The device has its features; sets DRIVER_OK. Negative errno: nothing is left. */
 int lodge_door_start(struct lodge_door *door);
@@ -187,11 +190,17 @@ void lodge_session_close(struct lodge_session *session);
  * -ENOBUFS, all sessions together hold too much; the session's error. Locked. */
 int lodge_session_charge(struct lodge_session *session, enum lodge_pool pool, size_t bytes);
 void lodge_session_uncharge(struct lodge_session *session, enum lodge_pool pool, size_t bytes);
+/* A frame for a message of the opener's, its bytes counted: 0; what lodge_session_charge() says;
+ * -ENOMEM. May sleep. */
+int lodge_session_frame(struct lodge_session *session, enum lodge_pool pool, size_t out_size,
+			size_t in_size, struct lodge_frame **ret_frame);
+/* The end of one that was not sent. */
+void lodge_session_unsent(struct lodge_session *session, struct lodge_frame *frame);
 /* Do @bytes more of @pool fit what the session may hold? Any context, for those who wait. */
 bool lodge_session_fits(const struct lodge_session *session, enum lodge_pool pool, size_t bytes);
 /* Does any frame fit, other than a REQUEST? */
 bool lodge_session_has_room(const struct lodge_session *session);
-/* Counts, fills in session and flags, and sends @header and what lodge_frame_alloc() gave for it.
+/* Fills in session and flags, and sends @header with what lodge_session_frame() gave for it.
  * @frame is the device's if 0 is returned; -EAGAIN for a full ring. */
 int lodge_session_send(struct lodge_session *session, struct lodge_frame *frame,
 		       const struct lodge_rpc_header *header);

@@ -108,25 +108,18 @@ static ssize_t lodge_read(struct file *file, char __user *to, size_t count, loff
 	return result;
 }
 
-static int try_charge(struct lodge_session *session, enum lodge_pool pool, size_t bytes)
-{
-	int err;
-
-	spin_lock_irq(&session->door->lock);
-	err = lodge_session_charge(session, pool, bytes);
-	spin_unlock_irq(&session->door->lock);
-	return err;
-}
-
-static int wait_to_charge(struct file *file, enum lodge_pool pool, size_t bytes)
+static int wait_for_frame(struct file *file, enum lodge_pool pool, size_t out_size, size_t in_size,
+			  struct lodge_frame **ret_frame)
 {
 	struct lodge_session *session = file->private_data;
+	size_t charge = lodge_frame_charge(out_size, in_size);
 	int err;
 
-	while ((err = try_charge(session, pool, bytes)) == -EAGAIN &&
+	while ((err = lodge_session_frame(session, pool, out_size, in_size, ret_frame)) ==
+		       -EAGAIN &&
 	       !(file->f_flags & O_NONBLOCK)) {
 		err = wait_event_interruptible(session->wait,
-					       lodge_session_fits(session, pool, bytes) ||
+					       lodge_session_fits(session, pool, charge) ||
 						       session->error || session->ended_by_host);
 		if (err)
 			break;
@@ -153,38 +146,22 @@ static int wait_to_send(struct file *file, struct lodge_frame *frame,
 static int send_frame(struct file *file, const struct lodge_rpc_header *header,
 		      const char __user *payload)
 {
-	struct lodge_session *session = file->private_data;
-	struct lodge_door *door = session->door;
 	bool request = le16_to_cpu(header->type) == LODGE_RPC_REQUEST;
 	enum lodge_pool pool = request ? LODGE_POOL_REQUESTS : LODGE_POOL_SENDS;
 	size_t size = le32_to_cpu(header->size);
-	size_t out_size = LODGE_RPC_HEADER_SIZE + size;
 	size_t in_size = request ? LODGE_RPC_HEADER_SIZE + le32_to_cpu(header->reply_max) : 0;
-	size_t charge = lodge_frame_charge(out_size, in_size);
 	struct lodge_frame *frame;
 	int err;
 
-	err = wait_to_charge(file, pool, charge);
+	err = wait_for_frame(file, pool, LODGE_RPC_HEADER_SIZE + size, in_size, &frame);
 	if (err)
 		return err;
-	frame = lodge_frame_alloc(out_size, in_size, door->ring_size);
-	if (!frame) {
-		err = -ENOMEM;
-		goto uncharge;
-	}
-	frame->pool = pool;
-	frame->charge = charge;
 	if (copy_from_user(frame->out + LODGE_RPC_HEADER_SIZE, payload, size))
 		err = -EFAULT;
 	else
 		err = wait_to_send(file, frame, header);
-	if (!err)
-		return 0;
-	lodge_frame_free(frame);
-uncharge:
-	spin_lock_irq(&door->lock);
-	lodge_session_uncharge(session, pool, charge);
-	spin_unlock_irq(&door->lock);
+	if (err)
+		lodge_session_unsent(file->private_data, frame);
 	return err;
 }
 

@@ -71,6 +71,40 @@ void lodge_session_uncharge(struct lodge_session *session, enum lodge_pool pool,
 		session->requests--;
 }
 
+int lodge_session_frame(struct lodge_session *session, enum lodge_pool pool, size_t out_size,
+			size_t in_size, struct lodge_frame **ret_frame)
+{
+	struct lodge_door *door = session->door;
+	size_t charge = lodge_frame_charge(out_size, in_size);
+	struct lodge_frame *frame;
+	int err;
+
+	spin_lock_irq(&door->lock);
+	err = lodge_session_charge(session, pool, charge);
+	spin_unlock_irq(&door->lock);
+	if (err)
+		return err;
+	frame = lodge_frame_alloc(out_size, in_size, door->ring_size);
+	if (frame) {
+		frame->pool = pool;
+		frame->charge = charge;
+		*ret_frame = frame;
+		return 0;
+	}
+	spin_lock_irq(&door->lock);
+	lodge_session_uncharge(session, pool, charge);
+	spin_unlock_irq(&door->lock);
+	return -ENOMEM;
+}
+
+void lodge_session_unsent(struct lodge_session *session, struct lodge_frame *frame)
+{
+	spin_lock_irq(&session->door->lock);
+	lodge_session_consumed(session, frame);
+	spin_unlock_irq(&session->door->lock);
+	lodge_frame_free(frame);
+}
+
 bool lodge_session_has_room(const struct lodge_session *session)
 {
 	size_t largest = lodge_frame_charge(LODGE_RPC_HEADER_SIZE + session->door->payload_max, 0);
