@@ -20,24 +20,25 @@ struct door_command {
 static const struct {
 	const char *name;
 	int (*open)(const char *path);
+	bool (*present)(const char *path); /* NULL: none that comes or goes */
 	const char *missing, *denied, *busy, *dead;
 } kinds[] = {
-	[DOOR_DEV] = { "virtio", door_open_dev,
+	[DOOR_DEV] = { "virtio", door_open_dev, door_dev_present,
 		       "no /dev/lodge: the kernel module lodge_backdoor is not loaded, or this is "
 		       "no Lodge VM",
 		       "/dev/lodge may not be opened", "/dev/lodge has no session left",
 		       "/dev/lodge does not answer" },
-	[DOOR_PORT] = { "port", door_open_port,
+	[DOOR_PORT] = { "port", door_open_port, door_port_present,
 			"no virtio-serial port org.lodge.tools.0: this is no Lodge VM, or the kernel "
 			"lacks virtio_console",
 			"the virtio-serial port is for root",
 			"another program has the virtio-serial port",
 			"the host does not answer at the virtio-serial port" },
-	[DOOR_IOPORTS] = { "ioports", NULL,
+	[DOOR_IOPORTS] = { "ioports", NULL, NULL,
 			   "no VMware-compatible I/O ports: the host has none, or they are switched off",
 			   "I/O ports are for root, and closed under kernel lockdown",
 			   "the host has no I/O port channel left", "the I/O ports do not answer" },
-	[DOOR_DAEMON] = { "daemon", door_open_daemon, "lodged does not run",
+	[DOOR_DAEMON] = { "daemon", door_open_daemon, NULL, "lodged does not run",
 			  "lodged's socket is closed", "lodged is busy", "lodged does not answer" },
 };
 
@@ -72,6 +73,11 @@ const char *door_why(enum door_kind kind, int error)
 	default:
 		return kinds[kind].dead;
 	}
+}
+
+bool door_present(enum door_kind kind, const char *path)
+{
+	return kinds[kind].present && kinds[kind].present(path);
 }
 
 int door_open(enum door_kind kind, const struct door_config *config, struct door **ret_door)
@@ -131,6 +137,11 @@ enum door_kind door_kind(const struct door *door)
 bool door_ready(const struct door *door)
 {
 	return door->ready;
+}
+
+bool door_idle(const struct door *door)
+{
+	return !g_hash_table_size(door->commands) && door->type->idle(door);
 }
 
 bool door_has_streams(const struct door *door)

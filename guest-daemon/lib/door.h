@@ -65,9 +65,13 @@ enum door_kind door_kind(const struct door *door);
 /* "virtio", "port", "ioports", "daemon". -EINVAL where @name is none. */
 const char *door_name(enum door_kind kind);
 int door_by_name(const char *name, enum door_kind *ret_kind);
+/* Whether there is something to open: a quick look, which no host notices. */
+bool door_present(enum door_kind kind, const char *path);
 /* Why @kind could not be opened, and what would help: static text. */
 const char *door_why(enum door_kind kind, int error);
 bool door_ready(const struct door *door);
+/* Nothing is open at it, and nothing waits to be sent: nobody would miss it. */
+bool door_idle(const struct door *door);
 /* Whether COMMANDs may carry streams. */
 bool door_has_streams(const struct door *door);
 /* The reply to the greeting: fields, without NUL at the end of all; empty over the I/O ports. */

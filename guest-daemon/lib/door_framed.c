@@ -336,6 +336,13 @@ static int timeout(const struct door *door)
 	return left > 0 ? (int)left : 0;
 }
 
+static bool idle(const struct door *door)
+{
+	struct framed *framed = framed_of(door);
+
+	return !framed->out_bytes && !door->n_waiting && !g_hash_table_size(framed->asked);
+}
+
 static void lose_asked(gpointer key, gpointer value, gpointer opaque)
 {
 	(void)key;
@@ -370,6 +377,7 @@ static void destroy(struct door *door)
 static const struct door_type framed_type = {
 	.events = events,
 	.timeout = timeout,
+	.idle = idle,
 	.dispatch = dispatch,
 	.request = request,
 	.result = result,

@@ -191,6 +191,13 @@ static int timeout(const struct door *door)
 	return left > 0 ? (int)left : 0;
 }
 
+static bool idle(const struct door *door)
+{
+	const struct ioports *ioports = (const struct ioports *)door;
+
+	return !door->n_waiting && !ioports->working && !ioports->result->len;
+}
+
 static short events(const struct door *door)
 {
 	(void)door;
@@ -215,6 +222,7 @@ static void destroy(struct door *door)
 static const struct door_type ioports_type = {
 	.events = events,
 	.timeout = timeout,
+	.idle = idle,
 	.dispatch = dispatch,
 	.request = request,
 	.result = result,

@@ -13,7 +13,6 @@
 #include "guest-daemon/lib/paths.h"
 #include "protocol/lib/fd.h"
 
-#define DEV   "/dev/lodge"
 #define PORTS "/sys/class/virtio-ports"
 
 static int connect_socket(const char *path)
@@ -42,7 +41,7 @@ static int open_node(const char *path)
 
 int door_open_dev(const char *path)
 {
-	return open_node(path ? path : DEV);
+	return open_node(path ? path : LODGE_DEV);
 }
 
 static bool has_name(int ports, const char *entry)
@@ -63,24 +62,43 @@ static bool has_name(int ports, const char *entry)
 	return !strcmp(found, LODGE_BACKDOOR_PORT_NAME);
 }
 
-int door_open_port(const char *path)
+/* Runs @fn for the node of each port of our name until it returns other than -ENOENT. */
+static int for_each_port(int (*fn)(const char *node))
 {
-	DIR *dir = path ? NULL : opendir(PORTS);
+	DIR *dir = opendir(PORTS);
 	struct dirent *entry;
 	char node[300];
 	int ret = -ENOENT;
 
-	if (path)
-		return open_node(path);
 	while (dir && ret == -ENOENT && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.' || !has_name(dirfd(dir), entry->d_name))
 			continue;
 		snprintf(node, sizeof(node), "/dev/%s", entry->d_name);
-		ret = open_node(node);
+		ret = fn(node);
 	}
 	if (dir)
 		closedir(dir);
 	return ret;
+}
+
+static int is_there(const char *node)
+{
+	return access(node, F_OK) ? -ENOENT : 0;
+}
+
+int door_open_port(const char *path)
+{
+	return path ? open_node(path) : for_each_port(open_node);
+}
+
+bool door_dev_present(const char *path)
+{
+	return !is_there(path ? path : LODGE_DEV);
+}
+
+bool door_port_present(const char *path)
+{
+	return path ? !is_there(path) : !for_each_port(is_there);
 }
 
 int door_open_daemon(const char *path)

@@ -25,6 +25,8 @@ struct door_asked {
 struct door_type {
 	short (*events)(const struct door *door);
 	int (*timeout)(const struct door *door);
+	/* No request is unanswered and nothing unsent. */
+	bool (*idle)(const struct door *door);
 	int (*dispatch)(struct door *door);
 	/* Takes @asked, always. */
 	void (*request)(struct door *door, struct door_asked *asked);
@@ -62,5 +64,8 @@ int door_ioports_new(const struct door_config *config, struct door **ret_door);
 int door_open_dev(const char *path);
 int door_open_port(const char *path);
 int door_open_daemon(const char *path);
+/* Is there something for door_open_dev() and door_open_port()? */
+bool door_dev_present(const char *path);
+bool door_port_present(const char *path);
 
 #endif

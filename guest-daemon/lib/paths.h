@@ -7,6 +7,7 @@
 
 #define LODGE_CONF    "/etc/lodge/tools.conf" /* tools.conf(5) */
 #define LODGE_SCRIPTS "/etc/lodge/scripts" /* of power operations */
+#define LODGE_DEV     "/dev/lodge" /* the module lodge_backdoor */
 #define LODGED_RUN    "/run/lodge" /* 0755 root */
 #define LODGED_SOCKET LODGED_RUN "/lodged.sock" /* 0666: lodged asks the kernel who it is */
 #define LODGED_LOCK   LODGED_RUN "/lodged.lock"

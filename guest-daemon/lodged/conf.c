@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // tools.conf: a key file that is read again when it changes.
 #include <errno.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <unistd.h>
 
 #include "guest-daemon/lodged/lodged.h"
 #include "protocol/lib/log.h"
@@ -16,9 +14,8 @@ struct conf {
 	GKeyFile *keys;
 	void (*changed)(void *opaque);
 	void *opaque;
-	int inotify;
+	struct watch *watch; /* NULL: cannot be watched */
 	bool folder_missing; /* then the one above it is watched */
-	guint source;
 };
 
 /* The old configuration stays where the new one cannot be read: a typo must not open or close. */
@@ -47,20 +44,6 @@ static bool read_again(struct conf *conf)
 	return true;
 }
 
-/* Whether one of the events is about the file itself: editors make others beside it. */
-static bool concerns_file(const struct conf *conf, const char *events, size_t len)
-{
-	const struct inotify_event *event;
-	bool found = false;
-
-	for (size_t at = 0; at + sizeof(*event) <= len; at += sizeof(*event) + event->len) {
-		event = (const struct inotify_event *)(events + at);
-		if (event->mask & IN_Q_OVERFLOW || (event->len && !strcmp(event->name, conf->name)))
-			found = true;
-	}
-	return found;
-}
-
 void conf_reload(struct conf *conf)
 {
 	if (read_again(conf)) {
@@ -69,47 +52,40 @@ void conf_reload(struct conf *conf)
 	}
 }
 
-static bool watch_folder(struct conf *conf);
-
-static gboolean on_change(gint fd, GIOCondition condition, gpointer opaque)
-{
-	struct conf *conf = opaque;
-	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	ssize_t got = read(fd, events, sizeof(events));
-
-	(void)condition;
-	/* Its folder may have come now, and the file before the folder was watched. */
-	if (got > 0 && ((conf->folder_missing && watch_folder(conf)) ||
-			concerns_file(conf, events, (size_t)got)))
-		conf_reload(conf);
-	return G_SOURCE_CONTINUE;
-}
-
 /* The folder, since editors replace the file. */
-static bool watch_folder(struct conf *conf)
+static int watch_own_folder(struct conf *conf)
 {
 	g_autofree char *folder = g_path_get_dirname(conf->path);
+	int ret = watch_folder(conf->watch, folder,
+			       IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
 
-	conf->folder_missing =
-		inotify_add_watch(conf->inotify, folder,
-				  IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0;
-	return !conf->folder_missing;
+	conf->folder_missing = ret < 0;
+	return ret;
 }
 
-static void watch(struct conf *conf)
+static bool concerns_file(void *opaque, const char *name)
+{
+	struct conf *conf = opaque;
+
+	/* Its folder may have come now, and the file before the folder was watched. */
+	return (conf->folder_missing && !watch_own_folder(conf)) || !strcmp(name, conf->name);
+}
+
+static void file_changed(void *opaque)
+{
+	conf_reload(opaque);
+}
+
+static void start_watch(struct conf *conf)
 {
 	g_autofree char *folder = g_path_get_dirname(conf->path);
 	g_autofree char *parent = g_path_get_dirname(folder);
+	int ret = watch_new(concerns_file, file_changed, conf, &conf->watch);
 
-	conf->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (conf->inotify < 0)
-		return;
-	if (!watch_folder(conf) &&
-	    inotify_add_watch(conf->inotify, parent, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0) {
-		log_debug("%s is not watched: %s", folder, strerror(errno));
-		return;
-	}
-	conf->source = g_unix_fd_add(conf->inotify, G_IO_IN, on_change, conf);
+	if (!ret && watch_own_folder(conf))
+		ret = watch_folder(conf->watch, parent, IN_CREATE | IN_MOVED_TO);
+	if (ret)
+		log_debug("%s is not watched: %s", folder, strerror(-ret));
 }
 
 int conf_start(const char *path, void (*changed)(void *opaque), void *opaque,
@@ -123,7 +99,7 @@ int conf_start(const char *path, void (*changed)(void *opaque), void *opaque,
 	conf->opaque = opaque;
 	if (!read_again(conf))
 		conf->keys = g_key_file_new();
-	watch(conf);
+	start_watch(conf);
 	*ret_conf = conf;
 	return 0;
 }
@@ -132,10 +108,7 @@ void conf_stop(struct conf *conf)
 {
 	if (!conf)
 		return;
-	if (conf->source)
-		g_source_remove(conf->source);
-	if (conf->inotify >= 0)
-		close(conf->inotify);
+	watch_free(conf->watch);
 	g_key_file_unref(conf->keys);
 	g_free(conf->path);
 	g_free(conf->name);

@@ -72,7 +72,7 @@ int lodged_start(struct lodged *lodged, const struct lodged_options *options)
 	if (!ret)
 		ret = local_start(lodged, &lodged->local);
 	if (!ret)
-		ret = link_start(lodged, options->door, options->door_path, &lodged->link);
+		ret = link_start(lodged, options->door, options->paths, &lodged->link);
 	return ret;
 }
 

@@ -76,7 +76,8 @@ struct lodged {
 
 struct lodged_options {
 	int door; /* enum door_kind: the only one to use; or -1 */
-	const char *door_path; /* instead of that door's own, or NULL */
+	/* Of doors by kind, instead of their own; or NULL. The strings outlive lodged. */
+	const char *paths[DOOR_DAEMON];
 	const char *conf, *run_folder, *helpers;
 	/* Ends this system, shutdown_start() but in tests; NULL: it is not ended. */
 	void (*end_system)(struct children *children, enum shutdown what);
@@ -109,10 +110,11 @@ bool plugins_option(struct lodged *lodged, const char *name, const char *value);
 void plugins_reconfigure(struct lodged *lodged);
 void plugins_lost(struct lodged *lodged);
 
-/* ---- link.c: the door, found again whenever it is lost ---- */
+/* ---- link.c: the best door, found again whenever it is lost, left when a better one comes ---- */
 
-/* @only: the one kind to use, or -1; @path: instead of its own, or NULL. */
-int link_start(struct lodged *lodged, int only, const char *path, struct link **ret_link);
+/* @only: the one kind to use, or -1; @paths: by kind, as in struct lodged_options. */
+int link_start(struct lodged *lodged, int only, const char *const paths[DOOR_DAEMON],
+	       struct link **ret_link);
 void link_stop(struct link *link);
 struct door *link_door(const struct link *link);
 /* Which doors were not taken, and why: lines "name: reason", g_free(). */
@@ -146,6 +148,19 @@ bool conf_bool(const struct conf *conf, const char *group, const char *key, bool
 int conf_int(const struct conf *conf, const char *group, const char *key, int fallback);
 /* g_free(); NULL where there is none. */
 char *conf_string(const struct conf *conf, const char *group, const char *key);
+
+/* ---- watch.c: folders in which something may come or go ---- */
+
+struct watch;
+
+/* @changed runs once for some events of which at least one has a name that @concerns wants ("" is
+ * an event of the folder itself), or when some were lost. -EMFILE and others of inotify_init1(2).
+ */
+int watch_new(bool (*concerns)(void *opaque, const char *name), void (*changed)(void *opaque),
+	      void *opaque, struct watch **ret_watch);
+/* @events: IN_... of inotify(7). -ENOENT, -ENOTDIR, -EACCES. */
+int watch_folder(struct watch *watch, const char *folder, uint32_t events);
+void watch_free(struct watch *watch); /* NULL is fine */
 
 /* ---- local.c: the socket for other programs of this guest ---- */
 

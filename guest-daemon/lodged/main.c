@@ -63,7 +63,8 @@ static bool parse_options(int argc, char **argv, struct lodged_options *options,
 			options->door = (int)kind;
 			break;
 		case DOOR_PATH:
-			options->door_path = optarg;
+			for (int i = 0; i < DOOR_DAEMON; i++)
+				options->paths[i] = optarg;
 			break;
 		case 'c':
 			options->conf = optarg;

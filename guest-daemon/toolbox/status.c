@@ -64,7 +64,8 @@ static void find_rpc(const struct facts *facts, struct finding *finding)
 	else if (facts->door)
 		finding->lift = "see the doors above";
 	if (finding->rung == 1 && !access("/dev/lodge", F_OK))
-		finding->lift = "/dev/lodge is there now: restart lodged to use it";
+		finding->lift =
+			"/dev/lodge is there now: lodged takes it when the host has no command open";
 }
 
 static void find_facts(const struct facts *facts, struct finding *finding)

@@ -4,7 +4,10 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "protocol/lib/fd.h"
 #include "protocol/lib/fields.h"
 #include "tests/unit/lodged_rig.h"
 
@@ -174,6 +177,145 @@ START_TEST(frames_of_no_stream_cost_nothing)
 }
 END_TEST
 
+/* ---- a better door comes ---- */
+
+static bool over_dev(struct rig *rig, void *opaque)
+{
+	struct door *door = lodged_door(&rig->lodged);
+
+	(void)opaque;
+	return door && door_kind(door) == DOOR_DEV;
+}
+
+static bool hangs_up(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static bool has_hung_up(struct rig *rig, void *opaque)
+{
+	(void)rig;
+	return hangs_up(*(int *)opaque);
+}
+
+static void up_at_the_port(struct rig *rig, const char *conf)
+{
+	rig_start_free(rig, conf);
+	rig_greet(rig);
+	/* Facts and the like have been told. */
+	g_free(rig_ask(rig, "ping"));
+}
+
+START_TEST(a_better_door_is_taken_when_it_comes)
+{
+	struct rig rig;
+	g_autofree char *ping = NULL, *pong = NULL;
+	int port;
+
+	up_at_the_port(&rig, NULL);
+	port = fd_steal(&rig.host);
+	rig_open_dev(&rig);
+	rig_accept(&rig);
+	ck_assert_msg(!hangs_up(port), "the old door is kept until the new one is greeted at");
+	rig_greet(&rig);
+	rig_until(&rig, over_dev, NULL);
+	rig_until(&rig, has_hung_up, &port);
+	ping = rig_ask(&rig, "ping");
+	ck_assert_str_eq(ping, "OK ");
+	/* And when it goes, the port is what there is. */
+	rig_close_dev(&rig);
+	rig_accept(&rig);
+	rig_greet(&rig);
+	pong = rig_ask(&rig, "ping");
+	ck_assert_str_eq(pong, "OK ");
+	ck_assert(!over_dev(&rig, NULL));
+	close(port);
+	rig_stop(&rig);
+}
+END_TEST
+
+static bool later(struct rig *rig, void *opaque)
+{
+	int early = accept4(rig->listener, NULL, NULL, SOCK_CLOEXEC);
+
+	ck_assert_msg(early < 0, "lodged goes while a command is open");
+	return g_get_monotonic_time() > *(gint64 *)opaque;
+}
+
+START_TEST(a_command_is_finished_first)
+{
+	struct rig rig;
+	const char *user = geteuid() == 0 ? "root" : g_get_user_name();
+	gint64 until;
+	uint32_t tag;
+	int port;
+	g_autofree char *result = NULL, *ping = NULL;
+
+	up_at_the_port(&rig, "[guest-ops]\nallow-exec=root\n");
+	tag = rig_fields(&rig, "lodge.exec", "user", user, "arg", "/bin/cat", "stdin", "3", NULL);
+	rig_open_dev(&rig);
+	until = g_get_monotonic_time() + G_USEC_PER_SEC;
+	rig_until(&rig, later, &until);
+	rig_send(&rig, LODGE_RPC_DATA, LODGE_RPC_F_END, 3, "", 0);
+	result = rig_result(&rig, tag);
+	ck_assert_str_eq(result, "OK status=0");
+	port = fd_steal(&rig.host);
+	rig_accept(&rig);
+	rig_greet(&rig);
+	rig_until(&rig, over_dev, NULL);
+	ping = rig_ask(&rig, "ping");
+	ck_assert_str_eq(ping, "OK ");
+	close(port);
+	rig_stop(&rig);
+}
+END_TEST
+
+START_TEST(a_better_door_that_fails_changes_nothing)
+{
+	struct rig rig;
+	struct rig_frame hello;
+	g_autofree char *ping = NULL;
+	int port;
+
+	up_at_the_port(&rig, NULL);
+	port = fd_steal(&rig.host);
+	rig_open_dev(&rig);
+	rig_accept(&rig);
+	hello = rig_next(&rig, true);
+	g_free(hello.payload);
+	fd_close(&rig.host);
+	rig.host = port;
+	frame_cutter_reset(&rig.cutter);
+	ping = rig_ask(&rig, "ping");
+	ck_assert_str_eq(ping, "OK ");
+	ck_assert(!over_dev(&rig, NULL));
+	rig_stop(&rig);
+}
+END_TEST
+
+/* The host closes the port when it greets at the better door, and lodged sees that first. */
+START_TEST(the_old_door_may_be_closed_before_the_new_one_greets)
+{
+	struct rig rig;
+	g_autofree char *ping = NULL;
+	int port;
+
+	up_at_the_port(&rig, NULL);
+	port = fd_steal(&rig.host);
+	rig_open_dev(&rig);
+	rig_accept(&rig);
+	close(port);
+	rig_until(&rig, has_closed, NULL);
+	rig_greet(&rig);
+	rig_until(&rig, over_dev, NULL);
+	ping = rig_ask(&rig, "ping");
+	ck_assert_str_eq(ping, "OK ");
+	rig_stop(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("lodged_link");
@@ -189,6 +331,10 @@ int main(void)
 	tcase_add_loop_test(tests, a_malformed_frame_ends_the_door, 0, G_N_ELEMENTS(malformed));
 	tcase_add_test(tests, odd_words_are_unknown);
 	tcase_add_test(tests, frames_of_no_stream_cost_nothing);
+	tcase_add_test(tests, a_better_door_is_taken_when_it_comes);
+	tcase_add_test(tests, a_command_is_finished_first);
+	tcase_add_test(tests, a_better_door_that_fails_changes_nothing);
+	tcase_add_test(tests, the_old_door_may_be_closed_before_the_new_one_greets);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

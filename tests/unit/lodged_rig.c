@@ -84,9 +84,18 @@ int rig_ended(enum shutdown what)
 	return ended[what];
 }
 
-void rig_start(struct rig *rig, const char *conf)
+static int listen_at(const char *path)
 {
-	struct lodged_options options = { .door = DOOR_PORT };
+	int fd = unix_listen(path, 4);
+
+	ck_assert_int_ge(fd, 0);
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+	return fd;
+}
+
+static void start(struct rig *rig, const char *conf, int door)
+{
+	struct lodged_options options = { .door = door };
 	g_autofree char *self = NULL, *here = NULL;
 	bool no_folder;
 
@@ -99,13 +108,14 @@ void rig_start(struct rig *rig, const char *conf)
 	if (conf && !no_folder)
 		ck_assert(g_file_set_contents(rig->conf, conf, -1, NULL));
 	rig->host = -1;
-	rig->listener = unix_listen(rig->socket, 4);
-	ck_assert_int_ge(rig->listener, 0);
-	(void)fcntl(rig->listener, F_SETFL, O_NONBLOCK);
+	rig->listener = listen_at(rig->socket);
+	rig->port_listener = -1;
+	rig->dev = g_build_filename(rig->folder, "lodge", NULL);
 	rig->cutter.types = FRAMES_FROM_GUEST;
 	g_queue_init(&rig->received);
 	rig->requests = g_ptr_array_new_with_free_func(g_free);
-	options.door_path = rig->socket;
+	options.paths[DOOR_DEV] = rig->dev;
+	options.paths[DOOR_PORT] = rig->socket;
 	options.conf = rig->conf;
 	options.run_folder = rig->folder;
 	options.end_system = end_nothing;
@@ -115,6 +125,29 @@ void rig_start(struct rig *rig, const char *conf)
 	options.helpers = rig->helpers;
 	ck_assert_int_eq(lodged_start(&rig->lodged, &options), 0);
 	rig_accept(rig);
+}
+
+void rig_start(struct rig *rig, const char *conf)
+{
+	start(rig, conf, DOOR_PORT);
+}
+
+void rig_start_free(struct rig *rig, const char *conf)
+{
+	start(rig, conf, -1);
+}
+
+void rig_open_dev(struct rig *rig)
+{
+	rig->port_listener = rig->listener;
+	rig->listener = listen_at(rig->dev);
+}
+
+void rig_close_dev(struct rig *rig)
+{
+	fd_close(&rig->listener);
+	ck_assert_int_eq(unlink(rig->dev), 0);
+	rig->listener = fd_steal(&rig->port_listener);
 }
 
 static void free_frame(gpointer data)
@@ -149,6 +182,7 @@ void rig_stop(struct rig *rig)
 	lodged_stop(&rig->lodged);
 	fd_close(&rig->host);
 	fd_close(&rig->listener);
+	fd_close(&rig->port_listener);
 	frame_cutter_reset(&rig->cutter);
 	g_queue_clear_full(&rig->received, free_frame);
 	g_ptr_array_unref(rig->requests);
@@ -160,6 +194,7 @@ void rig_stop(struct rig *rig)
 	g_free(rig->folder);
 	g_free(rig->helpers);
 	g_free(rig->socket);
+	g_free(rig->dev);
 	g_free(rig->conf);
 }
 

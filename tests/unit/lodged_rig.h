@@ -20,7 +20,9 @@
 struct rig {
 	struct lodged lodged;
 	char *folder, *socket, *conf, *helpers;
+	char *dev; /* the better door's socket */
 	int listener, host;
+	int port_listener; /* while listener is the better door's; else -1 */
 	struct frame_cutter cutter;
 	GQueue received; /* of struct rig_frame */
 	GPtrArray *requests; /* texts that were answered "1 " on the way */
@@ -39,6 +41,12 @@ struct rig_frame {
 #define RIG_NO_FOLDER "no folder"
 /* Starts lodged with @conf as its tools.conf (NULL: none) and waits until it has connected. */
 void rig_start(struct rig *rig, const char *conf);
+/* The same, for a lodged that may take any door: another is where rig_open_dev() makes it. */
+void rig_start_free(struct rig *rig, const char *conf);
+/* A module is loaded: /dev/lodge, as it were, is there. rig_accept() is then about that door. */
+void rig_open_dev(struct rig *rig);
+/* And unloaded: rig_accept() is about the port again. */
+void rig_close_dev(struct rig *rig);
 void rig_stop(struct rig *rig);
 /* Takes lodge.hello and greets back. */
 void rig_greet(struct rig *rig);
