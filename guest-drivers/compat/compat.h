@@ -82,6 +82,25 @@ static inline int lodge_find_vqs(struct virtio_device *vdev, unsigned int n,
 }
 
 /*
+ * Resets a device that is bound and agrees on the same features again: the caller makes its queues
+ * and calls virtio_device_ready(). What the virtio core does before it calls probe(), virtio 1.2
+ * section 3.1.1. -EIO: the device refuses them.
+ */
+static inline int lodge_virtio_restart(struct virtio_device *vdev)
+{
+	u8 status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
+
+	virtio_reset_device(vdev);
+	vdev->config->set_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	vdev->config->set_status(vdev, status);
+	if (vdev->config->finalize_features(vdev))
+		return -EIO;
+	status |= VIRTIO_CONFIG_S_FEATURES_OK;
+	vdev->config->set_status(vdev, status);
+	return vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_FEATURES_OK ? 0 : -EIO;
+}
+
+/*
  * Resets a device that is bound, and starts it again: freeze() and restore() of its driver run. The
  * caller holds the device's lock. -EOPNOTSUPP: not with this kernel, nothing was done.
  */

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The parts of lodge_fs among themselves.
+ *
+ *	main.c     the module: its parts in order, and the virtio driver
+ *	device.c   struct lodge_fs: one virtio-fs device and its file's name, while it is bound
+ *	session.c  struct lodge_fs_session: one opening of the file, its queues, from start to end
+ *	slot.c     memory that the program and the device share, and exchanges through it
+ *	message.c  small messages that are copied
+ *	file.c     /dev/lodge-fs/TAG; protocol/spec/fs-device.md is its contract
+ *
+ * Locks: fs->lock (a mutex) holds off unbinding while a file is opened or closed. Each queue's lock
+ *is that of its ring and of what is in it; interrupts take it. session->messages_lock is that of
+ *replies that wait for a reader, and may be taken under a queue's. fs->session_lock keeps the
+ *session while the device's change of state is told to it.
+ *
+ * When a session has failed (error is not 0) nothing is added to a ring any more, and everybody who
+ *waits is woken; what the device has stays the device's until it is reset, by the last close or by
+ *unbinding.
+ */
+#ifndef LODGE_FS_DRIVER_H
+#define LODGE_FS_DRIVER_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/miscdevice.h>
+#include <linux/mm_types.h>
+#include <linux/mutex.h>
+#include <linux/scatterlist.h>
+#include <linux/spinlock.h>
+#include <linux/virtio.h>
+#include <linux/wait.h>
+
+#include <lodge/fs_device.h>
+
+#define LODGE_FS_QUEUES_MAX (LODGE_FS_QUEUE_REQUEST + LODGE_FS_REQUEST_QUEUES_MAX)
+/* "lodge-fs/" and a tag whose every byte is %XX */
+#define LODGE_FS_NAME_SIZE (9 + 3 * LODGE_FS_TAG_SIZE + 1)
+
+/* What the ring gives back. */
+enum lodge_fs_kind {
+	LODGE_FS_SLOT,
+	LODGE_FS_MESSAGE,
+};
+
+struct lodge_fs_token {
+	enum lodge_fs_kind kind;
+};
+
+enum lodge_fs_slot_state {
+	LODGE_FS_SLOT_UNMAPPED, /* no memory */
+	LODGE_FS_SLOT_IDLE,
+	LODGE_FS_SLOT_TAKEN, /* by a thread, or by the device */
+	LODGE_FS_SLOT_DONE, /* the device has given it back, the thread does not know */
+};
+
+struct lodge_fs_slot {
+	struct lodge_fs_token token;
+	enum lodge_fs_slot_state state; /* under the lock of its queue */
+	u32 used; /* bytes of the reply */
+	struct page **pages; /* each page of it, whatever it is a part of */
+	struct scatterlist *sg;
+	wait_queue_head_t wait;
+};
+
+struct lodge_fs_message {
+	struct lodge_fs_token token;
+	struct list_head link; /* session->replies */
+	bool quiet; /* no reply */
+	u32 used;
+	u8 *out; /* LODGE_FS_MESSAGE_MAX bytes */
+	u8 *in; /* the same, or NULL */
+	struct scatterlist sg[2];
+};
+
+struct lodge_fs_queue {
+	spinlock_t lock;
+	struct virtqueue *vq; /* NULL: the device was reset */
+	wait_queue_head_t room;
+};
+
+struct lodge_fs_session {
+	struct lodge_fs *fs;
+	int error; /* not 0: it is over, negative errno */
+	unsigned int n_queues; /* hiprio among them */
+	unsigned int ring_size; /* least of all queues */
+	struct lodge_fs_queue queues[LODGE_FS_QUEUES_MAX];
+
+	struct mutex slots_lock; /* slots are made */
+	u32 n_slots;
+	u32 slot_size; /* bytes */
+	struct lodge_fs_slot slots[LODGE_FS_SLOTS_MAX];
+
+	spinlock_t messages_lock;
+	unsigned int n_messages; /* with a reply, until it is read */
+	unsigned int n_quiet;
+	struct list_head replies;
+	wait_queue_head_t readers; /* of replies, and writers who wait for quiet ones */
+};
+
+struct lodge_fs {
+	struct kref ref; /* the bound driver's, and the session's */
+	struct mutex lock;
+	struct virtio_device *vdev; /* NULL: unbound. lock */
+	struct lodge_fs_session *session; /* NULL: not open. lock, and session_lock to change it */
+	spinlock_t session_lock;
+	struct list_head link; /* of all devices */
+	u32 request_queues;
+	char tag[LODGE_FS_TAG_SIZE + 1];
+	char name[24];
+	char node[LODGE_FS_NAME_SIZE];
+	struct miscdevice misc;
+};
+
+/* device.c. Made at binding, given back at unbinding; memory stays while the file is open. */
+int lodge_fs_create(struct virtio_device *vdev, struct lodge_fs **ret_fs);
+void lodge_fs_destroy(struct lodge_fs *fs);
+void lodge_fs_put(struct lodge_fs *fs);
+/* The device asks for a reset. Any context. */
+void lodge_fs_broken(struct lodge_fs *fs);
+/* -EBUSY while the file is open, else the device is reset. */
+int lodge_fs_suspend(struct lodge_fs *fs);
+
+/* session.c */
+/* Resets the device and makes its queues. Under fs->lock. -EBUSY, -ENODEV, -ENOMEM, -EIO. */
+int lodge_fs_session_begin(struct lodge_fs *fs, struct lodge_fs_session **ret_session);
+void lodge_fs_session_end(struct lodge_fs_session *session);
+/* It is over, for the reason @error (negative). Any context. */
+void lodge_fs_session_fail(struct lodge_fs_session *session, int error);
+/* Resets the device, whose session has failed; nothing is in its queues any more. Under fs->lock.
+ */
+void lodge_fs_session_stop(struct lodge_fs_session *session);
+/* What the device gets: a table that it reads, and one that it writes or NULL. */
+struct lodge_fs_buffers {
+	struct scatterlist *out;
+	struct scatterlist *in;
+	unsigned int segments; /* of both */
+};
+/* Gives @buffers to the device, waiting for room in the ring: 0; -EINTR; the session's error;
+ * -EMSGSIZE: never; -EAGAIN: with @wait false. */
+int lodge_fs_queue_add(struct lodge_fs_session *session, struct lodge_fs_queue *queue,
+		       const struct lodge_fs_buffers *buffers, struct lodge_fs_token *token,
+		       bool wait);
+static inline struct lodge_fs_queue *lodge_fs_request_queue(struct lodge_fs_session *session,
+							    u32 number)
+{
+	return &session->queues[LODGE_FS_QUEUE_REQUEST +
+				number % (session->n_queues - LODGE_FS_QUEUE_REQUEST)];
+}
+
+/* slot.c */
+void lodge_fs_slots_init(struct lodge_fs_session *session);
+int lodge_fs_slots_set(struct lodge_fs_session *session, const struct lodge_fs_slots *wanted);
+/* Makes slot @number and maps it. */
+int lodge_fs_slot_map(struct lodge_fs_session *session, struct vm_area_struct *vma);
+int lodge_fs_slot_exchange(struct lodge_fs_session *session, struct lodge_fs_exchange *exchange);
+/* From the ring; its queue's lock is held. */
+void lodge_fs_slot_done(struct lodge_fs_slot *slot, u32 used);
+void lodge_fs_slots_free(struct lodge_fs_session *session);
+
+/* message.c */
+void lodge_fs_messages_init(struct lodge_fs_session *session);
+ssize_t lodge_fs_message_write(struct lodge_fs_session *session, const char __user *from,
+			       size_t count, bool wait);
+ssize_t lodge_fs_message_read(struct lodge_fs_session *session, char __user *to, size_t count,
+			      bool wait);
+bool lodge_fs_message_ready(const struct lodge_fs_session *session);
+/* From the ring, in any context. */
+void lodge_fs_message_done(struct lodge_fs_session *session, struct lodge_fs_message *message,
+			   u32 used);
+void lodge_fs_message_free(struct lodge_fs_message *message);
+void lodge_fs_messages_free(struct lodge_fs_session *session);
+
+/* file.c */
+extern const struct file_operations lodge_fs_file_operations;
+
+#endif

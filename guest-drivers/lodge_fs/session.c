@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One opening of the file: the device is reset, its queues are made, and in the end both are
+ * undone.
+ */
+#include <linux/kernel.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/virtio_config.h>
+
+#include "compat/compat.h"
+#include "lodge_fs/lodge_fs.h"
+
+static void give_back(struct lodge_fs_session *session, struct lodge_fs_token *token, u32 used)
+{
+	if (token->kind == LODGE_FS_SLOT)
+		lodge_fs_slot_done(container_of(token, struct lodge_fs_slot, token), used);
+	else
+		lodge_fs_message_done(session, container_of(token, struct lodge_fs_message, token),
+				      used);
+}
+
+static void queue_ready(struct virtqueue *vq)
+{
+	struct lodge_fs *fs = vq->vdev->priv;
+	struct lodge_fs_session *session = fs->session;
+	struct lodge_fs_queue *queue;
+	struct lodge_fs_token *token;
+	bool broken = false;
+	unsigned long flags;
+	unsigned int used;
+
+	if (!session)
+		return;
+	queue = &session->queues[vq->index];
+	spin_lock_irqsave(&queue->lock, flags);
+	if (queue->vq) {
+		do {
+			virtqueue_disable_cb(vq);
+			while ((token = virtqueue_get_buf(vq, &used)))
+				give_back(session, token, used);
+		} while (!virtqueue_is_broken(vq) && !virtqueue_enable_cb(vq));
+		broken = virtqueue_is_broken(vq);
+		wake_up_all(&queue->room);
+	}
+	spin_unlock_irqrestore(&queue->lock, flags);
+	if (broken)
+		lodge_fs_session_fail(session, -ECONNRESET);
+}
+
+void lodge_fs_session_fail(struct lodge_fs_session *session, int error)
+{
+	unsigned int i;
+
+	/* The first reason is the one that counts; two at once are both true. */
+	if (!session->error)
+		session->error = error;
+	for (i = 0; i < session->n_queues; i++)
+		wake_up_all(&session->queues[i].room);
+	for (i = 0; i < LODGE_FS_SLOTS_MAX; i++)
+		wake_up_all(&session->slots[i].wait);
+	wake_up_all(&session->readers);
+}
+
+/* 0: added. -ENOSPC: not now. */
+static int try_add(struct lodge_fs_session *session, struct lodge_fs_queue *queue,
+		   const struct lodge_fs_buffers *buffers, struct lodge_fs_token *token)
+{
+	struct scatterlist *sgs[2] = { buffers->out, buffers->in };
+	int err = session->error;
+	bool ok = true;
+
+	spin_lock_irq(&queue->lock);
+	if (!queue->vq && !err)
+		err = -ENODEV;
+	if (!err)
+		err = virtqueue_add_sgs(queue->vq, sgs, 1, buffers->in ? 1 : 0, token, GFP_ATOMIC);
+	if (!err)
+		ok = virtqueue_kick(queue->vq);
+	spin_unlock_irq(&queue->lock);
+	/* What was added comes back when the queue is taken down. */
+	if (!ok || err == -EIO)
+		lodge_fs_session_fail(session, -ECONNRESET);
+	return err == -EIO ? -ECONNRESET : err;
+}
+
+static bool has_room(const struct lodge_fs_session *session, const struct lodge_fs_queue *queue,
+		     unsigned int segments)
+{
+	return session->error || !queue->vq || queue->vq->num_free >= segments;
+}
+
+int lodge_fs_queue_add(struct lodge_fs_session *session, struct lodge_fs_queue *queue,
+		       const struct lodge_fs_buffers *buffers, struct lodge_fs_token *token,
+		       bool wait)
+{
+	int err;
+
+	if (buffers->segments > session->ring_size)
+		return -EMSGSIZE;
+	while ((err = try_add(session, queue, buffers, token)) == -ENOSPC) {
+		if (!wait)
+			return -EAGAIN;
+		if (wait_event_killable(queue->room, has_room(session, queue, buffers->segments)))
+			return -EINTR;
+	}
+	return err;
+}
+
+/* Queues of another size than asked for, or none, are the transport's to refuse. */
+static int make_queues(struct lodge_fs_session *session)
+{
+	struct virtio_device *vdev = session->fs->vdev;
+	struct virtqueue *vqs[LODGE_FS_QUEUES_MAX];
+	vq_callback_t *callbacks[LODGE_FS_QUEUES_MAX];
+	const char *names[LODGE_FS_QUEUES_MAX];
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < session->n_queues; i++) {
+		callbacks[i] = queue_ready;
+		names[i] = i == LODGE_FS_QUEUE_HIPRIO ? "hiprio" : "requests";
+	}
+	err = lodge_find_vqs(vdev, session->n_queues, vqs, callbacks, names);
+	if (err)
+		return err;
+	session->ring_size = UINT_MAX;
+	for (i = 0; i < session->n_queues; i++) {
+		session->queues[i].vq = vqs[i];
+		session->ring_size =
+			min_t(unsigned int, session->ring_size, virtqueue_get_vring_size(vqs[i]));
+	}
+	return 0;
+}
+
+static void set_session(struct lodge_fs *fs, struct lodge_fs_session *session)
+{
+	spin_lock_irq(&fs->session_lock);
+	fs->session = session;
+	spin_unlock_irq(&fs->session_lock);
+}
+
+int lodge_fs_session_begin(struct lodge_fs *fs, struct lodge_fs_session **ret_session)
+{
+	struct lodge_fs_session *session;
+	unsigned int i;
+	int err;
+
+	if (!fs->vdev)
+		return -ENODEV;
+	if (fs->session)
+		return -EBUSY;
+	session = kzalloc(sizeof(*session), GFP_KERNEL);
+	if (!session)
+		return -ENOMEM;
+	session->fs = fs;
+	session->n_queues = LODGE_FS_QUEUE_REQUEST + fs->request_queues;
+	for (i = 0; i < session->n_queues; i++) {
+		spin_lock_init(&session->queues[i].lock);
+		init_waitqueue_head(&session->queues[i].room);
+	}
+	lodge_fs_slots_init(session);
+	lodge_fs_messages_init(session);
+	err = lodge_virtio_restart(fs->vdev);
+	if (!err)
+		err = make_queues(session);
+	if (err) {
+		virtio_reset_device(fs->vdev);
+		kfree(session);
+		return err;
+	}
+	/* There is nothing in the queues that could interrupt before. */
+	set_session(fs, session);
+	virtio_device_ready(fs->vdev);
+	kref_get(&fs->ref);
+	*ret_session = session;
+	return 0;
+}
+
+void lodge_fs_session_stop(struct lodge_fs_session *session)
+{
+	struct virtio_device *vdev = session->fs->vdev;
+	unsigned int i;
+
+	virtio_reset_device(vdev);
+	for (i = 0; i < session->n_queues; i++) {
+		struct lodge_fs_queue *queue = &session->queues[i];
+		struct virtqueue *vq = queue->vq;
+		struct lodge_fs_token *token;
+
+		spin_lock_irq(&queue->lock);
+		queue->vq = NULL;
+		spin_unlock_irq(&queue->lock);
+		while (vq && (token = virtqueue_detach_unused_buf(vq)))
+			if (token->kind == LODGE_FS_MESSAGE)
+				lodge_fs_message_free(
+					container_of(token, struct lodge_fs_message, token));
+	}
+	vdev->config->del_vqs(vdev);
+	set_session(session->fs, NULL);
+}
+
+void lodge_fs_session_end(struct lodge_fs_session *session)
+{
+	struct lodge_fs *fs = session->fs;
+
+	mutex_lock(&fs->lock);
+	if (fs->session == session) {
+		lodge_fs_session_fail(session, -ENODEV);
+		lodge_fs_session_stop(session);
+	}
+	mutex_unlock(&fs->lock);
+	lodge_fs_messages_free(session);
+	lodge_fs_slots_free(session);
+	kfree(session);
+	lodge_fs_put(fs);
+}
