@@ -6,6 +6,7 @@
 
 import argparse
 import copy
+import itertools
 import mmap
 import os
 import statistics
@@ -24,6 +25,7 @@ ROUNDS = {"boot": 4, "fs": 6, "blk": 6, "rpc": 6, "bulk": 2}
 HOPELESS = 1.5
 DISK_MIB = 256
 MANY_FILES = 10000  # of fsjobs.c
+PAUSE = 15  # seconds between two jobs of memory.private's time of use
 
 FS_ROWS = ["fs.write", "fs.read", "fs.rand4k", "fs.mmap", "fs.create", "fs.stat", "fs.open",
            "fs.readdir", "fs.readdir-again", "fs.ls", "fs.unlink"]
@@ -47,6 +49,7 @@ class Environment:
         self.build = args.build
         self.kernel = args.kernel
         self.rounds = args.rounds
+        self.minutes = args.minutes
 
     def program(self, name):
         """A program of this build."""
@@ -146,28 +149,42 @@ def boot_row(env, work, row, append):
     print_row(row, series, lambda s: s * 1000, "ms", ["microvm"], notes)
 
 
+def use_for(minutes, vms):
+    """A program at work in each guest now and then, as on somebody's desk."""
+    jobs = itertools.cycle(["fs.stat", "fs.write", "fs.create", "fs.read", "fs.open", "fs.unlink"])
+    end = time.monotonic() + 60 * minutes
+    while time.monotonic() < end:
+        job = next(jobs)
+        for vm in vms:
+            vm.job(job)
+        time.sleep(max(0, min(PAUSE, end - time.monotonic())))
+
+
 def bench_memory(env, work, _rows):
     """Private memory of all processes of a VM with a shared folder, beyond the guest's own."""
     folder = os.path.join(work, "shared")
-    os.makedirs(folder, exist_ok=True)
-    shown = {}
 
     def make(kind, name):
-        return kind(name, env, work, initramfs=env.initramfs("devices"), folder=folder)
-    for vm in lodge_or_nothing(env, make) + [make(machines.QemuVirtiofs, "qemu")]:
-        vm.start()
-        vm.wait_up()
-        vm.ask("modules")
-        vm.ask(vm.mount())
-        for job in ("fs.write", "fs.read", "fs.stat"):
-            vm.job(job)
-        shown[vm.name] = [kib / 1024 for kib in counts.own_memory(vm.pids(), machines.MEMORY_MIB)]
-        vm.stop()
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+        return kind(name, env, work, initramfs=env.initramfs("devices"), folder=os.path.join(folder, name))
+    vms = lodge_or_nothing(env, make) + [make(machines.QemuVirtiofs, "qemu")]
+    try:
+        start_all(vms)
+        for vm in vms:
+            vm.ask(vm.mount())
+            for job in ("fs.write", "fs.read", "fs.stat"):
+                vm.job(job)
+        use_for(env.minutes, vms)
+        shown = {vm.name: [kib / 1024 for kib in counts.own_memory(vm.pids(), machines.MEMORY_MIB)] for vm in vms}
+    finally:
+        for vm in vms:
+            vm.stop()
     lodge, lodge_rss = shown.get("lodge", (None, None))
     qemu, qemu_rss = shown["qemu"]
     better = f"{qemu / lodge:.2f}" if lodge else "-"
+    used = f"{env.minutes:g} minutes of use" if env.minutes else "work on a share"
     print(f"memory.private lodge={show(lodge)} peer={show(qemu)} MiB better={better} "
-          "(private dirty of all processes, after work on a share; peer QEMU q35 and virtiofsd; "
+          f"(private dirty of all processes, after {used}; peer QEMU q35 and virtiofsd; "
           f"resident, shared libraries too: {show(lodge_rss)}|{show(qemu_rss)} MiB)", flush=True)
 
 
@@ -309,6 +326,7 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--kernel", required=True)
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each row (few, by default)")
+    parser.add_argument("--minutes", type=float, default=0, help="how long memory.private's guests are used first")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     env = Environment(args)
