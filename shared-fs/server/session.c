@@ -11,6 +11,10 @@
 #define MAX_WRITE (1024 * 1024)
 #define MAX_PAGES 256 /* FUSE_MAX_MAX_PAGES: MAX_WRITE in pages */
 
+/* Linux 3.10, by mount.lodge. From 7.9 on the structs of requests and replies that both sides know
+ * have one size, but for INIT's reply. */
+#define MINOR_LEAST 22
+
 /*
  * What each is good for stands in linux/fuse.h. Left out on purpose: WRITEBACK_CACHE (the host's
  * changes of size and time would not be seen), POSIX_ACL (an extra request for every file),
@@ -59,13 +63,16 @@ int64_t op_init(struct request *req)
 	struct fuse_init_out *out = (struct fuse_init_out *)req->scratch->reply;
 	struct fs *fs = req->fs;
 	uint64_t offered = body->flags;
+	size_t size = body->major == FUSE_KERNEL_VERSION && body->minor < 23
+			      ? FUSE_COMPAT_22_INIT_OUT_SIZE
+			      : sizeof(*out);
 
 	*out = (struct fuse_init_out){ .major = FUSE_KERNEL_VERSION,
 				       .minor = FUSE_KERNEL_MINOR_VERSION };
 	if (body->major > FUSE_KERNEL_VERSION)
 		return sizeof(*out); /* it asks again, in our version */
-	/* 7.31 is the first that the virtio-fs driver spoke (Linux 5.4). */
-	if (body->major < FUSE_KERNEL_VERSION || body->minor < 27 || req->reply_room < sizeof(*out))
+	if (body->major < FUSE_KERNEL_VERSION || body->minor < MINOR_LEAST ||
+	    req->reply_room < size)
 		return -EPROTO;
 	if (offered & FUSE_INIT_EXT && req->body_len >= sizeof(*body))
 		offered |= (uint64_t)body->flags2 << 32;
@@ -89,7 +96,7 @@ int64_t op_init(struct request *req)
 	out->time_gran = 1;
 	out->map_alignment = fs->features & FUSE_MAP_ALIGNMENT ? DAX_SLOT_SHIFT : 0;
 	__atomic_store_n(&fs->started, true, __ATOMIC_RELEASE);
-	return sizeof(*out);
+	return (int64_t)size;
 }
 
 int64_t op_destroy(struct request *req)

@@ -154,6 +154,41 @@ START_TEST(a_new_session_forgets_the_old_one)
 }
 END_TEST
 
+/* What Linux 3.10 offers: FUSE_ASYNC_READ to FUSE_READDIRPLUS_AUTO, and FUSE_ASYNC_DIO. */
+START_TEST(an_old_kernel_gets_what_it_knows)
+{
+	struct fsd_rig_options options = { .no_init = true };
+	struct fuse_init_in in = { .major = 7, .minor = 22, .flags = 0xffff };
+	struct fuse_getattr_in getattr = { 0 };
+	struct fuse_attr_out attr;
+	struct fuse_init_out out;
+	struct fsd_rig rig;
+	int error;
+
+	fsd_rig_start(&rig, &options);
+	fsd_write_file(&rig, "f", "text");
+	ck_assert_int_eq(fsd_call(&rig, FUSE_INIT, 0, &in, 16, NULL, 0, &out, 24), 24);
+	ck_assert_uint_eq(out.minor, 22);
+	ck_assert_uint_eq(out.flags & ~0xffffu, 0);
+	ck_assert_uint_eq(out.flags & FUSE_BIG_WRITES, FUSE_BIG_WRITES);
+	ck_assert_uint_ge(out.max_write, 128 << 10);
+	ck_assert_int_eq(fsd_call(&rig, FUSE_GETATTR, fsd_lookup(&rig, ROOT, "f", &error), &getattr,
+				  sizeof(getattr), NULL, 0, &attr, sizeof(attr)),
+			 sizeof(attr));
+	ck_assert_uint_eq(attr.attr.size, 4);
+	/* From 7.23 on the whole struct. */
+	in.minor = 23;
+	ck_assert_int_eq(fsd_call(&rig, FUSE_INIT, 0, &in, 16, NULL, 0, &out, sizeof(out)),
+			 sizeof(out));
+	ck_assert_uint_eq(out.minor, 23);
+	ck_assert_int_eq(fsd_call(&rig, FUSE_INIT, 0, &in, 16, NULL, 0, &out, 24), -EPROTO);
+	in.minor = 21;
+	ck_assert_int_eq(fsd_call(&rig, FUSE_INIT, 0, &in, 16, NULL, 0, &out, sizeof(out)),
+			 -EPROTO);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 START_TEST(a_folder_is_listed_whole)
 {
 	struct fsd_rig_options options = { 0 };
@@ -417,6 +452,7 @@ int main(void)
 	tcase_add_loop_test(tcase, a_file_is_made_written_and_read, 0, 2);
 	tcase_add_test(tcase, names_are_looked_up_and_forgotten);
 	tcase_add_test(tcase, a_new_session_forgets_the_old_one);
+	tcase_add_test(tcase, an_old_kernel_gets_what_it_knows);
 	tcase_add_test(tcase, a_folder_is_listed_whole);
 	tcase_add_test(tcase, a_read_only_share_is_never_written);
 	tcase_add_test(tcase, the_synthetic_root_lists_shares_as_they_come_and_go);
