@@ -273,7 +273,7 @@ struct sandbox_needs sandbox_needs_of(const struct vm_config *config)
 {
 	struct sandbox_needs needs = {
 		.open_files = !config->stop_on_reset,
-		.open_folders = config->n_shares > 0,
+		.open_folders = config->n_shares > 0 || config->shares_device,
 		.connect = config->n_fs > 0,
 		.io_uring = config->n_disks > 0,
 		.terminal = is_stdio(config->serial),

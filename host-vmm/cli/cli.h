@@ -31,6 +31,7 @@ int verb_ps(int argc, char **argv);
 int verb_reboot(int argc, char **argv);
 int verb_run(int argc, char **argv);
 int verb_set(int argc, char **argv);
+int verb_share(int argc, char **argv);
 int verb_shell(int argc, char **argv);
 int verb_show(int argc, char **argv);
 int verb_shutdown(int argc, char **argv);

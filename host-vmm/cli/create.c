@@ -53,7 +53,7 @@ static int add_shares(GKeyFile *file, char **shares)
 			return fail(EX_USAGE, "--share: %s", message);
 		group = g_strdup_printf("share %s", share.name);
 		g_key_file_set_string(file, group, "path", share.path);
-		set_flag(file, group, "read-only", share.read_only);
+		set_flag(file, group, "read-only", share.rules.read_only);
 		g_free(share.name);
 		g_free(share.path);
 	}
@@ -104,6 +104,8 @@ static int fill(GKeyFile *file, const struct vm_options *wishes)
 	if (!status)
 		status = add_shares(file, wishes->shares);
 	g_key_file_set_string(file, "serial", "backend", "file:serial.log");
+	/* So that lodge share adds some at any time. */
+	g_key_file_set_string(file, "device", "shares", "yes");
 	g_key_file_set_comment(file, NULL, NULL, head, NULL);
 	return status;
 }

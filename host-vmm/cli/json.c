@@ -17,6 +17,15 @@ void json_print_object(JsonObject *object)
 	print(json_node_init_object(json_node_alloc(), object));
 }
 
+char *json_object_text(JsonObject *object)
+{
+	JsonNode *node = json_node_init_object(json_node_alloc(), object);
+	char *text = json_to_string(node, FALSE);
+
+	json_node_unref(node);
+	return text;
+}
+
 void json_print_array(JsonArray *array)
 {
 	print(json_node_init_array(json_node_alloc(), array));

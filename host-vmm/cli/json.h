@@ -6,6 +6,8 @@
 #include <json-glib/json-glib.h>
 
 void json_print_object(JsonObject *object);
+/* On one line. g_free(). */
+char *json_object_text(JsonObject *object);
 void json_print_array(JsonArray *array);
 
 #endif

@@ -21,6 +21,7 @@ static const struct verb verbs[] = {
 	{ "show", "show a VM's settings", verb_show },
 	{ "set", "change a VM's settings", verb_set },
 	{ "delete", "delete a VM and all its files", verb_delete },
+	{ "share", "add, remove and list a VM's shared folders", verb_share },
 	{ "info", "show what a running VM has, and what its guest tells", verb_info },
 	{ "exec", "run a program in a running VM", verb_exec },
 	{ "shell", "a shell in a running VM", verb_shell },

@@ -53,7 +53,8 @@ static void set_folders(GKeyFile *file, const struct run_options *options)
 		g_autofree char *group = g_strdup_printf("share %s", share->name);
 
 		g_key_file_set_string(file, group, "path", share->path);
-		g_key_file_set_string(file, group, "read-only", share->read_only ? "yes" : "no");
+		g_key_file_set_string(file, group, "read-only",
+				      share->rules.read_only ? "yes" : "no");
 	}
 	for (guint i = 0; i < options->disks->len; i++) {
 		const struct vm_disk *disk = &g_array_index(options->disks, struct vm_disk, i);
@@ -64,6 +65,9 @@ static void set_folders(GKeyFile *file, const struct run_options *options)
 		g_key_file_set_string(file, group, "direct", disk->direct ? "yes" : "no");
 	}
 	g_key_file_set_string(file, "root", "path", options->root);
+	/* A VM that others can name may get shares while it runs. */
+	if (options->name)
+		g_key_file_set_string(file, "device", "shares", "yes");
 }
 
 /* An initrd of the user's has an init of its own: its console is the serial port, and ours. */
@@ -169,7 +173,8 @@ static GByteArray *make_run_conf(const struct run_options *options, bool termina
 		const struct vm_share *share = &g_array_index(options->shares, struct vm_share, i);
 
 		run_conf_add(conf,
-			     share->read_only ? LODGE_RUN_CONF_SHARE_RO : LODGE_RUN_CONF_SHARE,
+			     share->rules.read_only ? LODGE_RUN_CONF_SHARE_RO
+						    : LODGE_RUN_CONF_SHARE,
 			     share->name);
 	}
 	add_tools(conf, options);

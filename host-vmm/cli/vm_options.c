@@ -87,7 +87,7 @@ int vm_options_parse_share(const char *text, struct vm_share *ret_share, char **
 		return -EINVAL;
 	ret_share->name = g_steal_pointer(&name);
 	ret_share->path = g_canonicalize_filename(path, NULL);
-	ret_share->read_only = read_only;
+	ret_share->rules.read_only = read_only;
 	return 0;
 }
 

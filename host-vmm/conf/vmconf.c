@@ -116,21 +116,10 @@ static int set_paths(const struct vm_config *config, const char *value, void *fi
 static int set_flag(const struct vm_config *config, const char *value, void *field,
 		    char **ret_problem)
 {
-	static const char *const words[][2] = {
-		{ "no", "yes" }, { "false", "true" }, { "off", "on" }, { "0", "1" }
-	};
-	bool *flag = field;
-
 	(void)config;
-	for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
-		for (size_t yes = 0; yes < 2; yes++) {
-			if (!strcmp(value, words[i][yes])) {
-				*flag = yes;
-				return 0;
-			}
-		}
-	}
-	return bad_value(value, "say yes or no", ret_problem);
+	if (vm_parse_flag(value, field))
+		return bad_value(value, "say yes or no", ret_problem);
+	return 0;
 }
 
 /* One of two words: the flag is whether it is the second. */
@@ -158,7 +147,19 @@ static int set_owner(const struct vm_config *config, const char *value, void *fi
 		     char **ret_problem)
 {
 	(void)config;
-	return set_choice(value, "user", "exact", field, ret_problem);
+	if (vm_parse_owner(value, field))
+		return bad_value(value, "say user, exact, or two numbers as in 1000:1000",
+				 ret_problem);
+	return 0;
+}
+
+static int set_mask(const struct vm_config *config, const char *value, void *field,
+		    char **ret_problem)
+{
+	(void)config;
+	if (vm_parse_mask(value, field))
+		return bad_value(value, "give permission bits to base 8, such as 022", ret_problem);
+	return 0;
 }
 
 static int set_hypervisor(const struct vm_config *config, const char *value, void *field,
@@ -372,8 +373,10 @@ static const struct key_row disk_keys[] = {
 };
 static const struct key_row share_keys[] = {
 	{ "path", set_path, AT(vm_share, path) },
-	{ "read-only", set_flag, AT(vm_share, read_only) },
-	{ "owner", set_owner, AT(vm_share, owner_exact) },
+	{ "read-only", set_flag, AT(vm_share, rules.read_only) },
+	{ "owner", set_owner, AT(vm_share, rules) },
+	{ "file-mask", set_mask, AT(vm_share, rules.file_mask) },
+	{ "dir-mask", set_mask, AT(vm_share, rules.dir_mask) },
 	{ NULL, NULL, 0 },
 };
 static const struct key_row root_keys[] = {
@@ -398,6 +401,7 @@ static const struct key_row device_keys[] = {
 	{ "i8042", set_flag, AT(vm_config, i8042) },
 	{ "legacy", set_flag, AT(vm_config, legacy) },
 	{ "dax-size", set_dax_size, AT(vm_config, dax_size) },
+	{ "shares", set_flag, AT(vm_config, shares_device) },
 	{ NULL, NULL, 0 },
 };
 static const struct key_row backdoor_keys[] = {

@@ -6,12 +6,13 @@
  *	[memory]	size=1G
  *	[boot]		kernel=FILE  initrd=FILE[,FILE...]  append=TEXT  on-reset=restart|stop
  *	[disk NAME]	file=PATH  read-only=no  direct=no  serial=TEXT
- *	[share NAME]	path=PATH  read-only=no  owner=user|exact
+ *	[share NAME]	path=PATH  read-only=no  owner=user|exact|UID:GID
+ *			file-mask=MODE  dir-mask=MODE
  *	[root]		path=PATH            the guest's root, read-only, for `lodge run`
  *	[fs TAG]	socket=PATH          a vhost-user-fs back end that somebody else runs
  *	[serial]	backend=BACKEND
  *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
- *	[device]	balloon=yes  rng=yes  i8042=yes  legacy=yes  dax-size=SIZE
+ *	[device]	balloon=yes  rng=yes  i8042=yes  legacy=yes  dax-size=SIZE  shares=no
  *	[backdoor]	device=yes  port=yes  ports=on    the doors of the guest's tools
  *	[tools]		heartbeat=SECONDS  power-scripts=yes  broadcast-ip=yes
  *			time-sync=no  time-sync-period=SECONDS
@@ -22,8 +23,8 @@
  *
  * Relative paths are relative to the VM's folder; the config holds absolute ones, also within
  * BACKEND. Sizes take K, M, G, T (powers of 1024) and a decimal point. What is not said: 1 CPU, 1G,
- * serial none, all of [device] and [backdoor], dax-size=0, on-reset=restart. [boot] kernel must
- * be there.
+ * serial none, all of [device] and [backdoor], dax-size=0, on-reset=restart; the device for shares
+ * where there is a [share]. [boot] kernel must be there.
  */
 #ifndef LODGE_VMM_VMCONF_H
 #define LODGE_VMM_VMCONF_H
@@ -61,11 +62,29 @@ struct vm_disk {
 	bool direct; /* O_DIRECT */
 };
 
+enum vm_owner {
+	VM_OWNER_USER, /* the server's files are the guest's first user's */
+	VM_OWNER_EXACT, /* ids, modes and device nodes as the guest sets them */
+	VM_OWNER_IDS, /* as VM_OWNER_USER, with these ids */
+};
+
+/* The uid and gid that distributions give to the first user of a machine. */
+#define VM_GUEST_USER_ID 1000
+
+/* How a share is served. */
+struct vm_share_rules {
+	bool read_only;
+	struct {
+		enum vm_owner kind;
+		uint32_t uid, gid; /* VM_OWNER_IDS */
+	} owner;
+	unsigned int file_mask, dir_mask; /* permission bits that the guest does not see */
+};
+
 struct vm_share {
 	char *name;
 	char *path;
-	bool read_only;
-	bool owner_exact;
+	struct vm_share_rules rules;
 };
 
 struct vm_fs {
@@ -108,6 +127,7 @@ struct vm_config {
 	bool tools_scripts, tools_broadcast_ip, tools_synctime; /* options of the guest's tools */
 	unsigned int tools_synctime_period; /* seconds */
 	uint64_t dax_size; /* bytes of the shares' window for mapped files; 0: none */
+	bool shares_device; /* also where there are no shares: they may come while the VM runs */
 };
 
 /*
@@ -130,6 +150,24 @@ int vm_config_set(const char *dir, const char *word, const char *value, char **r
 int vm_config_change(const char *dir, const char *path, const char *text, size_t len,
 		     const char *word, const char *value, char **ret_text, size_t *ret_len,
 		     char **ret_message);
+
+/*
+ * The text of a vm.conf with the group of @share added at its end, or with the group of the share
+ * @name taken out; everything else stays as it is, byte by byte. The outcome is checked as
+ * vm_config_load() does. -EEXIST, -ENOENT, -EINVAL with *ret_message (g_free()); *ret_text
+ * g_free().
+ */
+int vm_config_add_share(const char *dir, const char *path, const char *text,
+			const struct vm_share *share, char **ret_text, char **ret_message);
+int vm_config_remove_share(const char *dir, const char *path, const char *text, const char *name,
+			   char **ret_text, char **ret_message);
+
+/* "user", "exact", "UID:GID"; permission bits to base 8, at most 0777: -EINVAL for anything else.
+ */
+int vm_parse_owner(const char *text, struct vm_share_rules *rules);
+int vm_parse_mask(const char *text, unsigned int *ret_mask);
+/* As vm_parse_owner() takes it. g_free(). */
+char *vm_format_owner(const struct vm_share_rules *rules);
 
 /* "512M", "1.5G", "4096K", plain bytes: -EINVAL for anything else, -ERANGE beyond 2^63. */
 int vm_parse_size(const char *text, uint64_t *ret_bytes);

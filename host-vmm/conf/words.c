@@ -73,6 +73,23 @@ char *vm_format_size(uint64_t bytes)
 	return g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
 }
 
+int vm_parse_flag(const char *text, bool *ret_flag)
+{
+	static const char *const words[][2] = {
+		{ "no", "yes" }, { "false", "true" }, { "off", "on" }, { "0", "1" }
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+		for (size_t yes = 0; yes < 2; yes++) {
+			if (!strcmp(text, words[i][yes])) {
+				*ret_flag = yes;
+				return 0;
+			}
+		}
+	}
+	return -EINVAL;
+}
+
 int vm_check_memory(const char *text, uint64_t *ret_bytes, char **ret_problem)
 {
 	g_autofree char *shown = conf_quote(text);

@@ -3,10 +3,14 @@
 #ifndef LODGE_VMM_CONF_WORDS_H
 #define LODGE_VMM_CONF_WORDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The shortest text that vm_parse_size() reads back as @bytes: "1536M". g_free(). */
 char *vm_format_size(uint64_t bytes);
+
+/* yes, true, on, 1 and their opposites. -EINVAL for anything else. */
+int vm_parse_flag(const char *text, bool *ret_flag);
 
 /* Checks a BACKEND and makes its path absolute, from @dir. -EINVAL if it is none. g_free(). */
 int vm_normalise_backend(const char *dir, const char *text, char **ret_backend);

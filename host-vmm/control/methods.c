@@ -3,19 +3,19 @@
 #include "host-vmm/control/control.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <unistd.h>
 
 #include "host-vmm/conf/vmconf.h"
+#include "host-vmm/control/shares.h"
 #include "host-vmm/control/tools.h"
 #include "host-vmm/device.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/virtio/balloon.h"
 #include "host-vmm/virtio/console.h"
-#include "host-vmm/virtio/fs.h"
+#include "host-vmm/virtio/fs_choice.h"
 
 static int ping(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
 {
@@ -84,87 +84,6 @@ const char *control_need_string(JsonObject *params, const char *key, struct cont
 	error->message = g_strdup_printf("the parameter %s is missing, or no string", key);
 	error->hint = g_strdup_printf("add \"%s\":\"...\" to params", key);
 	return NULL;
-}
-
-static bool get_flag(JsonObject *params, const char *key)
-{
-	JsonNode *node = json_object_get_member(params, key);
-
-	return node && JSON_NODE_HOLDS_VALUE(node) &&
-	       json_node_get_value_type(node) == G_TYPE_BOOLEAN && json_node_get_boolean(node);
-}
-
-static int explain_share(int ret, const char *name, struct control_error *error)
-{
-	if (ret == -ENODEV) {
-		error->message = g_strdup("this VM was started without shares");
-		error->hint = g_strdup("add one to vm.conf and start it anew");
-	} else if (ret == -EEXIST) {
-		error->message = g_strdup_printf("there is a share '%s' already", name);
-		error->hint = g_strdup("remove it first, or take another name");
-	} else if (ret == -ENOENT) {
-		error->message = g_strdup_printf("there is no share '%s'", name);
-		error->hint = g_strdup("share-list names those there are");
-	} else if (ret) {
-		error->message = g_strdup_printf("share '%s': %s", name, g_strerror(-ret));
-		error->hint = g_strdup("give a folder that you may read, and a name without /");
-	}
-	return ret;
-}
-
-static int share_add(void *opaque, JsonObject *params, JsonObject *result,
-		     struct control_error *error)
-{
-	struct fs_share_info info = { 0 };
-	int fd;
-
-	(void)result;
-	info.name = control_need_string(params, "name", error);
-	info.path = info.name ? control_need_string(params, "path", error) : NULL;
-	if (!info.path)
-		return -EINVAL;
-	info.read_only = get_flag(params, "read_only");
-	info.owner_exact = get_flag(params, "owner_exact");
-	if (vm_check_share_name(info.name))
-		return explain_share(-EINVAL, info.name, error);
-	fd = open(info.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0) {
-		error->message = g_strdup_printf("%s: %s", info.path, g_strerror(errno));
-		error->hint = g_strdup("a share must be a folder that you may read");
-		return -EINVAL;
-	}
-	return explain_share(fs_share_add(opaque, &info, fd), info.name, error);
-}
-
-static int share_remove(void *opaque, JsonObject *params, JsonObject *result,
-			struct control_error *error)
-{
-	const char *name = control_need_string(params, "name", error);
-
-	(void)result;
-	return name ? explain_share(fs_share_remove(opaque, name), name, error) : -EINVAL;
-}
-
-static void add_share_row(void *opaque, const struct fs_share_info *info)
-{
-	JsonObject *row = json_object_new();
-
-	json_object_set_string_member(row, "name", info->name);
-	json_object_set_string_member(row, "path", info->path);
-	json_object_set_boolean_member(row, "read_only", info->read_only);
-	json_object_set_boolean_member(row, "owner_exact", info->owner_exact);
-	json_array_add_object_element(opaque, row);
-}
-
-static int share_list(void *opaque, JsonObject *params, JsonObject *result,
-		      struct control_error *error)
-{
-	JsonArray *rows = json_array_new();
-	int ret = fs_share_each(opaque, add_share_row, rows);
-
-	(void)params;
-	json_object_set_array_member(result, "shares", rows);
-	return ret == -ENODEV ? 0 : explain_share(ret, "", error);
 }
 
 static int resize(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
@@ -236,7 +155,7 @@ static int info(void *opaque, JsonObject *params, JsonObject *result, struct con
 	struct machine *machine = opaque;
 	const struct vm_config *config = machine->config;
 	JsonArray *features = json_array_new();
-	bool shared = config->n_shares || config->root || config->n_fs;
+	bool shared = fs_devices(config);
 
 	(void)params;
 	(void)error;
@@ -273,9 +192,9 @@ const struct control_method control_machine_methods[] = {
 	{ "stop", stop },
 	{ "kill", kill_machine },
 	{ "info", info },
-	{ "share-add", share_add },
-	{ "share-remove", share_remove },
-	{ "share-list", share_list },
+	{ "share-add", control_share_add },
+	{ "share-remove", control_share_remove },
+	{ "share-list", control_share_list },
 	{ "balloon", balloon },
 	{ "resize", resize },
 	{ "tools", control_tools },

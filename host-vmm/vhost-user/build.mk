@@ -14,6 +14,7 @@ virtio_fs_srcs := \
 	host-vmm/virtio/fs_choice.c \
 	host-vmm/virtio/fs_control.c \
 	host-vmm/virtio/fs_orphans.c \
+	host-vmm/virtio/fs_shares.c \
 	host-vmm/virtio/fs_window.c
 vmm_srcs += $(vhost_user_srcs) $(virtio_fs_srcs)
 

@@ -434,7 +434,7 @@ static int open_fds(struct virtio_fs *fs)
 static void fill_config(struct virtio_fs *fs)
 {
 	unsigned int queues = fs->model.device.machine->config->cpus;
-	unsigned int limit = vhost_user_queue_limit(fs->vu);
+	unsigned int limit = fs->vu ? vhost_user_queue_limit(fs->vu) : FS_QUEUES_MAX;
 
 	if (queues > FS_REQUEST_QUEUES_MAX)
 		queues = FS_REQUEST_QUEUES_MAX;
@@ -442,7 +442,7 @@ static void fill_config(struct virtio_fs *fs)
 		queues = limit > 2 ? limit - 1 : 1;
 	memcpy(fs->config.tag, fs->choice.tag, strlen(fs->choice.tag));
 	fs->config.num_request_queues = queues;
-	fs->features = vhost_user_features(fs->vu) & FS_KNOWN_FEATURES;
+	fs->features = FS_KNOWN_FEATURES & (fs->vu ? vhost_user_features(fs->vu) : UINT64_MAX);
 	fs->model.vdev.ops = &fs_ops;
 	fs->model.vdev.loop = fs->loop;
 	fs->model.vdev.n_queues = 1 + queues;
@@ -470,7 +470,7 @@ static void fs_destroy(struct device *device)
 /* Of the size that the back end wants, if it wants one. */
 static int make_window(struct virtio_fs *fs)
 {
-	uint64_t size = vhost_user_shmem_size(fs->vu, FS_WINDOW_SHMID);
+	uint64_t size = fs->vu ? vhost_user_shmem_size(fs->vu, FS_WINDOW_SHMID) : 0;
 	int ret;
 
 	if (!size)
@@ -497,7 +497,9 @@ static int bring_up(struct virtio_fs *fs)
 		log_error("%s (%s): %s", fs->model.device.name, fs->choice.tag, strerror(-ret));
 		return ret;
 	}
-	ret = connect_backend(fs, FS_NEEDED_FEATURES, why);
+	/* The starter is needed now: no process is made once the guest runs. */
+	ret = fs->choice.idle ? fs_backend_prepare(fs->choice.backend, why)
+			      : connect_backend(fs, FS_NEEDED_FEATURES, why);
 	if (ret) {
 		log_error("%s (%s): the back end %s", fs->model.device.name, fs->choice.tag, why);
 		return ret;
@@ -540,57 +542,7 @@ const struct device_type virtio_fs_type = {
 	.repair = fs_repair,
 };
 
-/* ---- shares of a running machine ---- */
-
-static struct fs_backend *shares_of(struct machine *machine)
+struct fs_backend *virtio_fs_backend(const struct device *device)
 {
-	for (size_t i = 0; i < machine->n_devices; i++) {
-		struct device *device = machine->devices[i];
-
-		if (device->type == &virtio_fs_type && device->index == 0 &&
-		    machine->config->n_shares)
-			return ((struct virtio_fs *)device)->choice.backend;
-	}
-	return NULL;
-}
-
-/* What lodge-fsd says has no errno: it goes to the log. */
-static int log_refusal(int ret, const char *name, const char *why)
-{
-	if (ret == -EREMOTEIO)
-		log_warn("share '%s': lodge-fsd says: %s", name, why);
-	return ret;
-}
-
-int fs_share_add(struct machine *machine, const struct fs_share_info *info, int path_fd)
-{
-	struct fs_backend *backend = shares_of(machine);
-	char why[FS_WHY_MAX];
-
-	if (backend)
-		return log_refusal(fs_backend_share_add(backend, info, path_fd, why), info->name,
-				   why);
-	close(path_fd);
-	return -ENODEV;
-}
-
-int fs_share_remove(struct machine *machine, const char *name)
-{
-	struct fs_backend *backend = shares_of(machine);
-	char why[FS_WHY_MAX];
-
-	if (backend)
-		return log_refusal(fs_backend_share_remove(backend, name, why), name, why);
-	return -ENODEV;
-}
-
-int fs_share_each(struct machine *machine,
-		  void (*each)(void *opaque, const struct fs_share_info *info), void *opaque)
-{
-	struct fs_backend *backend = shares_of(machine);
-
-	if (!backend)
-		return -ENODEV;
-	fs_backend_share_each(backend, each, opaque);
-	return 0;
+	return ((const struct virtio_fs *)device)->choice.backend;
 }

@@ -24,7 +24,7 @@
 
 struct share {
 	char *name, *path;
-	bool read_only, owner_exact;
+	struct vm_share_rules rules;
 	bool in_args; /* lodge-fsd begins with it */
 	bool removed; /* of those in_args: it is to be taken away after each start */
 	int fd; /* O_PATH; -1: removed */
@@ -139,21 +139,20 @@ static bool may_start(struct fs_backend *backend)
 
 static struct fs_share_info info_of(const struct share *share)
 {
-	return (struct fs_share_info){ share->name, share->path, share->read_only,
-				       share->owner_exact };
+	return (struct fs_share_info){ share->name, share->path, share->rules };
 }
 
-/* "--share=NAME=PATH/:ro:owner=...": behind the slash no part of the path looks like an option. */
+/* "--share=NAME=PATH/:ro:owner=...:...": behind the slash no part of the path looks like an option.
+ */
 static char *share_arg(const struct fs_backend *backend, const struct share *share)
 {
 	const struct fs_share_info info = info_of(share);
-	char owner[FS_OWNER_MAX];
+	char rules[FS_RULES_MAX];
 	char *arg;
 
-	fs_owner_text(&info, ':', owner);
-	if (asprintf(&arg, "--%s%s=%s/%s%s",
-		     backend->export ? "export" : "share=", backend->export ? "" : share->name,
-		     share->path, share->read_only ? ":ro" : "", owner) < 0)
+	fs_rules_text(&info, ':', rules);
+	if (asprintf(&arg, "--%s%s=%s/%s", backend->export ? "export" : "share=",
+		     backend->export ? "" : share->name, share->path, rules) < 0)
 		return NULL;
 	return arg;
 }
@@ -252,6 +251,11 @@ static void replay_changes(struct fs_backend *backend)
 	}
 }
 
+int fs_backend_prepare(struct fs_backend *backend, char ret_why[FS_WHY_MAX])
+{
+	return backend->socket || backend->starter ? 0 : make_starter(backend, ret_why);
+}
+
 static int start_fsd(struct fs_backend *backend, int *ret_socket)
 {
 	int data[2], control[2];
@@ -290,11 +294,9 @@ static int open_own(struct fs_backend *backend, int *ret_socket, char ret_why[FS
 			 FSD_PROGRAM, FS_RESTARTS_MAX, FS_RESTARTS_WINDOW);
 		return -EBUSY;
 	}
-	if (!backend->starter) {
-		ret = make_starter(backend, ret_why);
-		if (ret)
-			return ret;
-	}
+	ret = fs_backend_prepare(backend, ret_why);
+	if (ret)
+		return ret;
 	ret = start_fsd(backend, ret_socket);
 	if (ret)
 		snprintf(ret_why, FS_WHY_MAX, "%s cannot be started: %s", FSD_PROGRAM,
@@ -355,9 +357,7 @@ static int check_folder(int fd)
 /* Under lock. Takes @fd where it succeeds. */
 static int append_share(struct fs_backend *backend, const struct fs_share_info *info, int fd)
 {
-	struct share share = { .read_only = info->read_only,
-			       .owner_exact = info->owner_exact,
-			       .fd = -1 };
+	struct share share = { .rules = info->rules, .fd = -1 };
 	struct share *shares;
 
 	shares = reallocarray(backend->shares, backend->n_shares + 1, sizeof(*shares));

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host-vmm/conf/vmconf.h"
 #include "host-vmm/vhost-user/spawn.h"
 
 struct fs_backend;
@@ -31,8 +32,7 @@ struct fs_backend;
 struct fs_share_info {
 	const char *name;
 	const char *path; /* as it was given, for people */
-	bool read_only;
-	bool owner_exact;
+	struct vm_share_rules rules;
 };
 
 /* A stranger's back end at @socket. */
@@ -48,10 +48,13 @@ void fs_backend_destroy(struct fs_backend *backend);
 /*
  * A new connection, after the old one was closed: connects, or starts lodge-fsd. -EBUSY: has died
  * too often lately; otherwise the errno of connect(2), fork(2) ...
- * *ret_why then says it in words that follow "the back end". The first call makes the starter and
- * fixes the shares that lodge-fsd begins with: its thread must live as long as the device.
+ * *ret_why then says it in words that follow "the back end". The first call is
+ * fs_backend_prepare(), too.
  */
 int fs_backend_open(struct fs_backend *backend, int *ret_socket, char ret_why[FS_WHY_MAX]);
+/* Makes ready to start a lodge-fsd of ours, and fixes the shares that it begins with: the calling
+ * thread must live as long as the device. Errors as fs_backend_open(). */
+int fs_backend_prepare(struct fs_backend *backend, char ret_why[FS_WHY_MAX]);
 /* Ends a process of ours for sure; *ret_text gets how it ended, or "". */
 void fs_backend_close(struct fs_backend *backend, unsigned int grace_ms,
 		      char ret_text[SPAWN_STATUS_MAX]);

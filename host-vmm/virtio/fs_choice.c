@@ -11,15 +11,19 @@
 #include "host-vmm/virtio/fs.h"
 #include "protocol/lib/log.h"
 
+bool fs_shares_device(const struct vm_config *config)
+{
+	return config->n_shares || config->shares_device;
+}
+
 size_t fs_devices(const struct vm_config *config)
 {
-	return (config->n_shares != 0) + (config->root != NULL) + config->n_fs;
+	return fs_shares_device(config) + (config->root != NULL) + config->n_fs;
 }
 
 static int add_configured_share(struct fs_backend *backend, const struct vm_share *share)
 {
-	struct fs_share_info info = { share->name, share->path, share->read_only,
-				      share->owner_exact };
+	struct fs_share_info info = { share->name, share->path, share->rules };
 	int fd = open(share->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char why[FS_WHY_MAX];
 	int ret = fd < 0 ? -errno : fs_backend_share_add(backend, &info, fd, why);
@@ -47,8 +51,7 @@ static int create_root(const struct vm_config *config, struct fs_backend **ret_b
 {
 	struct vm_share share = { .name = (char *)FS_TAG_ROOT,
 				  .path = config->root,
-				  .read_only = true,
-				  .owner_exact = true };
+				  .rules = { .read_only = true, .owner.kind = VM_OWNER_EXACT } };
 	int ret = fs_backend_create_own(true, 0, ret_backend);
 
 	return ret ? ret : add_configured_share(*ret_backend, &share);
@@ -57,8 +60,10 @@ static int create_root(const struct vm_config *config, struct fs_backend **ret_b
 int fs_choose(const struct vm_config *config, size_t index, struct fs_choice *ret_choice)
 {
 	*ret_choice = (struct fs_choice){ .wants_window = config->dax_size };
-	if (config->n_shares && index-- == 0) {
+	if (fs_shares_device(config) && index-- == 0) {
 		ret_choice->tag = FS_TAG_SHARES;
+		/* The window's size is the back end's to say. */
+		ret_choice->idle = !config->n_shares && !config->dax_size;
 		return create_shares(config, &ret_choice->backend);
 	}
 	if (config->root && index-- == 0) {

@@ -12,9 +12,12 @@ struct vm_config;
 struct fs_choice {
 	const char *tag; /* the configuration's, or static */
 	struct fs_backend *backend; /* owned by whoever asked */
+	bool idle; /* there is nothing to serve: a back end is made when the driver comes */
 	bool wants_window; /* files may be mapped into the guest */
 };
 
+/* Whether it wants the device for shares: it is the first then. */
+bool fs_shares_device(const struct vm_config *config);
 size_t fs_devices(const struct vm_config *config);
 /* The device number @index of them; errors are logged, *ret_choice.backend is to be destroyed also
  * then. */

@@ -12,20 +12,31 @@
 #include "host-vmm/conf/vmconf.h"
 #include "protocol/lib/fd.h"
 
-/* The uid and gid that distributions give to the first user of a machine. */
-#define GUEST_USER_ID 1000
-
 #define LINE_MAX_BYTES	1024 /* lodge-fsd's limit */
 #define ANSWER_LIMIT_MS 5000
 
-void fs_owner_text(const struct fs_share_info *info, char lead, char ret_text[FS_OWNER_MAX])
+void fs_rules_text(const struct fs_share_info *info, char lead, char ret_text[FS_RULES_MAX])
 {
+	const struct vm_share_rules *rules = &info->rules;
+	uint32_t uid = VM_GUEST_USER_ID, gid = VM_GUEST_USER_ID;
+	size_t n = 0;
+
+	*ret_text = 0;
+	if (rules->read_only)
+		n += (size_t)snprintf(ret_text, FS_RULES_MAX, "%cro", lead);
+	if (rules->owner.kind == VM_OWNER_IDS) {
+		uid = rules->owner.uid;
+		gid = rules->owner.gid;
+	}
 	/* Root's files stay root's: who runs VMs as root means what the ids say. */
-	if (info->owner_exact || !geteuid())
-		*ret_text = 0;
-	else
-		snprintf(ret_text, FS_OWNER_MAX, "%cowner=%d:%d", lead, GUEST_USER_ID,
-			 GUEST_USER_ID);
+	if (rules->owner.kind == VM_OWNER_EXACT)
+		n += (size_t)snprintf(ret_text + n, FS_RULES_MAX - n, "%cexact", lead);
+	else if (rules->owner.kind == VM_OWNER_IDS || geteuid())
+		n += (size_t)snprintf(ret_text + n, FS_RULES_MAX - n, "%cowner=%u:%u", lead, uid,
+				      gid);
+	if (rules->file_mask || rules->dir_mask)
+		snprintf(ret_text + n, FS_RULES_MAX - n, "%cmask=%o:%o", lead, rules->file_mask,
+			 rules->dir_mask);
 }
 
 /* A space ends a name and a newline the line. */
@@ -83,12 +94,12 @@ static int order(int socket, const char *line, int fd, char ret_why[FS_WHY_MAX])
 int fs_control_add(int socket, const struct fs_share_info *info, int path_fd,
 		   char ret_why[FS_WHY_MAX])
 {
-	char name[3 * VM_SHARE_NAME_MAX + 1], owner[FS_OWNER_MAX], line[LINE_MAX_BYTES];
+	char name[3 * VM_SHARE_NAME_MAX + 1], rules[FS_RULES_MAX], line[LINE_MAX_BYTES];
 
 	if (encode_name(info->name, name))
 		return -EINVAL;
-	fs_owner_text(info, ' ', owner);
-	snprintf(line, sizeof(line), "add %s%s%s\n", name, info->read_only ? " ro" : "", owner);
+	fs_rules_text(info, ' ', rules);
+	snprintf(line, sizeof(line), "add %s%s\n", name, rules);
 	return order(socket, line, path_fd, ret_why);
 }
 

@@ -10,9 +10,11 @@
 
 #include "host-vmm/virtio/fs_backend.h"
 
-/* How owners are told, on the command line and here: ":owner=UID:GID" with @lead for ':', or "". */
-#define FS_OWNER_MAX 48
-void fs_owner_text(const struct fs_share_info *info, char lead, char ret_text[FS_OWNER_MAX]);
+/* How a share's rules are told, on the command line and here: ":ro:owner=UID:GID:..." with @lead
+ * for
+ * ':', or "". */
+#define FS_RULES_MAX 96
+void fs_rules_text(const struct fs_share_info *info, char lead, char ret_text[FS_RULES_MAX]);
 
 /* 0 if lodge-fsd said ok; -EREMOTEIO with its words in *ret_why if it refused; -EPIPE, -ETIMEDOUT,
  * -EINVAL for a name that no line can hold. */

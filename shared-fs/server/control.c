@@ -37,28 +37,18 @@ static void reply_error(const struct control *control, int error, const char *re
 	reply(control, line);
 }
 
-/* The words after the name: "ro", "owner=UID:GID". */
-static int parse_flags(char *words, bool *ret_read_only, struct owner_map *ret_owner)
+static int parse_rules(char *words, bool *ret_read_only, struct owner_map *owner)
 {
 	char *save = NULL;
+	int ret = 0;
 
-	for (char *word = strtok_r(words, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-		int end = 0;
-
-		if (!strcmp(word, "ro")) {
-			*ret_read_only = true;
-		} else if (sscanf(word, "owner=%u:%u%n", &ret_owner->uid, &ret_owner->gid, &end) ==
-				   2 &&
-			   !word[end]) {
-			ret_owner->active = true;
-		} else {
-			return -EINVAL;
-		}
-	}
-	return 0;
+	for (char *word = strtok_r(words, " ", &save); word && !ret;
+	     word = strtok_r(NULL, " ", &save))
+		ret = share_rule_parse(word, ret_read_only, owner);
+	return ret;
 }
 
-/* add NAME[ ro][ owner=UID:GID], a name's spaces written as %20 and its % as %25 */
+/* add NAME[ RULE...], a name's spaces written as %20 and its % as %25 */
 static int decode_name(char *name)
 {
 	char *out = name;
@@ -93,8 +83,9 @@ static void add_share(struct control *control, char *rest)
 		reply_error(control, -EINVAL, "a name has 1 to 255 bytes of UTF-8 without '/'");
 		return;
 	}
-	if (rest && parse_flags(rest, &read_only, &owner)) {
-		reply_error(control, -EINVAL, "after the name come ro, owner=UID:GID or nothing");
+	if (rest && parse_rules(rest, &read_only, &owner)) {
+		reply_error(control, -EINVAL,
+			    "the rules are ro, owner=UID:GID or exact, mask=FILES:FOLDERS");
 		return;
 	}
 	ret = fs_share_add(control->fs, name, fd_steal(&control->passed_fd), read_only, &owner,
@@ -145,11 +136,17 @@ static void list_shares(struct control *control)
 		if (!share.used || share.removed)
 			continue;
 		encode_name(share.name, encoded);
-		snprintf(line, sizeof(line), "share %s %s", encoded, share.read_only ? "ro" : "rw");
+		snprintf(line, sizeof(line), "share %s %s%s", encoded,
+			 share.read_only ? "ro" : "rw", share.owner.exact ? " exact" : "");
 		reply(control, line);
 		if (share.owner.active) {
 			snprintf(line, sizeof(line), " owner=%u:%u", share.owner.uid,
 				 share.owner.gid);
+			reply(control, line);
+		}
+		if (share.owner.file_mask || share.owner.dir_mask) {
+			snprintf(line, sizeof(line), " mask=%o:%o", share.owner.file_mask,
+				 share.owner.dir_mask);
 			reply(control, line);
 		}
 		reply(control, "\n");

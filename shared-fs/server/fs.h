@@ -46,10 +46,14 @@ struct fs_config {
 	uint64_t dax_size; /* bytes of the DAX window; 0: none */
 };
 
+/* Whose the files of a share are, and what of their modes is seen. */
 struct owner_map {
 	bool active;
 	uid_t uid; /* of the guest, for files of the server's own effective ids */
 	gid_t gid;
+	bool exact; /* what the host cannot apply is kept beside the file, see kept.h */
+	uint32_t file_mask; /* permission bits that the guest neither sees nor sets */
+	uint32_t dir_mask;
 };
 
 struct share {
@@ -190,6 +194,9 @@ struct fs_recovered {
 int fs_recover(struct fs *fs, struct fs_recovered *ret_recovered);
 /* Calls @keep for each descriptor that @fs needs. */
 void fs_each_fd(const struct fs *fs, void (*keep)(void *opaque, int fd), void *opaque);
+
+/* options.c and control.c: the words of a share's rules. 0, or -EINVAL where @word is none. */
+int share_rule_parse(const char *word, bool *ret_read_only, struct owner_map *owner);
 
 /* share.c */
 /* Whether the descriptor is on a file system that is a window to the host's kernel. */

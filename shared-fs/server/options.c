@@ -57,10 +57,13 @@ void options_help(void)
 	     "\n"
 	     "  --socket PATH        listen on PATH; serve one front end after the other\n"
 	     "  --fd N               use the socket N, connected or listening, that was inherited\n"
-	     "  --share NAME=PATH[:ro][:owner=UID:GID]\n"
+	     "  --share NAME=PATH[:RULE...]\n"
 	     "                       a folder of the device's root; repeat for more\n"
-	     "  --export PATH[:ro][:owner=UID:GID]\n"
+	     "  --export PATH[:RULE...]\n"
 	     "                       make this folder the device's root\n"
+	     "  RULE is ro; owner=UID:GID, the guest's owner of files that are ours; exact, for\n"
+	     "       owners and modes as the guest sets them; mask=FILES:FOLDERS, permission bits\n"
+	     "       to base 8 that the guest does not see\n"
 	     "  --tag TAG            answer for the device's configuration space, with this tag\n"
 	     "  --control PATH       listen for commands on PATH: add, remove, list shares\n"
 	     "  --control-fd N       the same on an inherited, connected socket\n"
@@ -128,29 +131,71 @@ static bool parse_id(const char *text, const char **end, uint32_t *ret_id)
 	return !errno && value < UINT32_MAX; /* (uid_t)-1 means "leave it" to chown(2) */
 }
 
-/* The last ":WORD" of @path if it is one of ours, cut off. */
-static int take_suffix(char *path, struct share_option *share, bool *ret_taken)
+static bool parse_mask(const char *text, const char **end, uint32_t *ret_mask)
 {
-	char *ro = strrchr(path, ':');
-	char *owner = NULL;
+	unsigned long value;
+
+	if (*text < '0' || *text > '7')
+		return false;
+	value = strtoul(text, (char **)end, 8);
+	*ret_mask = (uint32_t)value;
+	return value <= 0777;
+}
+
+int share_rule_parse(const char *word, bool *ret_read_only, struct owner_map *owner)
+{
 	const char *end;
 
-	*ret_taken = false;
-	for (char *at = strstr(path, ":owner="); at; at = strstr(at + 1, ":owner="))
-		owner = at;
-	if (ro && !strcmp(ro, ":ro")) {
-		share->read_only = true;
-		*ro = 0;
-		*ret_taken = true;
-	} else if (owner && !strchr(owner, '/')) {
-		if (!parse_id(owner + strlen(":owner="), &end, &share->owner.uid) || *end != ':' ||
-		    !parse_id(end + 1, &end, &share->owner.gid) || *end)
+	if (!strcmp(word, "ro")) {
+		*ret_read_only = true;
+	} else if (!strcmp(word, "exact")) {
+		owner->exact = true;
+	} else if (!strncmp(word, "owner=", strlen("owner="))) {
+		if (!parse_id(word + strlen("owner="), &end, &owner->uid) || *end != ':' ||
+		    !parse_id(end + 1, &end, &owner->gid) || *end)
 			return -EINVAL;
-		share->owner.active = true;
-		*owner = 0;
-		*ret_taken = true;
+		owner->active = true;
+	} else if (!strncmp(word, "mask=", strlen("mask="))) {
+		if (!parse_mask(word + strlen("mask="), &end, &owner->file_mask) || *end != ':' ||
+		    !parse_mask(end + 1, &end, &owner->dir_mask) || *end)
+			return -EINVAL;
+	} else {
+		return -EINVAL;
 	}
-	return 0;
+	return owner->active && owner->exact ? -EINVAL : 0;
+}
+
+/* The last ":RULE" of @path, NULL where it has none. Two of them hold a colon. */
+static char *last_rule(char *path)
+{
+	static const char *const with_colon[] = { ":owner=", ":mask=" };
+	char *last = strrchr(path, ':');
+	char *found = NULL;
+
+	if (last && (!strcmp(last, ":ro") || !strcmp(last, ":exact")))
+		return last;
+	for (size_t i = 0; i < sizeof(with_colon) / sizeof(with_colon[0]); i++) {
+		for (char *at = strstr(path, with_colon[i]); at;
+		     at = strstr(at + 1, with_colon[i])) {
+			if (!strchr(at, '/') && at > found)
+				found = at;
+		}
+	}
+	return found;
+}
+
+/* The last ":RULE" of @path if it is one of ours, cut off. */
+static int take_suffix(char *path, struct share_option *share, bool *ret_taken)
+{
+	char *rule = last_rule(path);
+	int ret;
+
+	*ret_taken = rule;
+	if (!rule)
+		return 0;
+	ret = share_rule_parse(rule + 1, &share->read_only, &share->owner);
+	*rule = 0;
+	return ret;
 }
 
 int share_option_parse(const char *text, bool named, struct share_option *ret_share)
@@ -183,7 +228,8 @@ int share_option_parse(const char *text, bool named, struct share_option *ret_sh
 	share.path = strdup(named ? equals + 1 : text);
 	while (share.path && taken) {
 		if (take_suffix(share.path, &share, &taken)) {
-			log_error("'%s' has a bad owner: write :owner=UID:GID with two numbers",
+			log_error("'%s' has a bad rule: write :ro, :exact or :owner=UID:GID with "
+				  "two numbers, :mask=FILES:FOLDERS with two to base 8",
 				  text);
 			free(share.path);
 			return -EINVAL;

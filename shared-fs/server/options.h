@@ -43,7 +43,7 @@ int options_parse(struct options *options, int argc, char **argv);
 void options_free(struct options *options);
 void options_help(void);
 
-/* Parses NAME=PATH[:ro][:owner=UID:GID]; without @named, PATH alone. Says what is wrong. */
+/* Parses NAME=PATH[:RULE...]; without @named, PATH alone. Says what is wrong. */
 int share_option_parse(const char *text, bool named, struct share_option *ret_share);
 
 #endif

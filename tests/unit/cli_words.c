@@ -26,12 +26,12 @@ START_TEST(shares)
 	ck_assert_int_eq(vm_options_parse_share("a b=/x/../y", &share, &message), 0);
 	ck_assert_str_eq(share.name, "a b");
 	ck_assert_str_eq(share.path, "/y");
-	ck_assert(!share.read_only);
+	ck_assert(!share.rules.read_only);
 	g_free(share.name);
 	g_free(share.path);
 	ck_assert_int_eq(vm_options_parse_share("a=/x=y:ro", &share, &message), 0);
 	ck_assert_str_eq(share.path, "/x=y");
-	ck_assert(share.read_only);
+	ck_assert(share.rules.read_only);
 	g_free(share.name);
 	g_free(share.path);
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {

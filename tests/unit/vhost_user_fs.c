@@ -71,7 +71,9 @@ static void setup_device(void)
 {
 	setup();
 	need_fsd();
-	share = (struct vm_share){ .name = (char *)"docs", .path = folder, .owner_exact = true };
+	share = (struct vm_share){ .name = (char *)"docs",
+				   .path = folder,
+				   .rules.owner.kind = VM_OWNER_EXACT };
 	rig.config.shares = &share;
 	rig.config.n_shares = 1;
 	device = rig_add_device(&rig, &virtio_fs_type, 0);
@@ -175,7 +177,7 @@ static void note_share(void *opaque, const struct fs_share_info *info)
 	char *names = opaque;
 
 	ck_assert_str_eq(info->path, folder);
-	strcat(strcat(names, info->name), info->read_only ? ":ro " : " ");
+	strcat(strcat(names, info->name), info->rules.read_only ? ":ro " : " ");
 }
 
 static void look_for(unsigned int i, const char *name, int error)
@@ -186,7 +188,7 @@ static void look_for(unsigned int i, const char *name, int error)
 
 START_TEST(test_shares_come_and_go)
 {
-	struct fs_share_info later = { .name = "a b%=c", .path = folder, .read_only = true };
+	struct fs_share_info later = { .name = "a b%=c", .path = folder, .rules.read_only = true };
 	struct fs_share_info bad = { .name = "x\ny", .path = folder };
 	char names[256] = "";
 

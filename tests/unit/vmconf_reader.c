@@ -82,7 +82,8 @@ START_TEST(every_key_is_read)
 	ck_assert(!config->disks[1].read_only && !config->disks[1].direct);
 	ck_assert_uint_eq(config->n_shares, 1);
 	ck_assert_str_eq(config->shares[0].name, "home dir");
-	ck_assert(config->shares[0].read_only && config->shares[0].owner_exact);
+	ck_assert(config->shares[0].rules.read_only);
+	ck_assert_int_eq(config->shares[0].rules.owner.kind, VM_OWNER_EXACT);
 	ck_assert_str_eq(config->root, "/");
 	ck_assert_str_eq(config->fs[0].tag, "mytag");
 	ck_assert_str_eq(config->fs[0].socket, "/vms/box/fs.sock");
