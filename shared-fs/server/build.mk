@@ -78,6 +78,13 @@ fsd_death_libs := fsd proto
 fsd_death_pkgs := check
 $(BUILD)/unit/fsd_death: | $(BUILD)/bin/lodge-fsd
 
+# The same, and the processes that start it.
+unit_tests += fsd_keeper
+fsd_keeper_srcs := tests/unit/fsd_keeper.c tests/unit/fsd_tracer.c tests/unit/fsd_harness.c
+fsd_keeper_libs := fsd proto
+fsd_keeper_pkgs := check
+$(BUILD)/unit/fsd_keeper: | $(BUILD)/bin/lodge-fsd
+
 unit_tests += fsd_evict
 fsd_evict_srcs := tests/unit/fsd_evict.c tests/unit/fsd_harness.c
 fsd_evict_libs := fsd proto

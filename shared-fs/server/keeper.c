@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Starts servers, one after the other. */
+/* Starts servers, one after the other, and keepers that do. */
 #include "shared-fs/server/keeper.h"
 
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include "protocol/lib/log.h"
 #include "shared-fs/server/shared.h"
 
+#define GUARD_NAME  "lodge-guard"
 #define KEEPER_NAME "lodge-keeper"
 
 /* Servers that die before they serve again: it is what they find that kills them. */
@@ -32,9 +33,11 @@
 struct keeper_state {
 	uint32_t server; /* counts them */
 	uint32_t up; /* the last one that was ready to serve; 0: none was */
+	pid_t pid; /* of the last one, in the guard's and the keeper's namespace */
+	pid_t keeper; /* the last one */
 };
 
-/* What the keeper remembers, in memory of its own. */
+/* What guard and keeper remember, each in memory of its own. */
 struct history {
 	unsigned int failures; /* in a row */
 	unsigned int at;
@@ -71,15 +74,15 @@ static int save_arguments(struct keeper *keeper, int argc, char **argv)
 }
 
 /* Whoever looks for the server by its name means the one that serves. */
-static void take_name(const struct keeper *keeper)
+static void take_name(const struct keeper *keeper, const char *name)
 {
-	size_t len = sizeof(KEEPER_NAME) - 1;
+	size_t len = strlen(name);
 
-	prctl(PR_SET_NAME, KEEPER_NAME);
+	prctl(PR_SET_NAME, name);
 	if (len > keeper->arguments_len - 1)
 		len = keeper->arguments_len - 1;
 	memset(keeper->arguments, 0, keeper->arguments_len);
-	memcpy(keeper->arguments, KEEPER_NAME, len);
+	memcpy(keeper->arguments, name, len);
 }
 
 static void take_server_name(const struct keeper *keeper)
@@ -137,11 +140,14 @@ static bool go_on(const struct keeper *keeper, struct history *history, int stat
 	return true;
 }
 
-/* Waits for the end of @child: its status. *@asked: we were asked to end, and ended it. */
-static int wait_for(pid_t child, bool *asked)
+/*
+ * Waits for the end of @child (-1: any): true with its status, false where there is none. *@asked:
+ * we were asked to end, and sent @signal to @victim.
+ */
+static bool wait_for(pid_t child, pid_t victim, int signal, int *ret_status, bool *asked)
 {
 	sigset_t set;
-	int status;
+	pid_t got;
 	int sig;
 
 	sigemptyset(&set);
@@ -149,15 +155,13 @@ static int wait_for(pid_t child, bool *asked)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
-	while (waitpid(child, &status, WNOHANG) != child) {
+	while (!(got = waitpid(child, ret_status, WNOHANG))) {
 		if (sigwait(&set, &sig) || sig == SIGCHLD)
 			continue;
-		/* As the init of its namespace nothing but SIGKILL reaches it. All that it has is
-		 * with the kernel already. */
 		*asked = true;
-		kill(child, SIGKILL);
+		kill(victim, signal);
 	}
-	return status;
+	return got > 0;
 }
 
 /* A server that is not the init of a namespace can be asked itself: by a Ctrl-C, say. */
@@ -168,20 +172,71 @@ static bool was_asked(int status)
 	return sig == SIGTERM || sig == SIGINT || sig == SIGHUP;
 }
 
-static void __attribute__((noreturn)) end(const struct keeper *keeper, int status, bool asked)
+static void __attribute__((noreturn)) end(int status, bool asked)
 {
-	if (keeper->folder >= 0)
-		unlinkat(keeper->folder, keeper->socket_name, 0);
 	_exit(asked ? EX_OK : WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE);
 }
 
-static pid_t start(struct keeper *keeper)
+static void __attribute__((noreturn)) end_guard(const struct keeper *keeper, int status, bool asked)
 {
-	unsigned long flags = CLONE_FILES | SIGCHLD | (keeper->pid_namespace ? CLONE_NEWPID : 0);
+	if (keeper->folder >= 0)
+		unlinkat(keeper->folder, keeper->socket_name, 0);
+	end(status, asked);
+}
 
-	keeper->state->server++;
-	/* fork(3) knows no flags, clone(3) wants a stack. */
-	return (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
+static void log_death(struct history *history, const char *who, int status)
+{
+	log_ratelimited(&history->log_limit, LOG_LEVEL_WARN,
+			"the %s died (signal %d, %s); the next one goes on with its files", who,
+			WTERMSIG(status), sigdescr_np(WTERMSIG(status)));
+}
+
+/* fork(3) knows no flags, clone(3) wants a stack. *@ret_pid is there before the child is. */
+static pid_t start(unsigned long flags, pid_t *ret_pid)
+{
+	return (pid_t)syscall(SYS_clone, flags | CLONE_FILES | CLONE_PARENT_SETTID | SIGCHLD, NULL,
+			      ret_pid, NULL, NULL);
+}
+
+/* In a child of ours. */
+static void follow_parent(const struct keeper *keeper)
+{
+	if (!keeper->dispensable)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* Goes on in a keeper. The guard stays in here. */
+static int guard(struct keeper *keeper)
+{
+	struct history history = { 0 };
+	bool asked = false;
+	int status;
+
+	/* A server whose keeper died is the guard's to wait for. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	for (;;) {
+		pid_t child = start(0, &keeper->state->keeper);
+
+		if (child < 0 && !keeper->state->server)
+			return -errno;
+		if (!child) {
+			follow_parent(keeper);
+			return 0;
+		}
+		take_name(keeper, GUARD_NAME);
+		if (child < 0) {
+			log_error("cannot start another keeper: %s", strerror(errno));
+			end_guard(keeper, W_EXITCODE(EX_OSERR, 0), false);
+		}
+		wait_for(child, child, SIGTERM, &status, &asked);
+		if (WIFSIGNALED(status))
+			log_death(&history, "keeper", status);
+		/* Its server, if there is one still: it ends, or dies as well. */
+		while (wait_for(-1, keeper->state->pid, SIGKILL, &status, &asked))
+			;
+		if (asked || !go_on(keeper, &history, status))
+			end_guard(keeper, status, asked);
+	}
 }
 
 int keeper_serve(struct keeper *keeper, bool *ret_first)
@@ -191,37 +246,39 @@ int keeper_serve(struct keeper *keeper, bool *ret_first)
 	sigset_t all;
 	sigset_t old;
 	int status;
+	int ret;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
+	ret = guard(keeper);
+	if (ret) {
+		sigprocmask(SIG_SETMASK, &old, NULL);
+		return ret;
+	}
 	for (;;) {
-		pid_t child = start(keeper);
+		pid_t child;
 
-		if (child < 0 && keeper->state->server == 1) {
-			sigprocmask(SIG_SETMASK, &old, NULL);
-			return -errno;
-		}
+		keeper->state->server++;
+		child = start(keeper->pid_namespace ? CLONE_NEWPID : 0, &keeper->state->pid);
 		if (!child) {
-			if (!keeper->dispensable)
-				prctl(PR_SET_PDEATHSIG, SIGKILL);
+			follow_parent(keeper);
 			take_server_name(keeper);
 			sigprocmask(SIG_SETMASK, &old, NULL);
 			*ret_first = keeper->state->server == 1;
 			return 0;
 		}
-		take_name(keeper);
+		take_name(keeper, KEEPER_NAME);
 		if (child < 0) {
-			log_error("cannot start another server: %s", strerror(errno));
-			end(keeper, W_EXITCODE(EX_OSERR, 0), false);
+			log_error("cannot start a server: %s", strerror(errno));
+			end(W_EXITCODE(EX_OSERR, 0), false);
 		}
-		status = wait_for(child, &asked);
+		/* As the init of its namespace nothing but SIGKILL reaches a server. All that it
+		 * has is with the kernel already. */
+		wait_for(child, child, SIGKILL, &status, &asked);
 		asked = asked || was_asked(status);
 		if (asked || !go_on(keeper, &history, status))
-			end(keeper, status, asked);
-		log_ratelimited(
-			&history.log_limit, LOG_LEVEL_WARN,
-			"the server died (signal %d, %s); the next one goes on with its files",
-			WTERMSIG(status), sigdescr_np(WTERMSIG(status)));
+			end(status, asked);
+		log_death(&history, "server", status);
 	}
 }
 

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The keeper: the process that starts the server, and another one where that has died, such that
- * the guest does not notice.
+ * the guest does not notice. The guard is its parent, and does the same for keepers.
  *
- * Keeper and server have one table of descriptors (CLONE_FILES) and some memory (shared.h) in
- * common. Whatever way a server dies, all that it had open stays open: the files of the guest, also
- * those that have no name any more, locks, the connection to the front end. The next server is
+ * Guard, keeper and server have one table of descriptors (CLONE_FILES) and some memory (shared.h)
+ * in common. Whatever way a server dies, all that it had open stays open: the files of the guest,
+ * also those that have no name any more, locks, the connection to the front end. The next server is
  * another child of the keeper, so that it finds the same addresses and numbers; it makes its tables
  * whole (fs_recover, backend_recover) and closes what belongs to nothing (keeper_close_others).
  *
- * Nor does it notice that a keeper died, unless the server dies afterwards; both at once are the
- * front end's to replace.
+ * Nor does it notice that a keeper died, with its server at the same moment or without: the guard
+ * waits for the server that is left, and starts another keeper when that ends. All three at once
+ * are the front end's to replace.
  *
- * The keeper waits for its child, and does and reads nothing else: what the guest can make a server
- * do reaches it by the child's end alone.
+ * Guard and keeper wait for their children, and do and read nothing else: what the guest can make a
+ * server do reaches them by the child's end alone.
  */
 #ifndef LODGE_FSD_KEEPER_H
 #define LODGE_FSD_KEEPER_H
@@ -32,17 +33,18 @@ struct keeper {
 	char *saved;
 	size_t arguments_len;
 	bool pid_namespace; /* a new one for each server */
-	bool dispensable; /* a server goes on if the keeper dies: its connection ends it */
+	bool dispensable; /* a server goes on if its parents die: its connection ends it */
 };
 
 /*
  * Before the sandbox hides paths; @socket_path (copied) may be NULL. @argv is the process's own:
- * the keeper goes by its name there, too, and the servers have all of it. -ENOMEM.
+ * guard and keeper go by their names there, too, and the servers have all of it. -ENOMEM.
  */
 int keeper_init(struct keeper *keeper, const char *socket_path, int argc, char **argv);
 /*
- * Goes on in a server, and again in each that follows; the keeper stays in here, ends as and when
- * its last server ends, and removes the socket. *@ret_first: no server was there before. -errno.
+ * Goes on in a server, and again in each that follows; guard and keepers stay in here. They end as
+ * and when the last server ends, and the guard removes the socket. *@ret_first: no server was there
+ * before. -errno.
  */
 int keeper_serve(struct keeper *keeper, bool *ret_first);
 /* The server has what it needs: if it dies from here on, another one is worth trying. */

@@ -4,7 +4,7 @@
  *
  * Start-up, in this order: parse; enter the namespaces; open sockets and folders; make the file
  * system and the back end, still empty; leave the host's paths. From here on this process is the
- * keeper, and what follows happens in each server: close the sandbox, go on with what the last
+ * guard (keeper.h), and what follows happens in each server: close the sandbox, go on with what the last
  * server left, serve.
  */
 #include <errno.h>

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -205,23 +204,6 @@ START_TEST(locks_stay)
 		0);
 	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &other), 0);
 	close(fd);
-	stop();
-}
-END_TEST
-
-/* The one that starts servers is a process like others. */
-START_TEST(the_keeper_may_die)
-{
-	struct created file;
-	char text[64];
-
-	start(_i);
-	ck_assert_int_gt(create("open", 0600, &file), 0);
-	ck_assert_int_eq(write_file(file.entry.nodeid, file.open.fh, "text", 0), 4);
-	kill(rig.program, SIGKILL);
-	ck_assert_int_eq(waitpid(rig.program, NULL, 0), rig.program);
-	rig.orphan = true;
-	ck_assert_int_eq(read_file(file.entry.nodeid, file.open.fh, text), 4);
 	stop();
 }
 END_TEST
@@ -456,27 +438,6 @@ START_TEST(what_kills_each_server_gets_an_error)
 }
 END_TEST
 
-/* What servers find kills each of them before it serves: there is an end to it. */
-START_TEST(the_keeper_gives_up)
-{
-	struct rlimit no_core = { 0 };
-	int status = 0;
-
-	setrlimit(RLIMIT_CORE, &no_core);
-	start(false);
-	while (!waitpid(rig.program, &status, WNOHANG)) {
-		pid_t server = fsd_server(&rig);
-
-		if (server)
-			kill(server, SIGSEGV);
-	}
-	ck_assert(WIFEXITED(status));
-	ck_assert_int_eq(WEXITSTATUS(status), 70); /* EX_SOFTWARE */
-	rig.orphan = true;
-	stop();
-}
-END_TEST
-
 /* ---- deaths at any time ---- */
 
 static void *killer(void *arg)
@@ -562,11 +523,9 @@ int main(void)
 	} cases[] = {
 		{ "holds", what_the_guest_holds_stays, 2 },
 		{ "locks", locks_stay, 1 },
-		{ "keeper", the_keeper_may_die, 2 },
 		{ "twice", nothing_is_done_twice, N_ROWS * 4 },
 		{ "leaks", nothing_leaks, 1 },
 		{ "poison", what_kills_each_server_gets_an_error, 1 },
-		{ "end", the_keeper_gives_up, 1 },
 		{ "storm", a_guest_at_work_does_not_notice, 1 },
 	};
 	Suite *suite = suite_create("fsd_death");

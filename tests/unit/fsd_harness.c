@@ -187,20 +187,30 @@ static void start_program(struct fsd_rig *rig, const struct fsd_rig_options *opt
 	close(socket);
 }
 
-pid_t fsd_server(const struct fsd_rig *rig)
+static pid_t child_of(pid_t parent)
 {
 	char path[64];
 	FILE *file;
 	int pid = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", rig->program, rig->program);
-	file = fopen(path, "re");
-	/* None, between two servers or after the last. */
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
+	file = parent ? fopen(path, "re") : NULL;
+	/* None, between two of them or after the last. */
 	if (file && fscanf(file, "%d", &pid) != 1)
 		pid = 0;
 	if (file)
 		fclose(file);
 	return pid;
+}
+
+pid_t fsd_keeper(const struct fsd_rig *rig)
+{
+	return child_of(rig->program);
+}
+
+pid_t fsd_server(const struct fsd_rig *rig)
+{
+	return child_of(fsd_keeper(rig));
 }
 
 void fsd_rig_start(struct fsd_rig *rig, const struct fsd_rig_options *options)

@@ -43,7 +43,7 @@ struct fsd_rig {
 	uint16_t used[RIG_QUEUES];
 	uint64_t unique;
 	pid_t program; /* lodge-fsd, where it is a process of its own */
-	bool orphan; /* the program's keeper was killed */
+	bool orphan; /* the program, which is the guard, was killed */
 	/* Around the next request, where they are set. */
 	void (*before_put)(struct fsd_rig *rig);
 	void (*after_kick)(struct fsd_rig *rig);
@@ -100,7 +100,8 @@ void fsd_ring_kick(struct fsd_rig *rig, unsigned int queue);
 /* True when the queue's error eventfd was signalled within 5 s. */
 bool fsd_ring_broke(struct fsd_rig *rig, unsigned int queue);
 
-/* The process that serves, of a program. */
+/* The process that starts servers and the one that serves, of a program; 0: there is none now. */
+pid_t fsd_keeper(const struct fsd_rig *rig);
 pid_t fsd_server(const struct fsd_rig *rig);
 
 /* Looks @name up: its nodeid, 0 and *ret_error where it fails. */

@@ -17,6 +17,7 @@ static struct place {
 	long call; /* SYS_... */
 	bool done; /* the call, or not yet */
 	int times; /* servers, one after the other */
+	pid_t keeper;
 	pid_t server;
 	pid_t in_call;
 } place;
@@ -46,20 +47,21 @@ static void seize(pid_t tid)
 	ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
 }
 
-static void seize_all(struct fsd_rig *the_rig)
+static void seize_all(struct fsd_rig *rig)
 {
 	char command[64];
 	char tid[16];
 	FILE *list;
 
-	place.server = fsd_wait_server(place.rig);
+	place.server = fsd_wait_server(rig);
+	place.keeper = fsd_keeper(rig);
 	snprintf(command, sizeof(command), "ls /proc/%d/task", place.server);
 	list = popen(command, "re");
 	ck_assert_ptr_nonnull(list);
 	while (fgets(tid, sizeof(tid), list))
 		seize(atoi(tid));
 	pclose(list);
-	seize(the_rig->program);
+	seize(place.keeper);
 }
 
 /* Whether the thread has stopped at the place. */
@@ -83,10 +85,10 @@ static void let_keeper_go(void)
 {
 	int status;
 
-	ptrace(PTRACE_INTERRUPT, place.rig->program, NULL, NULL);
-	ck_assert_int_eq(waitpid(place.rig->program, &status, __WALL), place.rig->program);
+	ptrace(PTRACE_INTERRUPT, place.keeper, NULL, NULL);
+	ck_assert_int_eq(waitpid(place.keeper, &status, __WALL), place.keeper);
 	ck_assert(WIFSTOPPED(status));
-	ptrace(PTRACE_DETACH, place.rig->program, NULL, NULL);
+	ptrace(PTRACE_DETACH, place.keeper, NULL, NULL);
 }
 
 /* The thread stopped: lets it go on, or kills its server. */
@@ -95,7 +97,7 @@ static void go_on(pid_t tid, int status)
 	int event = status >> 16;
 	int sig = event || WSTOPSIG(status) == (SIGTRAP | 0x80) ? 0 : WSTOPSIG(status);
 
-	if (tid == place.rig->program) {
+	if (tid == place.keeper) {
 		ptrace(PTRACE_CONT, tid, NULL, sig);
 		return;
 	}
@@ -111,14 +113,15 @@ static void go_on(pid_t tid, int status)
 }
 
 /* Until the last of the servers that are to die is dead. */
-static void trace(struct fsd_rig *the_rig)
+static void trace(struct fsd_rig *rig)
 {
+	(void)rig;
 	for (;;) {
 		int status;
 		pid_t tid = waitpid(-1, &status, __WALL);
 
 		ck_assert_int_gt(tid, 0);
-		ck_assert_msg(tid != the_rig->program || WIFSTOPPED(status), "the keeper ended");
+		ck_assert_msg(tid != place.keeper || WIFSTOPPED(status), "the keeper ended");
 		if (WIFSTOPPED(status) && place.times)
 			go_on(tid, status);
 		else if (!place.times && tid == place.server && !WIFSTOPPED(status))

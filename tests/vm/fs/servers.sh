@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The file servers of a VM that runs as $vm. Source it behind lib.sh.
+# The file servers of a VM that runs as $vm, and what starts them. Source it behind lib.sh.
 
 # descendants PID: of the process, and itself
 descendants() {
@@ -19,4 +19,19 @@ servers() {
 		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = lodge-fsd ] &&
 			tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "$1" && echo "$pid"
 	done
+}
+
+# parent PID
+parent() {
+	awk '$1 == "PPid:" { print $2 }' "/proc/$1/status"
+}
+
+# with_keeper PID: the server and what starts it, which comes first
+with_keeper() {
+	echo "$(parent "$1") $1"
+}
+
+# with_guard PID: the same, and what starts that: all of a file server
+with_guard() {
+	echo "$(parent "$(parent "$1")") $(with_keeper "$1")"
 }

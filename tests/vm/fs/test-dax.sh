@@ -7,6 +7,8 @@
 # NEEDS: python3
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
+# shellcheck source=tests/vm/fs/servers.sh
+. "$TOP/tests/vm/fs/servers.sh"
 
 mkdir work fixed
 head -c 24M /dev/urandom >work/big
@@ -154,30 +156,15 @@ cat work/new >work/cut
 echo go >&5
 ok "the file, written anew, is seen through the old mapping" wait_for 60 said "size $((5 << 20)) $(digest work/new)"
 
-descendants() {
-	local child
-	# shellcheck disable=SC2013 # words, not lines
-	for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
-		echo "$child"
-		descendants "$child"
-	done
-}
-
-# servers NAME: the processes of that name that serve the shares
-servers() {
-	local pid
-	for pid in $(descendants "$(monitor)"); do
-		[ "$(cat "/proc/$pid/comm")" = "$1" ] && grep -qa -e --share= "/proc/$pid/cmdline" && echo "$pid"
-	done
-}
-
 ok "at work on a mapping" wait_for 30 said "busy 0"
-kill -9 "$(servers lodge-fsd)"
+vm=$run
+kill -9 "$(servers --share=)"
 echo go >&5
 ok "the guest goes on though its file server died under a mapping" wait_for 60 said "alive 0"
 ok "at work on it again" wait_for 30 said "busy 1"
-# And the one that keeps what the other had: the session is over, the window empty.
-kill -9 "$(servers lodge-keeper)"
+# And those that keep what the other had: the session is over, the window empty.
+# shellcheck disable=SC2046 # three words
+kill -9 $(with_guard "$(servers --share=)")
 echo go >&5
 ok "and when nothing of it is left" wait_for 60 said "alive 1"
 exec 5>&-

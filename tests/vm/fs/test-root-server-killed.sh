@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A guest whose root is served, and a share with work in progress: both servers are killed again and
-# again, and the guest's programs go on.
+# again, also with the keepers that would start new ones, and the guest's programs go on.
 # TIMEOUT: 400
 # NEEDS: lodge tar fio
 # shellcheck source=tests/vm/lib.sh
@@ -39,8 +39,10 @@ rounds() {
 }
 for i in 1 2 3 4 5; do
 	before=$(servers lodge-fsd)
-	# shellcheck disable=SC2086 # two words
-	kill -9 $before
+	victims=$before
+	[ "$i" -lt 4 ] || victims=$(for pid in $before; do with_keeper "$pid"; done)
+	# shellcheck disable=SC2086 # several words
+	kill -9 $victims
 	# shellcheck disable=SC2317 # called through wait_for
 	others() {
 		local now
