@@ -5,4 +5,5 @@ proto_srcs := \
 	protocol/lib/fd.c \
 	protocol/lib/fields.c \
 	protocol/lib/frame.c \
+	protocol/lib/fs_change.c \
 	protocol/lib/log.c

@@ -17,6 +17,7 @@
 
 #include "protocol/lib/fd.h"
 #include "shared-fs/server/ops.h"
+#include "shared-fs/server/watch.h"
 #include "shared-fs/server/shared.h"
 
 #define ANSWER_TIMEOUT_S 5
@@ -463,8 +464,10 @@ int64_t op_setupmapping(struct request *req)
 		ret = get_file(req, body->fh, write, &handle);
 	if (ret)
 		return ret;
-	if (write)
+	if (write) {
 		note_write(req, handle->fd);
+		watch_own_change(req->fs, req->inode);
+	}
 	pthread_mutex_lock(&dax->lock);
 	for (uint64_t at = 0; at < body->len && !ret; at += DAX_SLOT_SIZE)
 		ret = map(dax, (body->moffset + at) / DAX_SLOT_SIZE, handle->fd, body->foffset + at,

@@ -4,6 +4,7 @@
  * state and target are checked.
  */
 #include "shared-fs/server/request.h"
+#include "shared-fs/server/watch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,9 +16,10 @@
 #define OP_MUTATES  0x08 /* refused on read-only shares */
 #define OP_DEFER    0x10 /* may block for long */
 
-#define OP_ROOT	 0x40 /* the synthetic root has it */
-#define OP_DATA	 0x80 /* what follows the struct stays in the guest's memory */
-#define OP_LOOKS 0x100 /* allowed on the root of a pseudo file system */
+#define OP_CHANGES 0x20 /* may change the inode, and sees to read-only shares itself */
+#define OP_ROOT	   0x40 /* the synthetic root has it */
+#define OP_DATA	   0x80 /* what follows the struct stays in the guest's memory */
+#define OP_LOOKS   0x100 /* allowed on the root of a pseudo file system */
 
 #define STRUCT(type) sizeof(struct type)
 
@@ -63,7 +65,7 @@ static const struct op {
 	[FUSE_INTERRUPT] = { "INTERRUPT", op_interrupt, STRUCT(fuse_interrupt_in),
 			     OP_NO_INODE | OP_NO_REPLY },
 	[FUSE_DESTROY] = { "DESTROY", op_destroy, 0, OP_NO_INODE },
-	[FUSE_IOCTL] = { "IOCTL", op_ioctl, STRUCT(fuse_ioctl_in), 0 },
+	[FUSE_IOCTL] = { "IOCTL", op_ioctl, STRUCT(fuse_ioctl_in), OP_CHANGES },
 	[FUSE_BATCH_FORGET] = { "BATCH_FORGET", op_batch_forget, STRUCT(fuse_batch_forget_in),
 				OP_NO_INODE | OP_NO_REPLY },
 	[FUSE_FALLOCATE] = { "FALLOCATE", op_fallocate, STRUCT(fuse_fallocate_in),
@@ -149,6 +151,19 @@ static uint32_t write_reply(struct request *req, int64_t result)
 	return head.len;
 }
 
+static int64_t handle(struct request *req, const struct op *op)
+{
+	bool changes = op->flags & (OP_MUTATES | OP_CHANGES) && req->inode;
+	int64_t result;
+
+	if (changes)
+		watch_own_begin(req->fs, req->inode);
+	result = op->handler(req);
+	if (changes)
+		watch_own_end(req->fs, req->inode);
+	return result;
+}
+
 static int64_t run(struct request *req, const struct op *op)
 {
 	int64_t result = check_state(req, op);
@@ -156,7 +171,7 @@ static int64_t run(struct request *req, const struct op *op)
 	if (!result)
 		result = check_target(req, op);
 	if (!result)
-		result = op->handler(req);
+		result = handle(req, op);
 	inode_put(req->fs, req->inode);
 	req->inode = NULL;
 	return result;

@@ -8,6 +8,7 @@
 #include "shared-fs/server/evict.h"
 #include "shared-fs/server/ops.h"
 #include "shared-fs/server/redo.h"
+#include "shared-fs/server/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -213,6 +214,8 @@ static int64_t made(struct request *req, const struct caller *caller, int result
 	int ret = result < 0 ? -errno : 0;
 
 	caller_leave(req->fs, caller);
+	if (ret)
+		watch_own_undo(req->fs, req->inode, name, LODGE_FS_CREATED);
 	if (ret == -EEXIST && redo_made(req, name, type))
 		ret = 0;
 	return ret ? ret : entry_reply(req, name);
@@ -235,6 +238,7 @@ int64_t op_symlink(struct request *req)
 	ret = caller_enter(req, 0, &caller);
 	if (ret)
 		return ret;
+	watch_own_name(req->fs, req->inode, name, LODGE_FS_CREATED);
 	return made(req, &caller, symlinkat(target, req->inode->fd, name), name, S_IFLNK);
 }
 
@@ -253,6 +257,7 @@ int64_t op_mknod(struct request *req)
 	ret = caller_enter(req, body->mode, &caller);
 	if (ret)
 		return ret;
+	watch_own_name(req->fs, req->inode, name, LODGE_FS_CREATED);
 	return made(req, &caller, mknodat(req->inode->fd, name, body->mode, dev), name,
 		    body->mode & S_IFMT ? body->mode & S_IFMT : S_IFREG);
 }
@@ -270,6 +275,7 @@ int64_t op_mkdir(struct request *req)
 	ret = caller_enter(req, body->mode, &caller);
 	if (ret)
 		return ret;
+	watch_own_name(req->fs, req->inode, name, LODGE_FS_CREATED);
 	return made(req, &caller, mkdirat(req->inode->fd, name, body->mode & 07777), name, S_IFDIR);
 }
 
@@ -305,7 +311,10 @@ static int64_t remove_name(struct request *req, int flags)
 	if (!name)
 		return ret;
 	pinned = pin(req->fs, req->inode, name);
+	watch_own_name(req->fs, req->inode, name, LODGE_FS_DELETED);
 	ret = unlinkat(req->inode->fd, name, flags) ? -errno : 0;
+	if (ret)
+		watch_own_undo(req->fs, req->inode, name, LODGE_FS_DELETED);
 	inode_put(req->fs, pinned);
 	return ret == -ENOENT && redo_removed(req) ? 0 : ret;
 }
@@ -320,6 +329,35 @@ int64_t op_rmdir(struct request *req)
 	return remove_name(req, AT_REMOVEDIR);
 }
 
+/* Says (or, with @undo, takes back) that this server renames. */
+static void note_rename(struct fs *fs, const struct inode *from, const char *name,
+			const struct inode *to, const char *new_name, bool undo)
+{
+	if (undo) {
+		watch_own_undo(fs, from, name, LODGE_FS_MOVED_FROM);
+		watch_own_undo(fs, to, new_name, LODGE_FS_MOVED_TO);
+	} else {
+		watch_own_name(fs, from, name, LODGE_FS_MOVED_FROM);
+		watch_own_name(fs, to, new_name, LODGE_FS_MOVED_TO);
+	}
+}
+
+static int rename_host(struct fs *fs, const struct inode *from, const char *name,
+		       const struct inode *to, const char *new_name, uint32_t flags)
+{
+	int ret;
+
+	note_rename(fs, from, name, to, new_name, false);
+	if (flags & RENAME_EXCHANGE)
+		note_rename(fs, to, new_name, from, name, false);
+	ret = renameat2(from->fd, name, to->fd, new_name, flags) ? -errno : 0;
+	if (ret)
+		note_rename(fs, from, name, to, new_name, true);
+	if (ret && flags & RENAME_EXCHANGE)
+		note_rename(fs, to, new_name, from, name, true);
+	return ret;
+}
+
 static int rename_name(const struct request *req, const char *name, const struct inode *to,
 		       const char *new_name, uint32_t flags)
 {
@@ -331,7 +369,7 @@ static int rename_name(const struct request *req, const char *name, const struct
 		return 0;
 	pinned = pin(req->fs, req->inode, name);
 	replaced = pin(req->fs, to, new_name);
-	ret = renameat2(req->inode->fd, name, to->fd, new_name, flags) ? -errno : 0;
+	ret = rename_host(req->fs, req->inode, name, to, new_name, flags);
 	inode_put(req->fs, pinned);
 	inode_put(req->fs, replaced);
 	return ret == -ENOENT && redo_moved(req, to, new_name) ? 0 : ret;
@@ -378,6 +416,16 @@ int64_t op_rename2(struct request *req)
 	return rename_to(req, sizeof(*body), body->newdir, body->flags);
 }
 
+static int link_host(const struct request *req, const struct inode *old, const char *name)
+{
+	watch_own_name(req->fs, req->inode, name, LODGE_FS_CREATED);
+	if (!linkat(req->fs->proc_fd, fd_name(old->fd).text, req->inode->fd, name,
+		    AT_SYMLINK_FOLLOW))
+		return 0;
+	watch_own_undo(req->fs, req->inode, name, LODGE_FS_CREATED);
+	return -errno;
+}
+
 int64_t op_link(struct request *req)
 {
 	const struct fuse_link_in *body = request_body(req, fuse_link_in);
@@ -394,10 +442,7 @@ int64_t op_link(struct request *req)
 	if (old->share != req->inode->share)
 		ret = -EXDEV;
 	else
-		ret = linkat(req->fs->proc_fd, fd_name(old->fd).text, req->inode->fd, name,
-			     AT_SYMLINK_FOLLOW)
-			      ? -errno
-			      : 0;
+		ret = link_host(req, old, name);
 	if (ret == -EEXIST && redo_linked(req, name, old))
 		ret = 0;
 	inode_put(req->fs, old);

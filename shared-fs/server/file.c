@@ -5,6 +5,7 @@
  */
 #include "shared-fs/server/ops.h"
 #include "shared-fs/server/redo.h"
+#include "shared-fs/server/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -96,6 +97,8 @@ static int finish_open(struct request *req, struct inode *inode, int fd, uint32_
 	int ret;
 
 	*out = (struct fuse_open_out){ .open_flags = FOPEN_NOFLUSH };
+	if (guest_flags & (O_ACCMODE | O_TRUNC))
+		watch_own_change(req->fs, inode);
 	if (req->fs->zero_open)
 		return data_install(req->fs, inode, fd);
 	ret = handle_new(req->fs, inode, fd, false, &handle);
@@ -157,12 +160,15 @@ static int make_file(struct request *req, const char *name, const struct fuse_cr
 	if (!ret) {
 		/* O_EXCL: neither follows a symbolic link nor opens a device that somebody put
 		 * there. */
+		watch_own_name(req->fs, req->inode, name, LODGE_FS_CREATED);
 		fd = openat(req->inode->fd, name,
 			    (host_open_flags(create_flags(req, body->flags)) & ~O_TRUNC) | O_CREAT |
 				    O_EXCL | O_NOFOLLOW,
 			    body->mode & 07777);
 		ret = fd < 0 ? -errno : fd;
 		caller_leave(req->fs, &caller);
+		if (ret < 0)
+			watch_own_undo(req->fs, req->inode, name, LODGE_FS_CREATED);
 	}
 	if (ret < 0)
 		fd_uncharge(req->fs, 1);
@@ -497,7 +503,9 @@ int64_t op_copy_file_range(struct request *req)
 
 	if (done)
 		return done;
+	watch_own_begin(req->fs, to_inode);
 	done = copy_range(req, to_inode);
+	watch_own_end(req->fs, to_inode);
 	inode_put(req->fs, to_inode);
 	if (done < 0)
 		return done;

@@ -107,10 +107,16 @@ struct inode {
 	uint64_t stamp;
 	struct lock_owner *locks; /* lock */
 	struct handle *data[2]; /* lock: see data.c; read only, and writable */
+	/* See watch.h: */
+	uint32_t watch; /* lock: index + 1 of a folder's watch */
+	bool watch_recent; /* lock: used since watches were last looked at */
+	uint32_t own_busy; /* atomic: requests that change it just now */
+	uint64_t own_changed; /* atomic: when the last one did, CLOCK_REALTIME_COARSE ns */
 };
 
 struct dax;
 struct dir_stream;
+struct watcher;
 
 struct handle {
 	struct slot slot;
@@ -171,6 +177,8 @@ struct fs {
 	struct slots places[2]; /* of short names, and of long ones */
 	uint32_t n_evicted; /* atomic */
 	uint32_t evict_hand; /* lock: inode index */
+	struct watcher *watcher; /* process; NULL: changes by the host are not told */
+	bool notify_on; /* atomic: somebody listens to the watcher */
 };
 
 int fs_create(const struct fs_config *config, struct fs **ret_fs);

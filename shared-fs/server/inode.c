@@ -7,6 +7,7 @@
  */
 #include "shared-fs/server/dir.h"
 #include "shared-fs/server/evict.h"
+#include "shared-fs/server/watch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -100,6 +101,7 @@ static struct inode *hash_find(const struct fs *fs, uint16_t share, const struct
 /* What an inode that is gone leaves to be closed, without the lock. */
 struct remains {
 	int fd;
+	int watch;
 	struct lock_owner *locks;
 	struct handle *data[2];
 	struct inode *parent;
@@ -107,10 +109,11 @@ struct remains {
 
 static struct remains take_remains(struct fs *fs, struct inode *inode)
 {
-	struct remains remains = { inode->fd,
-				   inode->locks,
-				   { inode->data[0], inode->data[1] },
-				   place_drop_locked(fs, inode) };
+	struct remains remains = { .fd = inode->fd,
+				   .watch = watch_take_locked(fs, inode),
+				   .locks = inode->locks,
+				   .data = { inode->data[0], inode->data[1] },
+				   .parent = place_drop_locked(fs, inode) };
 
 	for (size_t i = 0; i < 2; i++) {
 		if (inode->data[i])
@@ -138,6 +141,7 @@ static void close_remains(struct fs *fs, const struct remains *remains)
 	struct lock_owner *locks = remains->locks;
 	uint32_t n = 0;
 
+	watch_drop(fs, remains->watch);
 	if (remains->fd >= 0) {
 		close(remains->fd);
 		n++;
@@ -174,6 +178,7 @@ int inode_get(struct fs *fs, uint64_t nodeid, struct inode **ret_inode)
 	if (inode) {
 		inode->refs++;
 		inode->recent = true;
+		inode->watch_recent = true;
 		evicted = inode->fd < 0 && inode->share != NO_SHARE;
 	}
 	pthread_mutex_unlock(&fs->lock);
@@ -273,6 +278,7 @@ int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode *
 	uint64_t identity = evicted && *fd >= 0 ? file_identity(*fd) : 0;
 	struct inode *parent = NULL;
 	struct inode *inode;
+	bool wake = false;
 	int ret = 0;
 
 	pthread_mutex_lock(&fs->lock);
@@ -289,6 +295,8 @@ int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode *
 		ret = -ENOMEM;
 		goto out;
 	}
+	if (!inode->watch)
+		wake = watch_known_locked(fs, inode);
 	inode->recent = true;
 	inode->parent_id = found->parent_id;
 	__atomic_store_n(&inode->nlookup, inode->nlookup + 1, __ATOMIC_RELEASE);
@@ -296,6 +304,8 @@ int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode *
 	*ret_inode = inode;
 out:
 	pthread_mutex_unlock(&fs->lock);
+	if (wake)
+		watch_wake(fs);
 	inode_put(fs, parent);
 	return ret;
 }
@@ -339,7 +349,7 @@ void inodes_reset(struct fs *fs)
 static void drop_some(struct fs *fs, uint16_t share, bool folders)
 {
 	for (uint32_t i = 0;; i++) {
-		struct remains remains = { .fd = -1 };
+		struct remains remains = { .fd = -1, .watch = -1 };
 		struct inode *inode;
 
 		pthread_mutex_lock(&fs->lock);

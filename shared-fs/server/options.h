@@ -24,6 +24,7 @@ struct options {
 	int socket_fd;
 	const char *control_path; /* NULL: control_fd, -1 for none */
 	int control_fd;
+	int notify_fd; /* -1: none */
 	const char *tag;
 	bool export; /* the only share is the root */
 	bool once;

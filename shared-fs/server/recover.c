@@ -37,6 +37,8 @@ static uint32_t recover_inodes(struct fs *fs)
 		inode->refs = 0;
 		inode->locks = NULL;
 		memset(inode->data, 0, sizeof(inode->data));
+		inode->watch = 0;
+		inode->own_busy = 0;
 		if (!inode_whole(fs, inode)) {
 			slots_free(&fs->inodes, inode);
 			continue;
@@ -116,6 +118,7 @@ static void recover_locks(struct fs *fs)
 int fs_recover(struct fs *fs, struct fs_recovered *ret_recovered)
 {
 	pthread_mutex_init(&fs->lock, NULL);
+	fs->watcher = NULL;
 	fs->n_fds = 0;
 	fs->n_streams = 0;
 	fs->n_lock_waits = 0;

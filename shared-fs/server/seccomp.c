@@ -60,6 +60,10 @@ static const int allowed[] = {
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(recvfrom),
 	SCMP_SYS(sendmsg),
+	SCMP_SYS(sendto),
+	SCMP_SYS(inotify_init1), /* folders are watched for the guest */
+	SCMP_SYS(inotify_add_watch),
+	SCMP_SYS(inotify_rm_watch),
 	SCMP_SYS(accept4),
 	SCMP_SYS(setsockopt), /* SO_RCVTIMEO of a new front end */
 	SCMP_SYS(shutdown),

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the server itself changes, so that it is not told to the guest that asked for it. */
+#include "shared-fs/server/watch_private.h"
+
+#include <time.h>
+
+#define OWN_PROBES 16 /* places that a name may have */
+#define OWN_MS	   2000 /* then an event that was not seen does not come any more */
+
+uint64_t watch_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint32_t hash_of(uint64_t nodeid, const char *name)
+{
+	uint32_t hash = 2166136261u ^ (uint32_t)(nodeid * 0x9e3779b97f4a7c15ULL >> 32);
+
+	for (; *name; name++)
+		hash = (hash ^ (uint8_t)*name) * 16777619u; /* FNV-1a */
+	return hash;
+}
+
+/* With own_lock. The entry of that name and kind, NULL: none. */
+static struct own_name *find(struct watcher *watcher, uint32_t hash, uint32_t kind, uint64_t now)
+{
+	for (uint32_t i = 0; i < OWN_PROBES; i++) {
+		struct own_name *own = &watcher->own[(hash + i) & (OWN_NAMES - 1)];
+
+		if (own->kind == kind && own->hash == hash && now - own->at_ms < OWN_MS)
+			return own;
+	}
+	return NULL;
+}
+
+void watch_own_name(struct fs *fs, const struct inode *dir, const char *name, uint32_t kind)
+{
+	uint32_t hash = hash_of(slot_id(&dir->slot), name);
+	struct own_name *place = NULL;
+	struct watcher *watcher;
+	uint64_t now;
+
+	if (!watch_listening(fs))
+		return;
+	watcher = fs->watcher;
+	now = watch_now_ms();
+	pthread_mutex_lock(&watcher->own_lock);
+	for (uint32_t i = 0; i < OWN_PROBES; i++) {
+		struct own_name *own = &watcher->own[(hash + i) & (OWN_NAMES - 1)];
+
+		if (!own->kind || now - own->at_ms >= OWN_MS) {
+			place = own;
+			break;
+		}
+		/* Where there is no room the oldest is the likeliest to be over. */
+		if (!place || own->at_ms < place->at_ms)
+			place = own;
+	}
+	*place = (struct own_name){ hash, kind, now };
+	pthread_mutex_unlock(&watcher->own_lock);
+}
+
+static bool take(struct watcher *watcher, uint64_t nodeid, const char *name, uint32_t kind)
+{
+	struct own_name *own;
+
+	pthread_mutex_lock(&watcher->own_lock);
+	own = find(watcher, hash_of(nodeid, name), kind, watch_now_ms());
+	if (own)
+		own->kind = 0;
+	pthread_mutex_unlock(&watcher->own_lock);
+	return own;
+}
+
+void watch_own_undo(struct fs *fs, const struct inode *dir, const char *name, uint32_t kind)
+{
+	if (watch_listening(fs))
+		take(fs->watcher, slot_id(&dir->slot), name, kind);
+}
+
+bool watch_own_took(struct watcher *watcher, uint64_t nodeid, const char *name, uint32_t kind)
+{
+	return take(watcher, nodeid, name, kind);
+}
+
+void watch_own_begin(struct fs *fs, struct inode *inode)
+{
+	if (fs->watcher)
+		__atomic_add_fetch(&inode->own_busy, 1, __ATOMIC_ACQ_REL);
+}
+
+void watch_own_end(struct fs *fs, struct inode *inode)
+{
+	struct timespec now;
+
+	if (!fs->watcher)
+		return;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	__atomic_store_n(&inode->own_changed,
+			 (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec,
+			 __ATOMIC_RELEASE);
+	__atomic_sub_fetch(&inode->own_busy, 1, __ATOMIC_ACQ_REL);
+}
