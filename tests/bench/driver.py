@@ -165,7 +165,7 @@ def bench_memory(env, work, _rows):
     folder = os.path.join(work, "shared")
 
     def make(kind, name):
-        os.makedirs(os.path.join(folder, name), exist_ok=True)
+        make_many(os.path.join(folder, name, "many"))
         return kind(name, env, work, initramfs=env.initramfs("devices"), folder=os.path.join(folder, name))
     vms = lodge_or_nothing(env, make) + [make(machines.QemuVirtiofs, "qemu")]
     try:
