@@ -30,6 +30,11 @@ fsd_srcs := \
 	shared-fs/server/slots.c \
 	shared-fs/server/vhost.c \
 	shared-fs/server/vring.c \
+	shared-fs/server/watch.c \
+	shared-fs/server/watch_own.c \
+	shared-fs/server/watch_queue.c \
+	shared-fs/server/watch_send.c \
+	shared-fs/server/watch_table.c \
 	shared-fs/server/workers.c \
 	shared-fs/server/xattr.c
 
@@ -85,6 +90,12 @@ fsd_keeper_libs := fsd proto
 fsd_keeper_pkgs := check
 $(BUILD)/unit/fsd_keeper: | $(BUILD)/bin/lodge-fsd
 
+# Many files at once.
+unit_tests += fsd_many
+fsd_many_srcs := tests/unit/fsd_many.c tests/unit/fsd_harness.c
+fsd_many_libs := fsd proto
+fsd_many_pkgs := check
+
 unit_tests += fsd_evict
 fsd_evict_srcs := tests/unit/fsd_evict.c tests/unit/fsd_harness.c
 fsd_evict_libs := fsd proto
@@ -100,3 +111,8 @@ fsd_scarce_srcs := tests/unit/fsd_scarce.c tests/unit/fsd_harness.c
 fsd_scarce_libs := fsd proto
 fsd_scarce_pkgs := check
 fsd_scarce_ldflags := -Wl,--wrap=malloc,--wrap=calloc,--wrap=mmap,--wrap=openat,--wrap=pthread_create
+
+unit_tests += fsd_watch
+fsd_watch_srcs := tests/unit/fsd_watch.c tests/unit/fsd_harness.c
+fsd_watch_libs := fsd proto
+fsd_watch_pkgs := check

@@ -28,6 +28,7 @@
 #include "shared-fs/server/options.h"
 #include "shared-fs/server/sandbox.h"
 #include "shared-fs/server/vhost.h"
+#include "shared-fs/server/watch.h"
 
 #define SWEEP_MS   1000
 #define FD_RESERVE 128 /* descriptors that the guest cannot make us use up */
@@ -138,6 +139,8 @@ static int open_sockets(struct server *server)
 		status = listen_on(options->control_path, &server->control_listen_fd);
 	if (!status && options->control_fd >= 0)
 		status = check_given_socket("control-fd", options->control_fd, &listening);
+	if (!status && options->notify_fd >= 0)
+		status = check_given_socket("notify-fd", options->notify_fd, &listening);
 	return status;
 }
 
@@ -282,6 +285,7 @@ static int close_leftovers(struct server *server)
 	keeper_fds_add(&fds, server->listen_fd);
 	keeper_fds_add(&fds, server->control_listen_fd);
 	keeper_fds_add(&fds, server->control.fd);
+	keeper_fds_add(&fds, server->options.notify_fd);
 	fs_each_fd(server->fs, keeper_fds_add, &fds);
 	backend_each_fd(server->backend, keeper_fds_add, &fds);
 	keeper_close_others(&fds);
@@ -308,6 +312,17 @@ static int recover(struct server *server)
 	return 0;
 }
 
+/* Shares are served without, too. */
+static void start_watcher(struct server *server, bool first)
+{
+	int ret = server->options.notify_fd < 0
+			  ? 0
+			  : watcher_create(server->fs, server->options.notify_fd, !first);
+
+	if (ret)
+		log_warn("changes by the host are not told to the guest: %s", strerror(-ret));
+}
+
 /* In a process of its own. */
 static int run_server(struct server *server, bool first)
 {
@@ -321,6 +336,7 @@ static int run_server(struct server *server, bool first)
 		backend_connect(server->backend, server->options.socket_fd);
 	if (status)
 		return status;
+	start_watcher(server, first);
 	keeper_up(&server->keeper);
 	return serve(server, !first);
 }
@@ -346,6 +362,8 @@ static int run(struct server *server)
 			log_error("cannot start the server: %s", strerror(-ret));
 		status = ret ? EX_OSERR : run_server(server, first);
 	}
+	if (server->fs)
+		watcher_destroy(server->fs->watcher);
 	backend_destroy(server->backend);
 	if (server->fs)
 		control_fini(&server->control);
