@@ -34,6 +34,7 @@ struct fsd_rig {
 	struct backend *backend;
 	pthread_t thread;
 	int socket;
+	int server_socket; /* its other end, the back end's */
 	int memory_fd;
 	uint8_t *memory;
 	int kick[RIG_QUEUES];
@@ -99,6 +100,11 @@ void fsd_ring_set_avail(struct fsd_rig *rig, unsigned int queue, uint16_t head, 
 void fsd_ring_kick(struct fsd_rig *rig, unsigned int queue);
 /* True when the queue's error eventfd was signalled within 5 s. */
 bool fsd_ring_broke(struct fsd_rig *rig, unsigned int queue);
+
+/* A request to the file system alone: no rings, no threads. @len bytes of body; the payload of the
+ * reply to @reply (NULL: thrown away), @room bytes. The reply's error, or its payload's length. */
+int64_t fsd_direct(struct fs *fs, struct scratch *scratch, uint32_t opcode, uint64_t nodeid,
+		   const void *body, size_t len, void *reply, size_t room);
 
 /* The process that starts servers and the one that serves, of a program; 0: there is none now. */
 pid_t fsd_keeper(const struct fsd_rig *rig);
