@@ -96,6 +96,8 @@ static void replace(struct link *link, struct way next)
 	int from = next.door ? (int)door_kind(next.door) : DOOR_DAEMON;
 	struct way old = link->way;
 
+	if (next.door)
+		log_info("leaving the %s door for a better one", door_name(door_kind(old.door)));
 	link->way = next;
 	memset(link->why + from, 0, (size_t)(DOOR_DAEMON - from) * sizeof(link->why[0]));
 	if (old.door && door_ready(old.door))
@@ -219,7 +221,6 @@ static void move_over(struct link *link)
 {
 	struct way better = link->better;
 
-	log_info("leaving the %s door for a better one", door_name(door_kind(link->way.door)));
 	link->better = (struct way){ NULL, NULL };
 	replace(link, better);
 }

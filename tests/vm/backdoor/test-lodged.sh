@@ -157,6 +157,16 @@ case $doors in *virtio*)
 	ok "best: the device goes, and the port serves" wait_for 30 grep -q 'connected to the host through the port door; not virtio: ' shared/log-best
 	ok "best: the tools are back" lodge wait --timeout 60 best tools
 	is "$(lodge exec -n best -- echo here)" here "best: and run programs"
+	like "$(lodge exec -n best -- /mnt/lodge/bin/lodge-toolbox status)" "rpc +1 " "best: status says so"
+	run lodge exec -n best -- sh -c "
+		cd /sys/bus/virtio/drivers/lodge_backdoor && echo \$(cd ../../devices && grep -l 0x003f */device | cut -d/ -f1) >bind
+		sleep 3
+		cat /mnt/lodge/w/log-best"
+	ok "best: the device comes back, and is left alone while a program runs" \
+		sh -c "! printf '%s' \"\$1\" | grep -q 'leaving the port'" sh "$out"
+	ok "best: then lodged moves to it" wait_for 20 grep -q 'leaving the port door for a better one' shared/log-best
+	ok "best: the tools are back" lodge wait --timeout 60 best tools
+	like "$(lodge exec -n best -- /mnt/lodge/bin/lodge-toolbox status)" "rpc +2 " "best: status says so"
 	ok "best: kill" lodge kill best
 	[ "$failures" = 0 ] || sed "s/^/# best: /" shared/log-best run-best
 	;;
