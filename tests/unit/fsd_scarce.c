@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/fd_limit.h"
 #include "tests/unit/fsd_harness.h"
 
 /* ---- the n-th call fails ---- */
@@ -378,7 +379,7 @@ static void *mount_and_unmount(void *arg)
  * what it was. */
 START_TEST(t14_a_mount_comes_and_goes)
 {
-	struct fsd_rig_options options = { 0 };
+	struct fsd_rig_options options = { .config.fd_limit = fd_limit(1000, 100) };
 	struct mounter mounter = { 0 };
 	struct fuse_entry_out file;
 	pthread_t thread;
