@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "shared-fs/server/dax.h"
+#include "shared-fs/server/kept.h"
 
 #define OVERFLOW_ID \
 	65534 /* /proc/sys/kernel/overflowuid: an id without a mapping in our namespace */
@@ -44,6 +45,8 @@ struct fd_name fd_name(int fd)
 #define VALID_DIR_NS 100000000
 #define VALID_MAX_NS 1000000000
 #define VALID_PART   20
+/* The list of shares: a new one is to be seen soon, and each path to a file comes by here. */
+#define VALID_ROOT_NS 200000000
 
 static int64_t valid_ns(const struct statx_timestamp *changed, int64_t min)
 {
@@ -66,7 +69,9 @@ struct validity cache_validity(const struct fs *fs, const struct statx *stx, boo
 
 	if (fs->config.cache == CACHE_NEVER)
 		return (struct validity){ 0 };
-	if (fs->config.cache == CACHE_ALWAYS)
+	if (!stx)
+		ns = VALID_ROOT_NS;
+	else if (fs->config.cache == CACHE_ALWAYS)
 		return (struct validity){ .seconds = 86400 };
 	if (stx && S_ISREG(stx->stx_mode))
 		ns = valid_ns(&stx->stx_ctime, VALID_MIN_NS);
@@ -89,6 +94,49 @@ static uint32_t guest_id(const struct fs *fs, bool mapped, uint32_t id, uint32_t
 	if (fs->config.user_namespace && id == OVERFLOW_ID)
 		return 0;
 	return id;
+}
+
+uint32_t attr_uid(const struct fs *fs, const struct share *share, uint32_t uid)
+{
+	return guest_id(fs, share->owner.active, uid, fs->euid, share->owner.uid);
+}
+
+uint32_t attr_gid(const struct fs *fs, const struct share *share, uint32_t gid)
+{
+	return guest_id(fs, share->owner.active, gid, fs->egid, share->owner.gid);
+}
+
+static uint32_t mode_mask(const struct share *share, uint32_t type)
+{
+	return S_ISDIR(type) ? share->owner.dir_mask : share->owner.file_mask;
+}
+
+uint32_t attr_new_mode(const struct request *req, uint32_t type, uint32_t mode)
+{
+	const struct share *share = inode_share(req->fs, req->inode);
+
+	/* Its own user can use it, or nobody could. */
+	mode &= 07777 & ~(mode_mask(share, type) & 077);
+	return kept_active(req->fs, share) ? kept_host_mode(type, mode) : mode;
+}
+
+/* What the owner's rules make of the host's word. */
+static void apply_rules(const struct fs *fs, const struct share *share, const struct inode *inode,
+			struct fuse_attr *attr, const struct statx *stx)
+{
+	if (kept_active(fs, share)) {
+		struct kept kept = kept_of(fs, share, stx);
+
+		kept_show(inode->fd, &kept);
+		attr->uid = kept.uid;
+		attr->gid = kept.gid;
+		attr->mode = kept.mode;
+		attr->rdev = encode_dev(kept.rdev_major, kept.rdev_minor);
+		if ((kept.mode & S_IFMT) != (stx->stx_mode & S_IFMT))
+			attr->size = attr->blocks = 0;
+	}
+	if (!S_ISLNK(attr->mode))
+		attr->mode &= ~mode_mask(share, attr->mode);
 }
 
 static void attr_fill_root(const struct fs *fs, struct fuse_attr *attr)
@@ -126,12 +174,14 @@ void attr_fill(struct fs *fs, const struct inode *inode, const struct statx *stx
 		.ctimensec = stx->stx_ctime.tv_nsec,
 		.mode = stx->stx_mode,
 		.nlink = stx->stx_nlink,
-		.uid = guest_id(fs, share->owner.active, stx->stx_uid, fs->euid, share->owner.uid),
-		.gid = guest_id(fs, share->owner.active, stx->stx_gid, fs->egid, share->owner.gid),
+		.uid = attr_uid(fs, share, stx->stx_uid),
+		.gid = attr_gid(fs, share, stx->stx_gid),
 		.rdev = encode_dev(stx->stx_rdev_major, stx->stx_rdev_minor),
 		.blksize = stx->stx_blksize,
 		.flags = dax_attr_flags(fs, stx),
 	};
+	if (share->owner.exact || share->owner.file_mask || share->owner.dir_mask)
+		apply_rules(fs, share, inode, attr, stx);
 }
 
 uid_t host_uid(const struct fs *fs, const struct share *share, uint32_t uid)
@@ -175,13 +225,11 @@ int64_t op_getattr(struct request *req)
 	return ret;
 }
 
-static int set_mode(const struct request *req, uint32_t mode)
+/* Before the mode becomes @mode. */
+static void prepare_mode(const struct request *req, uint32_t mode)
 {
 	struct handle *handle;
-	int ret;
 
-	if (S_ISLNK(req->inode->type))
-		return -EOPNOTSUPP;
 	/* An open file stays readable and writable whatever its mode becomes; but one that is to be
 	 * run must not be held open for writing (ETXTBSY). */
 	if (req->fs->zero_open && S_ISREG(req->inode->type)) {
@@ -192,6 +240,28 @@ static int set_mode(const struct request *req, uint32_t mode)
 		else if (!(mode & S_IWUSR) && !data_get(req->fs, req->inode, true, false, &handle))
 			handle_put(req->fs, handle);
 	}
+}
+
+/* Bits that the guest does not see stay as they are. */
+static uint32_t keep_masked(const struct request *req, uint32_t mode)
+{
+	uint32_t mask = mode_mask(inode_share(req->fs, req->inode), req->inode->type);
+	struct statx stx;
+
+	if (!mask ||
+	    statx(req->inode->fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_MODE, &stx))
+		return mode;
+	return (mode & ~mask) | (stx.stx_mode & mask);
+}
+
+static int set_mode(const struct request *req, uint32_t mode)
+{
+	int ret;
+
+	if (S_ISLNK(req->inode->type))
+		return -EOPNOTSUPP;
+	mode = keep_masked(req, mode);
+	prepare_mode(req, mode);
 	if (mode & S_ISGID)
 		capability_fsetid(req->fs, true);
 	ret = fchmodat(req->fs->proc_fd, fd_name(req->inode->fd).text, mode & 07777, 0) ? -errno
@@ -257,15 +327,30 @@ static int set_times(const struct request *req, const struct fuse_setattr_in *bo
 	return utimensat(req->fs->proc_fd, fd_name(req->inode->fd).text, times, 0) ? -errno : 0;
 }
 
+/* Owners and modes of a share that keeps them. */
+static int set_kept(const struct request *req, const struct fuse_setattr_in *body)
+{
+	struct fuse_setattr_in masked = *body;
+
+	if (body->valid & FATTR_MODE) {
+		masked.mode = keep_masked(req, body->mode);
+		prepare_mode(req, masked.mode);
+	}
+	return kept_setattr(req, &masked);
+}
+
 int64_t op_setattr(struct request *req)
 {
 	const struct fuse_setattr_in *body = request_body(req, fuse_setattr_in);
+	bool kept = kept_active(req->fs, inode_share(req->fs, req->inode));
 	int ret = 0;
 
+	if (kept && body->valid & (FATTR_UID | FATTR_GID | FATTR_MODE | FATTR_KILL_SUIDGID))
+		ret = set_kept(req, body);
 	/* In the order of chown(2) and chmod(2) in one: chown clears bits that chmod then sets. */
-	if (body->valid & (FATTR_UID | FATTR_GID))
+	if (!kept && body->valid & (FATTR_UID | FATTR_GID))
 		ret = set_owner(req, body);
-	if (!ret && body->valid & FATTR_MODE)
+	if (!kept && !ret && body->valid & FATTR_MODE)
 		ret = set_mode(req, body->mode);
 	if (!ret && body->valid & FATTR_SIZE)
 		ret = set_size(req, body);

@@ -18,6 +18,7 @@ fsd_srcs := \
 	shared-fs/server/inode.c \
 	shared-fs/server/ioctl.c \
 	shared-fs/server/keeper.c \
+	shared-fs/server/kept.c \
 	shared-fs/server/lock.c \
 	shared-fs/server/memory.c \
 	shared-fs/server/options.c \
@@ -53,6 +54,11 @@ fsd_requests_srcs := tests/unit/fsd_requests.c tests/unit/fsd_harness.c
 fsd_requests_libs := fsd proto
 fsd_requests_pkgs := check
 
+unit_tests += fsd_kept
+fsd_kept_srcs := tests/unit/fsd_kept.c tests/unit/fsd_harness.c
+fsd_kept_libs := fsd proto
+fsd_kept_pkgs := check
+
 unit_tests += fsd_hostile
 fsd_hostile_srcs := tests/unit/fsd_hostile.c tests/unit/fsd_harness.c
 fsd_hostile_libs := fsd proto
@@ -61,6 +67,9 @@ fsd_hostile_pkgs := check
 fuzz_targets += fuse_request vhost_user_backend
 fuse_request_srcs := tests/fuzz/fuse_request.c
 fuse_request_libs := fsd proto
+fuzz_targets += fuzz_kept
+fuzz_kept_srcs := tests/fuzz/kept.c
+fuzz_kept_libs := fsd proto
 vhost_user_backend_srcs := tests/fuzz/vhost_user_backend.c
 vhost_user_backend_libs := fsd proto
 

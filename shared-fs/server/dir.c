@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shared-fs/server/kept.h"
 #include "shared-fs/server/ops.h"
 
 #define STREAM_SIZE 16384
@@ -176,6 +177,7 @@ static bool list_entry(struct listing *list, const char *name, uint64_t ino, uin
 			journal_grant(list->req->journal, slot_id(&inode->slot));
 			entry_fill(fs, inode, &stx, &plus->entry_out);
 			ino = inode->shown_ino;
+			type = IFTODT(plus->entry_out.attr.mode);
 			inode_put(fs, inode);
 		}
 		dirent = &plus->dirent;
@@ -219,6 +221,13 @@ static int64_t list_shares(struct listing *list, uint64_t offset)
 	return list->len;
 }
 
+/* A file of the host may stand for a device: only its attributes tell. */
+static uint8_t type_of(const struct request *req, uint8_t type)
+{
+	return type == DT_REG && kept_active(req->fs, inode_share(req->fs, req->inode)) ? DT_UNKNOWN
+											: type;
+}
+
 /* Lists out of @entries from *pos on, until all is listed or the room is full. */
 static void list_some(struct listing *list, const uint8_t *entries, uint32_t *pos, uint32_t len,
 		      uint64_t *next)
@@ -229,7 +238,8 @@ static void list_some(struct listing *list, const uint8_t *entries, uint32_t *po
 		const struct host_dirent *entry = (const void *)(entries + *pos);
 		uint64_t ino = shown_ino(list->req->fs, dir->share, dir->dev, entry->ino);
 
-		if (!list_entry(list, entry->name, ino, (uint64_t)entry->off, entry->type))
+		if (!list_entry(list, entry->name, ino, (uint64_t)entry->off,
+				type_of(list->req, entry->type)))
 			return;
 		*next = (uint64_t)entry->off;
 		*pos += entry->reclen;

@@ -6,6 +6,7 @@
  * without following a symbolic link: there is no path of the guest's making to be led astray by.
  */
 #include "shared-fs/server/evict.h"
+#include "shared-fs/server/kept.h"
 #include "shared-fs/server/ops.h"
 #include "shared-fs/server/redo.h"
 #include "shared-fs/server/watch.h"
@@ -207,17 +208,49 @@ int64_t op_readlink(struct request *req)
 	return len > req->reply_room ? req->reply_room : len;
 }
 
-/* After a call that made @name of @type: @result is its return value. */
-static int64_t made(struct request *req, const struct caller *caller, int result, const char *name,
-		    uint32_t type)
+/* What is being made: @mode with its type, @rdev as FUSE has it. */
+struct making {
+	const char *name;
+	uint32_t mode;
+	uint32_t rdev;
+};
+
+/* The host's type for it. */
+static uint32_t type_for(const struct request *req, uint32_t mode)
 {
+	if (S_ISDIR(mode) || S_ISLNK(mode) ||
+	    !kept_active(req->fs, inode_share(req->fs, req->inode)))
+		return mode & S_IFMT;
+	return S_IFREG;
+}
+
+static int keep_made(const struct request *req, const struct making *making)
+{
+	int ret;
+
+	if (S_ISLNK(making->mode) || !kept_active(req->fs, inode_share(req->fs, req->inode)))
+		return 0;
+	ret = kept_made_name(req, making->name, making->mode, making->rdev);
+	if (ret)
+		(void)unlinkat(req->inode->fd, making->name,
+			       S_ISDIR(making->mode) ? AT_REMOVEDIR : 0);
+	return ret;
+}
+
+/* After a call that made it: @result is its return value. */
+static int64_t made(struct request *req, const struct caller *caller, int result,
+		    const struct making *making)
+{
+	const char *name = making->name;
 	int ret = result < 0 ? -errno : 0;
 
 	caller_leave(req->fs, caller);
 	if (ret)
 		watch_own_undo(req->fs, req->inode, name, LODGE_FS_CREATED);
-	if (ret == -EEXIST && redo_made(req, name, type))
+	if (ret == -EEXIST && redo_made(req, name, type_for(req, making->mode)))
 		ret = 0;
+	if (!ret)
+		ret = keep_made(req, making);
 	return ret ? ret : entry_reply(req, name);
 }
 
@@ -239,27 +272,46 @@ int64_t op_symlink(struct request *req)
 	if (ret)
 		return ret;
 	watch_own_name(req->fs, req->inode, name, LODGE_FS_CREATED);
-	return made(req, &caller, symlinkat(target, req->inode->fd, name), name, S_IFLNK);
+	return made(req, &caller, symlinkat(target, req->inode->fd, name),
+		    &(struct making){ .name = name, .mode = S_IFLNK });
+}
+
+static int make_node(const struct request *req, const struct making *making)
+{
+	uint32_t type = type_for(req, making->mode);
+	uint32_t mode = attr_new_mode(req, type, making->mode);
+	int fd;
+
+	if (type == (making->mode & S_IFMT))
+		return mknodat(req->inode->fd, making->name, type | mode,
+			       makedev(making->rdev >> 8 & 0xfff,
+				       (making->rdev & 0xff) | (making->rdev >> 12 & 0xfff00)));
+	fd = openat(req->inode->fd, making->name,
+		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? -1 : 0;
 }
 
 int64_t op_mknod(struct request *req)
 {
 	const struct fuse_mknod_in *body = request_body(req, fuse_mknod_in);
-	dev_t dev = makedev(body->rdev >> 8 & 0xfff,
-			    (body->rdev & 0xff) | (body->rdev >> 12 & 0xfff00));
+	struct making making = { .mode = body->mode & (S_IFMT | 07777), .rdev = body->rdev };
 	struct caller caller;
-	const char *name;
 	int ret;
 
-	name = request_name(req, sizeof(*body), NULL, &ret);
-	if (!name)
+	making.name = request_name(req, sizeof(*body), NULL, &ret);
+	if (!making.name)
 		return ret;
+	if (!(making.mode & S_IFMT))
+		making.mode |= S_IFREG;
+	if (S_ISDIR(making.mode) || S_ISLNK(making.mode))
+		return -EPERM; /* as mknod(2) */
 	ret = caller_enter(req, body->mode, &caller);
 	if (ret)
 		return ret;
-	watch_own_name(req->fs, req->inode, name, LODGE_FS_CREATED);
-	return made(req, &caller, mknodat(req->inode->fd, name, body->mode, dev), name,
-		    body->mode & S_IFMT ? body->mode & S_IFMT : S_IFREG);
+	watch_own_name(req->fs, req->inode, making.name, LODGE_FS_CREATED);
+	return made(req, &caller, make_node(req, &making), &making);
 }
 
 int64_t op_mkdir(struct request *req)
@@ -276,7 +328,9 @@ int64_t op_mkdir(struct request *req)
 	if (ret)
 		return ret;
 	watch_own_name(req->fs, req->inode, name, LODGE_FS_CREATED);
-	return made(req, &caller, mkdirat(req->inode->fd, name, body->mode & 07777), name, S_IFDIR);
+	return made(req, &caller,
+		    mkdirat(req->inode->fd, name, attr_new_mode(req, S_IFDIR, body->mode)),
+		    &(struct making){ .name = name, .mode = S_IFDIR | (body->mode & 07777) });
 }
 
 /*

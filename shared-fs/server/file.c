@@ -3,6 +3,7 @@
  * Open files. Data goes between the file and the guest's memory by preadv(2) and pwritev(2):
  * nothing is copied here.
  */
+#include "shared-fs/server/kept.h"
 #include "shared-fs/server/ops.h"
 #include "shared-fs/server/redo.h"
 #include "shared-fs/server/watch.h"
@@ -151,7 +152,7 @@ static int make_file(struct request *req, const char *name, const struct fuse_cr
 {
 	struct caller caller;
 	int ret;
-	int fd;
+	int fd = -1;
 
 	ret = fd_charge(req->fs, 1);
 	if (ret)
@@ -164,12 +165,14 @@ static int make_file(struct request *req, const char *name, const struct fuse_cr
 		fd = openat(req->inode->fd, name,
 			    (host_open_flags(create_flags(req, body->flags)) & ~O_TRUNC) | O_CREAT |
 				    O_EXCL | O_NOFOLLOW,
-			    body->mode & 07777);
+			    attr_new_mode(req, S_IFREG, body->mode));
 		ret = fd < 0 ? -errno : fd;
 		caller_leave(req->fs, &caller);
 		if (ret < 0)
 			watch_own_undo(req->fs, req->inode, name, LODGE_FS_CREATED);
 	}
+	if (ret >= 0 && kept_active(req->fs, inode_share(req->fs, req->inode)))
+		(void)kept_made(req, fd, S_IFREG | (body->mode & 07777), 0);
 	if (ret < 0)
 		fd_uncharge(req->fs, 1);
 	return ret;
@@ -263,7 +266,7 @@ int64_t op_tmpfile(struct request *req)
 		fd = openat(req->inode->fd, ".",
 			    (host_open_flags(create_flags(req, body->flags)) & ~O_TRUNC) |
 				    O_TMPFILE | (int)(body->flags & O_EXCL),
-			    body->mode & 07777);
+			    attr_new_mode(req, S_IFREG, body->mode));
 		ret = fd < 0 ? -errno : 0;
 		caller_leave(req->fs, &caller);
 	}
@@ -271,6 +274,8 @@ int64_t op_tmpfile(struct request *req)
 		fd_uncharge(req->fs, 1);
 		return ret;
 	}
+	if (kept_active(req->fs, inode_share(req->fs, req->inode)))
+		(void)kept_made(req, fd, S_IFREG | (body->mode & 07777), 0);
 	return reply_created(req, fd, body);
 }
 
@@ -364,6 +369,8 @@ int64_t op_write(struct request *req)
 	handle_put(req->fs, handle);
 	if (put < 0)
 		return put;
+	if (body->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		kept_drop_privileges(req);
 	*out = (struct fuse_write_out){ .size = (uint32_t)put };
 	return sizeof(*out);
 }

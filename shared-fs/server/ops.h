@@ -20,6 +20,11 @@ struct fd_name fd_name(int fd);
 /* Attributes as the guest shall see them. @inode may be the synthetic root, then @stx is NULL. */
 void attr_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,
 	       struct fuse_attr *attr);
+/* The host's ids as the guest sees them. */
+uint32_t attr_uid(const struct fs *fs, const struct share *share, uint32_t uid);
+uint32_t attr_gid(const struct fs *fs, const struct share *share, uint32_t gid);
+/* Permission bits for a new file of @type in the folder of @req, the guest wanting @mode. */
+uint32_t attr_new_mode(const struct request *req, uint32_t type, uint32_t mode);
 /* How long the guest may take attributes, or with @name where a name leads, for true. */
 struct validity {
 	uint64_t seconds;

@@ -6,7 +6,10 @@
 
 #include <errno.h>
 #include <linux/limits.h>
+#include <string.h>
 #include <sys/xattr.h>
+
+#include <lodge/fs_xattr.h>
 
 /* XATTR_NAME_MAX is 255; unlike in file names any byte may be in it. */
 static const char *attr_name(const struct request *req, size_t offset, size_t *next, int *ret_err)
@@ -23,6 +26,11 @@ static const char *attr_name(const struct request *req, size_t offset, size_t *n
 	}
 	*next = offset + len + 1;
 	return name;
+}
+
+static bool is_ours(const char *name)
+{
+	return !strncmp(name, LODGE_XATTR_PREFIX, strlen(LODGE_XATTR_PREFIX));
 }
 
 static int check_xattr(const struct request *req)
@@ -47,6 +55,8 @@ int64_t op_setxattr(struct request *req)
 	name = attr_name(req, head, &value, &ret);
 	if (!name)
 		return ret;
+	if (is_ours(name))
+		return -EPERM;
 	if (body->size > XATTR_SIZE_MAX)
 		return -E2BIG;
 	if (body->size != req->body_len - value)
@@ -78,6 +88,35 @@ static uint32_t value_room(uint32_t size)
 	return size < REQUEST_REPLY_MAX ? size : REQUEST_REPLY_MAX;
 }
 
+static int64_t reply_share(struct request *req, uint32_t size)
+{
+	const char *text = inode_share(req->fs, req->inode)->read_only ? "ro" : "rw";
+
+	if (size && size < 2)
+		return -ERANGE;
+	memcpy(req->scratch->reply, text, 2);
+	return reply_value(req, 2, size);
+}
+
+/* Takes ours out of the @len bytes of names: what is left. */
+static size_t hide_ours(char *names, size_t len)
+{
+	size_t left = 0;
+
+	for (size_t at = 0; at < len;) {
+		size_t size = strnlen(names + at, len - at) + 1;
+
+		if (size > len - at)
+			break;
+		if (!is_ours(names + at)) {
+			memmove(names + left, names + at, size);
+			left += size;
+		}
+		at += size;
+	}
+	return left;
+}
+
 int64_t op_getxattr(struct request *req)
 {
 	const struct fuse_getxattr_in *body = request_body(req, fuse_getxattr_in);
@@ -91,6 +130,8 @@ int64_t op_getxattr(struct request *req)
 	name = attr_name(req, sizeof(*body), &next, &ret);
 	if (!name)
 		return ret;
+	if (is_ours(name))
+		return strcmp(name, LODGE_XATTR_SHARE) ? -ENODATA : reply_share(req, body->size);
 	return reply_value(req,
 			   getxattr(fd_name(req->inode->fd).text, name, req->scratch->reply,
 				    value_room(body->size)),
@@ -100,6 +141,7 @@ int64_t op_getxattr(struct request *req)
 int64_t op_listxattr(struct request *req)
 {
 	const struct fuse_getxattr_in *body = request_body(req, fuse_getxattr_in);
+	ssize_t got;
 	int ret;
 
 	ret = check_xattr(req);
@@ -107,10 +149,14 @@ int64_t op_listxattr(struct request *req)
 		return reply_value(req, 0, body->size);
 	if (ret)
 		return ret;
-	return reply_value(req,
-			   listxattr(fd_name(req->inode->fd).text, (char *)req->scratch->reply,
-				     value_room(body->size)),
-			   body->size);
+	/* Also where the guest asks for the length alone: ours do not count. */
+	got = listxattr(fd_name(req->inode->fd).text, (char *)req->scratch->reply,
+			REQUEST_REPLY_MAX);
+	if (got > 0)
+		got = (ssize_t)hide_ours((char *)req->scratch->reply, (size_t)got);
+	if (body->size && got > (ssize_t)body->size)
+		return -ERANGE;
+	return reply_value(req, got, body->size);
 }
 
 int64_t op_removexattr(struct request *req)
@@ -125,6 +171,8 @@ int64_t op_removexattr(struct request *req)
 	name = attr_name(req, 0, &next, &ret);
 	if (!name)
 		return ret;
+	if (is_ours(name))
+		return -EPERM;
 	ret = removexattr(fd_name(req->inode->fd).text, name) ? -errno : 0;
 	return ret == -ENODATA && redo_changed(req) ? 0 : ret;
 }
