@@ -32,7 +32,7 @@ vmm_srcs += \
 	host-vmm/vcpu.c \
 	host-vmm/vcpu_faults.c \
 	host-vmm/vcpu_state.c
-vmm_pkgs += glib-2.0 json-glib-1.0 liburing libseccomp
+vmm_pkgs += glib-2.0 json-glib-1.0 liburing
 
 progs += lodge-vmm
 lodge-vmm_srcs := host-vmm/main.c

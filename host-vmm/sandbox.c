@@ -27,241 +27,202 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
-#include <seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host-vmm/conf/vmconf.h"
+#include "protocol/lib/seccomp_filter.h"
 
 struct row {
-	int call;
+	long call;
 	const char *why;
 };
 
 static const struct row always[] = {
 	/* memory */
-	{ SCMP_SYS(brk), "malloc" },
-	{ SCMP_SYS(mremap), "malloc" },
-	{ SCMP_SYS(munmap), "malloc, ends of threads" },
-	{ SCMP_SYS(madvise), "malloc, the balloon, ends of threads" },
+	{ SYS_brk, "malloc" },
+	{ SYS_mremap, "malloc" },
+	{ SYS_munmap, "malloc, ends of threads" },
+	{ SYS_madvise, "malloc, the balloon, ends of threads" },
 	/* descriptors that are open */
-	{ SCMP_SYS(close), "clients that go" },
-	{ SCMP_SYS(read), "eventfds, pipes, terminals" },
-	{ SCMP_SYS(readv), "character devices" },
-	{ SCMP_SYS(pread64), "boot images, records of requests in flight" },
-	{ SCMP_SYS(preadv), "disks without io_uring" },
-	{ SCMP_SYS(preadv2), "disks without io_uring" },
-	{ SCMP_SYS(write), "eventfds, log lines, terminals" },
-	{ SCMP_SYS(writev), "character devices" },
-	{ SCMP_SYS(pwrite64), "clearing of memory" },
-	{ SCMP_SYS(pwritev), "disks without io_uring" },
-	{ SCMP_SYS(pwritev2), "disks without io_uring" },
-	{ SCMP_SYS(lseek), "sizes" },
-	{ SCMP_SYS(fallocate), "memory and discards given back" },
-	{ SCMP_SYS(ftruncate), "bounded log files" },
-	{ SCMP_SYS(fsync), "disks" },
-	{ SCMP_SYS(fdatasync), "disks" },
-	{ SCMP_SYS(sync_file_range), "disks" },
-	{ SCMP_SYS(copy_file_range), "bounded log files" },
-	{ SCMP_SYS(fstat), "sizes" },
-	{ SCMP_SYS(newfstatat), "fstat() of newer C libraries" },
-	{ SCMP_SYS(fcntl), "non-blocking, seals" },
-	{ SCMP_SYS(flock), "disks' locks" },
-	{ SCMP_SYS(faccessat2), "whether a share that comes later can be read" },
-	{ SCMP_SYS(faccessat), "the same, older C libraries" },
-	{ SCMP_SYS(unlink), "sockets of ours, at the end" },
+	{ SYS_close, "clients that go" },
+	{ SYS_read, "eventfds, pipes, terminals" },
+	{ SYS_readv, "character devices" },
+	{ SYS_pread64, "boot images, records of requests in flight" },
+	{ SYS_preadv, "disks without io_uring" },
+	{ SYS_preadv2, "disks without io_uring" },
+	{ SYS_write, "eventfds, log lines, terminals" },
+	{ SYS_writev, "character devices" },
+	{ SYS_pwrite64, "clearing of memory" },
+	{ SYS_pwritev, "disks without io_uring" },
+	{ SYS_pwritev2, "disks without io_uring" },
+	{ SYS_lseek, "sizes" },
+	{ SYS_fallocate, "memory and discards given back" },
+	{ SYS_ftruncate, "bounded log files" },
+	{ SYS_fsync, "disks" },
+	{ SYS_fdatasync, "disks" },
+	{ SYS_sync_file_range, "disks" },
+	{ SYS_copy_file_range, "bounded log files" },
+	{ SYS_fstat, "sizes" },
+	{ SYS_newfstatat, "fstat() of newer C libraries" },
+	{ SYS_fcntl, "non-blocking, seals" },
+	{ SYS_flock, "disks' locks" },
+	{ SYS_faccessat2, "whether a share that comes later can be read" },
+	{ SYS_faccessat, "the same, older C libraries" },
+	{ SYS_unlink, "sockets of ours, at the end" },
 	/* waiting */
-	{ SCMP_SYS(poll), "main loop, vhost-user" },
-	{ SCMP_SYS(ppoll), "main loops" },
-	{ SCMP_SYS(epoll_create1), "loops" },
-	{ SCMP_SYS(epoll_ctl), "loops" },
-	{ SCMP_SYS(epoll_wait), "loops" },
-	{ SCMP_SYS(epoll_pwait), "loops" },
-	{ SCMP_SYS(epoll_pwait2), "loops" },
-	{ SCMP_SYS(eventfd2), "messages, queues" },
-	{ SCMP_SYS(timerfd_create), "retries" },
-	{ SCMP_SYS(timerfd_settime), "retries, clocks" },
-	{ SCMP_SYS(timerfd_gettime), "clocks" },
-	{ SCMP_SYS(inotify_add_watch), "ptys that somebody opens" },
-	{ SCMP_SYS(inotify_rm_watch), "the same" },
-	{ SCMP_SYS(futex), "locks" },
-	{ SCMP_SYS(clock_gettime), "where the vDSO cannot" },
-	{ SCMP_SYS(clock_getres), "where the vDSO cannot" },
-	{ SCMP_SYS(gettimeofday), "where the vDSO cannot" },
-	{ SCMP_SYS(clock_nanosleep), "short waits" },
-	{ SCMP_SYS(nanosleep), "short waits" },
-	{ SCMP_SYS(restart_syscall), "waits that a signal interrupted" },
-	{ SCMP_SYS(sched_yield), "short waits" },
+	{ SYS_poll, "main loop, vhost-user" },
+	{ SYS_ppoll, "main loops" },
+	{ SYS_epoll_create1, "loops" },
+	{ SYS_epoll_ctl, "loops" },
+	{ SYS_epoll_wait, "loops" },
+	{ SYS_epoll_pwait, "loops" },
+	{ SYS_epoll_pwait2, "loops" },
+	{ SYS_eventfd2, "messages, queues" },
+	{ SYS_timerfd_create, "retries" },
+	{ SYS_timerfd_settime, "retries, clocks" },
+	{ SYS_timerfd_gettime, "clocks" },
+	{ SYS_inotify_add_watch, "ptys that somebody opens" },
+	{ SYS_inotify_rm_watch, "the same" },
+	{ SYS_futex, "locks" },
+	{ SYS_clock_gettime, "where the vDSO cannot" },
+	{ SYS_clock_getres, "where the vDSO cannot" },
+	{ SYS_gettimeofday, "where the vDSO cannot" },
+	{ SYS_clock_nanosleep, "short waits" },
+	{ SYS_nanosleep, "short waits" },
+	{ SYS_restart_syscall, "waits that a signal interrupted" },
+	{ SYS_sched_yield, "short waits" },
 	/* sockets that are open */
-	{ SCMP_SYS(accept4), "control and console clients" },
-	{ SCMP_SYS(accept), "the same" },
-	{ SCMP_SYS(recvmsg), "clients, vhost-user, starter" },
-	{ SCMP_SYS(recvfrom), "clients" },
-	{ SCMP_SYS(sendmsg), "clients, vhost-user, starter" },
-	{ SCMP_SYS(sendto), "clients" },
-	{ SCMP_SYS(shutdown), "clients" },
-	{ SCMP_SYS(getsockopt), "who a client is" },
-	{ SCMP_SYS(getsockname), "GLib's sockets" },
+	{ SYS_accept4, "control and console clients" },
+	{ SYS_accept, "the same" },
+	{ SYS_recvmsg, "clients, vhost-user, starter" },
+	{ SYS_recvfrom, "clients" },
+	{ SYS_sendmsg, "clients, vhost-user, starter" },
+	{ SYS_sendto, "clients" },
+	{ SYS_shutdown, "clients" },
+	{ SYS_getsockopt, "who a client is" },
+	{ SYS_getsockname, "GLib's sockets" },
 	/* ourselves */
-	{ SCMP_SYS(rt_sigaction), "vCPU kicks" },
-	{ SCMP_SYS(rt_sigprocmask), "threads" },
-	{ SCMP_SYS(rt_sigreturn), "vCPU kicks" },
-	{ SCMP_SYS(sigaltstack), "ends of threads" },
-	{ SCMP_SYS(getpid), "vCPU kicks" },
-	{ SCMP_SYS(gettid), "vCPU kicks" },
-	{ SCMP_SYS(getuid), "whose client" },
-	{ SCMP_SYS(geteuid), "whose share" },
-	{ SCMP_SYS(sched_getaffinity), "sizes of pools" },
-	{ SCMP_SYS(getcpu), "where the vDSO cannot" },
-	{ SCMP_SYS(membarrier), "io_uring, the C library" },
-	{ SCMP_SYS(getrandom), "virtio-rng" },
-	{ SCMP_SYS(getrusage), "figures of the control socket" },
-	{ SCMP_SYS(sysinfo), "how much memory there is" },
-	{ SCMP_SYS(uname), "C library" },
-	{ SCMP_SYS(wait4), "the starter, at the end" },
-	{ SCMP_SYS(waitid), "the starter, at the end" },
-	{ SCMP_SYS(rseq), "ends of threads" },
-	{ SCMP_SYS(set_robust_list), "ends of threads" },
-	{ SCMP_SYS(exit), "ends of threads" },
-	{ SCMP_SYS(exit_group), "the end" },
+	{ SYS_rt_sigaction, "vCPU kicks" },
+	{ SYS_rt_sigprocmask, "threads" },
+	{ SYS_rt_sigreturn, "vCPU kicks" },
+	{ SYS_sigaltstack, "ends of threads" },
+	{ SYS_getpid, "vCPU kicks" },
+	{ SYS_gettid, "vCPU kicks" },
+	{ SYS_getuid, "whose client" },
+	{ SYS_geteuid, "whose share" },
+	{ SYS_sched_getaffinity, "sizes of pools" },
+	{ SYS_getcpu, "where the vDSO cannot" },
+	{ SYS_membarrier, "io_uring, the C library" },
+	{ SYS_getrandom, "virtio-rng" },
+	{ SYS_getrusage, "figures of the control socket" },
+	{ SYS_sysinfo, "how much memory there is" },
+	{ SYS_uname, "C library" },
+	{ SYS_wait4, "the starter, at the end" },
+	{ SYS_waitid, "the starter, at the end" },
+	{ SYS_rseq, "ends of threads" },
+	{ SYS_set_robust_list, "ends of threads" },
+	{ SYS_exit, "ends of threads" },
+	{ SYS_exit_group, "the end" },
 };
 
 static const struct row for_io_uring[] = {
-	{ SCMP_SYS(io_uring_setup), "a ring at each start of a disk's driver" },
-	{ SCMP_SYS(io_uring_enter), "requests" },
-	{ SCMP_SYS(io_uring_register), "the image's descriptor" },
+	{ SYS_io_uring_setup, "a ring at each start of a disk's driver" },
+	{ SYS_io_uring_enter, "requests" },
+	{ SYS_io_uring_register, "the image's descriptor" },
 };
 
 /* An attempt at one of these is no accident. */
 static const struct row never[] = {
-	{ SCMP_SYS(execve), "runs programs" },
-	{ SCMP_SYS(execveat), "runs programs" },
-	{ SCMP_SYS(ptrace), "takes over processes" },
-	{ SCMP_SYS(process_vm_readv), "reads processes" },
-	{ SCMP_SYS(process_vm_writev), "takes over processes" },
-	{ SCMP_SYS(kexec_load), "takes over the host" },
-	{ SCMP_SYS(init_module), "takes over the host" },
-	{ SCMP_SYS(finit_module), "takes over the host" },
-	{ SCMP_SYS(bpf), "takes over the host" },
-	{ SCMP_SYS(userfaultfd), "stops the kernel in its tracks" },
-	{ SCMP_SYS(keyctl), "reads keys" },
-	{ SCMP_SYS(add_key), "stores keys" },
-	{ SCMP_SYS(mount), "changes what paths mean" },
-	{ SCMP_SYS(pivot_root), "changes what paths mean" },
-	{ SCMP_SYS(unshare), "gets privileges in a namespace" },
-	{ SCMP_SYS(setns), "gets privileges in a namespace" },
+	{ SYS_execve, "runs programs" },
+	{ SYS_execveat, "runs programs" },
+	{ SYS_ptrace, "takes over processes" },
+	{ SYS_process_vm_readv, "reads processes" },
+	{ SYS_process_vm_writev, "takes over processes" },
+	{ SYS_kexec_load, "takes over the host" },
+	{ SYS_init_module, "takes over the host" },
+	{ SYS_finit_module, "takes over the host" },
+	{ SYS_bpf, "takes over the host" },
+	{ SYS_userfaultfd, "stops the kernel in its tracks" },
+	{ SYS_keyctl, "reads keys" },
+	{ SYS_add_key, "stores keys" },
+	{ SYS_mount, "changes what paths mean" },
+	{ SYS_pivot_root, "changes what paths mean" },
+	{ SYS_unshare, "gets privileges in a namespace" },
+	{ SYS_setns, "gets privileges in a namespace" },
 };
 
-static int add_rows(scmp_filter_ctx filter, uint32_t action, const struct row *rows, size_t n)
+static void add_rows(struct seccomp_filter *filter, enum seccomp_verdict verdict,
+		     const struct row *rows, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		int ret = seccomp_rule_add(filter, action, rows[i].call, 0);
-
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-/* Argument @arg of @call, masked by @mask, is @value. */
-static int allow_if(scmp_filter_ctx filter, int call, unsigned int arg, uint64_t mask,
-		    uint64_t value)
-{
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
-				SCMP_CMP64(arg, SCMP_CMP_MASKED_EQ, mask, value));
+	for (size_t i = 0; i < n; i++)
+		seccomp_filter_add(filter, rows[i].call, verdict);
 }
 
 /* ioctl numbers are 32 bits wide and may come sign-extended. */
-static int allow_ioctl(scmp_filter_ctx filter, uint32_t mask, uint32_t value)
+static void allow_ioctl(struct seccomp_filter *filter, uint32_t mask, uint32_t value)
 {
-	return allow_if(filter, SCMP_SYS(ioctl), 1, mask, value);
+	seccomp_filter_add_if(filter, SYS_ioctl, 1, mask, value);
 }
 
-static int add_ioctls(scmp_filter_ctx filter, const struct sandbox_needs *needs)
+static void add_ioctls(struct seccomp_filter *filter, const struct sandbox_needs *needs)
 {
 	static const uint32_t terminal[] = { TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ };
 	const uint32_t kind = _IOC_TYPEMASK << _IOC_TYPESHIFT;
 	const uint32_t all = UINT32_MAX;
-	int ret;
 
-	ret = allow_ioctl(filter, kind, KVMIO << _IOC_TYPESHIFT);
-	if (!ret)
-		ret = allow_ioctl(filter, all, FIONREAD);
-	if (!ret)
-		ret = allow_ioctl(filter, all, FIONBIO);
-	for (size_t i = 0; !ret && needs->terminal && i < sizeof(terminal) / sizeof(*terminal); i++)
-		ret = allow_ioctl(filter, all, terminal[i]);
+	allow_ioctl(filter, kind, KVMIO << _IOC_TYPESHIFT);
+	allow_ioctl(filter, all, FIONREAD);
+	allow_ioctl(filter, all, FIONBIO);
+	for (size_t i = 0; needs->terminal && i < sizeof(terminal) / sizeof(*terminal); i++)
+		allow_ioctl(filter, all, terminal[i]);
 	/* <linux/fs.h>: discard, zeroes and size of block devices. */
-	if (!ret && needs->io_uring)
-		ret = allow_ioctl(filter, kind, 0x12u << _IOC_TYPESHIFT);
-	return ret;
+	if (needs->io_uring)
+		allow_ioctl(filter, kind, 0x12u << _IOC_TYPESHIFT);
 }
 
 /* Calls that are fine with some arguments only. */
-static int add_conditions(scmp_filter_ctx filter, const struct sandbox_needs *needs)
+static void add_conditions(struct seccomp_filter *filter, const struct sandbox_needs *needs)
 {
 	const uint64_t change = O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
-	int ret;
+	const uint64_t self = (uint64_t)getpid(), all = UINT64_MAX;
 
-	ret = allow_if(filter, SCMP_SYS(mmap), 2, PROT_EXEC, 0);
-	if (!ret)
-		ret = allow_if(filter, SCMP_SYS(mprotect), 2, PROT_EXEC, 0);
-	if (!ret)
-		ret = allow_if(filter, SCMP_SYS(tgkill), 0, UINT64_MAX, (uint64_t)getpid());
-	if (!ret)
-		ret = allow_if(filter, SCMP_SYS(kill), 0, UINT64_MAX, (uint64_t)getpid());
+	seccomp_filter_add_if(filter, SYS_mmap, 2, PROT_EXEC, 0);
+	seccomp_filter_add_if(filter, SYS_mprotect, 2, PROT_EXEC, 0);
+	seccomp_filter_add_if(filter, SYS_tgkill, 0, all, self);
+	seccomp_filter_add_if(filter, SYS_kill, 0, all, self);
 	/* Asking for limits, not setting them. */
-	if (!ret)
-		ret = allow_if(filter, SCMP_SYS(prlimit64), 2, UINT64_MAX, 0);
-	if (!ret)
-		ret = allow_if(filter, SCMP_SYS(socketpair), 0, UINT64_MAX, AF_UNIX);
-	if (!ret && needs->open_files)
-		ret = allow_if(filter, SCMP_SYS(openat), 2, change | O_PATH, O_RDONLY);
-	if (!ret && needs->open_folders)
-		ret = allow_if(filter, SCMP_SYS(openat), 2, change | O_PATH | O_DIRECTORY,
-			       O_PATH | O_DIRECTORY);
-	if (!ret && needs->connect)
-		ret = allow_if(filter, SCMP_SYS(socket), 0, UINT64_MAX, AF_UNIX);
-	if (!ret && needs->connect)
-		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
-	return ret ? ret : add_ioctls(filter, needs);
-}
-
-static int build(scmp_filter_ctx filter, const struct sandbox_needs *needs)
-{
-	int ret;
-
-	/* Threads that hold still get the filter, too. */
-	ret = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-	if (!ret)
-		ret = add_rows(filter, SCMP_ACT_ALLOW, always, sizeof(always) / sizeof(always[0]));
-	if (!ret && needs->io_uring)
-		ret = add_rows(filter, SCMP_ACT_ALLOW, for_io_uring,
-			       sizeof(for_io_uring) / sizeof(for_io_uring[0]));
-	if (!ret)
-		ret = add_rows(filter, SCMP_ACT_KILL_PROCESS, never,
-			       sizeof(never) / sizeof(never[0]));
-	return ret ? ret : add_conditions(filter, needs);
+	seccomp_filter_add_if(filter, SYS_prlimit64, 2, all, 0);
+	seccomp_filter_add_if(filter, SYS_socketpair, 0, all, AF_UNIX);
+	if (needs->open_files)
+		seccomp_filter_add_if(filter, SYS_openat, 2, change | O_PATH, O_RDONLY);
+	if (needs->open_folders)
+		seccomp_filter_add_if(filter, SYS_openat, 2, change | O_PATH | O_DIRECTORY,
+				      O_PATH | O_DIRECTORY);
+	if (needs->connect) {
+		seccomp_filter_add_if(filter, SYS_socket, 0, all, AF_UNIX);
+		seccomp_filter_add(filter, SYS_connect, SECCOMP_ALLOW);
+	}
 }
 
 int sandbox_enter(const struct sandbox_needs *needs)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int ret;
+	struct seccomp_filter filter;
 
-	if (!filter)
-		return -ENOMEM;
-	ret = build(filter, needs);
-	/* A binary search instead of a walk: a vCPU's exits must not pay for the length. */
-	if (!ret)
-		(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (!ret)
-		ret = seccomp_load(filter); /* sets no_new_privs first */
-	seccomp_release(filter);
-	return ret;
+	seccomp_filter_begin(&filter);
+	/* First: they are what a vCPU's exits pay for. */
+	add_ioctls(&filter, needs);
+	if (needs->io_uring)
+		add_rows(&filter, SECCOMP_ALLOW, for_io_uring,
+			 sizeof(for_io_uring) / sizeof(for_io_uring[0]));
+	add_rows(&filter, SECCOMP_ALLOW, always, sizeof(always) / sizeof(always[0]));
+	add_conditions(&filter, needs);
+	add_rows(&filter, SECCOMP_KILL, never, sizeof(never) / sizeof(never[0]));
+	return seccomp_filter_enter(&filter, EPERM);
 }
 
 static bool is_stdio(const char *backend)

@@ -6,4 +6,10 @@ proto_srcs := \
 	protocol/lib/fields.c \
 	protocol/lib/frame.c \
 	protocol/lib/fs_change.c \
-	protocol/lib/log.c
+	protocol/lib/log.c \
+	protocol/lib/seccomp_filter.c
+
+unit_tests += seccomp_filter
+seccomp_filter_srcs := tests/unit/seccomp_filter.c
+seccomp_filter_libs := proto
+seccomp_filter_pkgs := check

@@ -50,7 +50,8 @@ vhost_user_starter_pkgs := check
 vmm_srcs += host-vmm/sandbox.c
 unit_tests += vmm_sandbox
 vmm_sandbox_srcs := tests/unit/vmm_sandbox.c host-vmm/sandbox.c
-vmm_sandbox_pkgs := check libseccomp
+vmm_sandbox_libs := proto
+vmm_sandbox_pkgs := check
 
 unit_tests += shm_window
 shm_window_srcs := tests/unit/shm_window.c host-vmm/shm_window.c

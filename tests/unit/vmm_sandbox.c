@@ -205,6 +205,15 @@ static int try_x32(void)
 	return result(syscall(0x40000000 | SYS_getpid));
 }
 
+/* i386's getpid, which is another call on x86-64. */
+static int try_int80(void)
+{
+	long ret = 20;
+
+	__asm__ volatile("int $0x80" : "+a"(ret) : : "memory", "r8", "r9", "r10", "r11");
+	return ret < 0 ? (int)ret : 0;
+}
+
 struct attempt {
 	int (*run)(void);
 	bool kills;
@@ -221,6 +230,7 @@ static const struct attempt attempts[] = {
 	{ try_execveat, true },	 { try_ptrace, true },	    { try_peek, true },
 	{ try_mount, true },	 { try_unshare, true },	    { try_keyctl, true },
 	{ try_bpf, true },	 { try_userfaultfd, true }, { try_x32, true },
+	{ try_int80, true },
 };
 #define N_ATTEMPTS ((int)(sizeof(attempts) / sizeof(attempts[0])))
 

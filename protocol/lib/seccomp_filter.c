@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Theory of operation. The program holds the call's number in the accumulator and walks the rows in
+ * the order in which they were added:
+ *
+ *	jeq  #call, 0, behind the row
+ *	ret  #verdict
+ *
+ * A row with a condition loads the argument's halves, so it ends in a load of the number for the
+ * next row. Every jump is within its row, which keeps offsets below the 255 that BPF can jump.
+ *
+ * Sources: Linux Documentation/userspace-api/seccomp_filter.rst, <linux/seccomp.h>.
+ */
+#include "protocol/lib/seccomp_filter.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Lodge's hosts are x86-64. */
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#define X32_BIT	     0x40000000u /* __X32_SYSCALL_BIT of <asm/unistd.h> */
+
+#define LOAD	 (BPF_LD | BPF_W | BPF_ABS)
+#define IF_EQUAL (BPF_JMP | BPF_JEQ | BPF_K)
+#define IF_BITS	 (BPF_JMP | BPF_JSET | BPF_K)
+#define MASK	 (BPF_ALU | BPF_AND | BPF_K)
+#define RETURN	 (BPF_RET | BPF_K)
+
+#define AT_NUMBER offsetof(struct seccomp_data, nr)
+#define AT_ARCH	  offsetof(struct seccomp_data, arch)
+
+static void emit(struct seccomp_filter *filter, uint16_t code, uint8_t if_true, uint8_t if_false,
+		 uint32_t value)
+{
+	if (filter->len == SECCOMP_FILTER_MAX) {
+		filter->full = true;
+		return;
+	}
+	filter->code[filter->len++] =
+		(struct sock_filter){ .code = code, .jt = if_true, .jf = if_false, .k = value };
+}
+
+void seccomp_filter_begin(struct seccomp_filter *filter)
+{
+	filter->len = 0;
+	filter->full = false;
+	emit(filter, LOAD, 0, 0, AT_ARCH);
+	emit(filter, IF_EQUAL, 1, 0, ARCHITECTURE);
+	emit(filter, RETURN, 0, 0, SECCOMP_RET_KILL_PROCESS);
+	emit(filter, LOAD, 0, 0, AT_NUMBER);
+	emit(filter, IF_BITS, 0, 1, X32_BIT);
+	emit(filter, RETURN, 0, 0, SECCOMP_RET_KILL_PROCESS);
+}
+
+void seccomp_filter_add(struct seccomp_filter *filter, long call, enum seccomp_verdict verdict)
+{
+	emit(filter, IF_EQUAL, 0, 1, (uint32_t)call);
+	emit(filter, RETURN, 0, 0,
+	     verdict == SECCOMP_ALLOW ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS);
+}
+
+void seccomp_filter_add_if(struct seccomp_filter *filter, long call, unsigned int arg,
+			   uint64_t mask, uint64_t value)
+{
+	/* Little-endian: the low half comes first. */
+	uint32_t low = offsetof(struct seccomp_data, args) + 8 * arg;
+
+	emit(filter, IF_EQUAL, 0, 8, (uint32_t)call);
+	emit(filter, LOAD, 0, 0, low);
+	emit(filter, MASK, 0, 0, (uint32_t)mask);
+	emit(filter, IF_EQUAL, 0, 4, (uint32_t)value);
+	emit(filter, LOAD, 0, 0, low + 4);
+	emit(filter, MASK, 0, 0, (uint32_t)(mask >> 32));
+	emit(filter, IF_EQUAL, 0, 1, (uint32_t)(value >> 32));
+	emit(filter, RETURN, 0, 0, SECCOMP_RET_ALLOW);
+	emit(filter, LOAD, 0, 0, AT_NUMBER);
+}
+
+int seccomp_filter_enter(struct seccomp_filter *filter, int error)
+{
+	struct sock_fprog program = { .filter = filter->code };
+	long ret;
+
+	emit(filter, RETURN, 0, 0, SECCOMP_RET_ERRNO | (uint32_t)error);
+	if (filter->full)
+		return -E2BIG;
+	program.len = (unsigned short)filter->len;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	/* Threads that hold still get the filter, too. */
+	ret = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+	if (ret < 0)
+		return -errno;
+	return ret > 0 ? -EBUSY : 0;
+}
