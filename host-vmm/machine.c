@@ -392,7 +392,7 @@ static void park_all(struct machine *machine)
 		vcpu_wait_parked(machine->vcpus[i]);
 }
 
-static void run_all(struct machine *machine)
+void machine_go(struct machine *machine)
 {
 	for (size_t i = 0; i < machine->n_vcpus; i++)
 		vcpu_order_run(machine->vcpus[i]);
@@ -428,11 +428,11 @@ static int restart(struct machine *machine)
 	}
 	ret = power_on(machine);
 	if (ret == 0)
-		run_all(machine);
+		machine_go(machine);
 	return ret;
 }
 
-int machine_start(struct machine *machine)
+int machine_load(struct machine *machine)
 {
 	int ret = power_on(machine);
 
@@ -442,8 +442,16 @@ int machine_start(struct machine *machine)
 	if (memory_fd(machine->memory) >= 0 &&
 	    hugepages_start(machine->memory, &machine->hugepages) < 0)
 		log_warn("no thread for huge pages; the guest's memory stays in small ones");
-	run_all(machine);
 	return 0;
+}
+
+int machine_start(struct machine *machine)
+{
+	int ret = machine_load(machine);
+
+	if (ret == 0)
+		machine_go(machine);
+	return ret;
 }
 
 static enum machine_event take_event(struct machine *machine)

@@ -3,9 +3,10 @@
  * One virtual machine: everything that a device or a vCPU may reach.
  *
  * Life: machine_create() checks the configuration against this host, makes memory, chips, devices
- * and vCPUs; machine_start() loads the boot image and lets the vCPUs run; whenever event_fd becomes
- * readable, machine_dispatch() acts on what happened, until it returns why the guest is down for
- * good; machine_destroy() undoes all, in reverse. Main thread only, but for what says "any thread".
+ * and vCPUs; machine_load() loads the boot image; machine_go() lets the vCPUs run; whenever
+ * event_fd becomes readable, machine_dispatch() acts on what happened, until it returns why the
+ * guest is down for good; machine_destroy() undoes all, in reverse. Main thread only, but for what
+ * says "any thread".
  */
 #ifndef LODGE_VMM_MACHINE_H
 #define LODGE_VMM_MACHINE_H
@@ -45,7 +46,7 @@ struct machine {
 	int kvm_fd;
 	int vm_fd;
 	struct memory *memory;
-	struct hugepages *hugepages; /* from machine_start() on; may be NULL */
+	struct hugepages *hugepages; /* from machine_load() on; may be NULL */
 	struct bus *ports;
 	struct bus *mmio;
 	struct irq *irq;
@@ -77,7 +78,11 @@ struct machine {
 };
 
 int machine_create(const struct vm_config *config, struct machine **ret_machine);
-/* Loads the boot image and lets the vCPUs run. On an error, one line has been logged. */
+/* Loads the boot image and makes the last threads: everything is there, and no guest runs. On an
+ * error, one line has been logged. */
+int machine_load(struct machine *machine);
+void machine_go(struct machine *machine);
+/* Both, for callers without a sandbox between them. */
 int machine_start(struct machine *machine);
 /*
  * Acts on the event that made event_fd readable: restarts the guest for MACHINE_RESET (unless

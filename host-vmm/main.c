@@ -220,7 +220,7 @@ static char *runtime_dir(const struct options *options, const struct vm_config *
 	return g_strdup_printf("%s/%s", fallback, config->name);
 }
 
-/* All is set up: from here on the guest's code may be in this process, for all we know. */
+/* All is set up: once the guest runs, its code may be in this process, for all we know. */
 static void enter_sandbox(const struct vm_config *config)
 {
 	const struct sandbox_needs needs = sandbox_needs_of(config);
@@ -247,13 +247,14 @@ static int run(const struct options *options, const struct vm_config *config, co
 		machine_destroy(machine);
 		return EX_CANTCREAT;
 	}
-	ret = machine_start(machine);
+	ret = machine_load(machine);
 	if (ret < 0) {
 		sockets_stop(sockets, NULL);
 		machine_destroy(machine);
 		return EX_CONFIG;
 	}
 	enter_sandbox(config);
+	machine_go(machine);
 	notify_started(options);
 	end = serve(machine, signals);
 	log_debug("the guest is down: %s", event_word(end));
