@@ -3,7 +3,7 @@
 #include "host-vmm/vcpu_faults.h"
 
 #include <linux/kvm.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -29,23 +29,29 @@ static void note(struct vcpu_faults *faults, const char *name, uint64_t offset)
 static void find_offsets(struct vcpu_faults *faults)
 {
 	struct kvm_stats_header header;
-	struct {
-		struct kvm_stats_desc desc;
-		char name[STAT_NAME_MAX];
-	} entry;
+	size_t size, len;
+	char *list;
 
 	if (pread(faults->fd, &header, sizeof(header), 0) != sizeof(header) ||
-	    header.name_size >= STAT_NAME_MAX || header.num_desc > STATS_MAX)
+	    header.name_size > STAT_NAME_MAX || header.name_size == 0 ||
+	    header.num_desc > STATS_MAX)
 		return;
-	for (uint32_t i = 0; i < header.num_desc; i++) {
-		size_t size = sizeof(entry.desc) + header.name_size;
+	/* At once: there are some fifty. */
+	size = sizeof(struct kvm_stats_desc) + header.name_size;
+	len = size * header.num_desc;
+	list = malloc(len + 1);
+	if (!list)
+		return;
+	if (pread(faults->fd, list, len, (off_t)header.desc_offset) == (ssize_t)len) {
+		for (char *at = list; at < list + len; at += size) {
+			struct kvm_stats_desc desc;
 
-		if (pread(faults->fd, &entry, size, (off_t)(header.desc_offset + i * size)) !=
-		    (ssize_t)size)
-			return;
-		entry.name[header.name_size] = 0;
-		note(faults, entry.name, header.data_offset + entry.desc.offset);
+			memcpy(&desc, at, sizeof(desc));
+			at[size - 1] = 0;
+			note(faults, at + sizeof(desc), header.data_offset + desc.offset);
+		}
 	}
+	free(list);
 }
 
 void vcpu_faults_open(struct vcpu_faults *faults, int vcpu_fd)
