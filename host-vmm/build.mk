@@ -32,7 +32,7 @@ vmm_srcs += \
 	host-vmm/vcpu.c \
 	host-vmm/vcpu_faults.c \
 	host-vmm/vcpu_state.c
-vmm_pkgs += glib-2.0 json-glib-1.0 liburing
+vmm_pkgs += glib-2.0 jansson liburing
 
 progs += lodge-vmm
 lodge-vmm_srcs := host-vmm/main.c

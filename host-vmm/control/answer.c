@@ -7,33 +7,30 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "host-vmm/control/json.h"
+
 #define DEPTH_MAX  16 /* of nested arrays and objects; no method needs more than 3 */
 #define ID_MAX	   64 /* bytes of an id that is a string */
 #define METHOD_MAX 64 /* characters of a method's name that an answer repeats */
 
-static char *to_line(JsonObject *answer)
+/* The answer with its id, which is the caller's. */
+static json_t *new_answer(json_t *id)
 {
-	g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), answer);
-	g_autoptr(JsonGenerator) generator = json_generator_new();
-	g_autofree char *text = NULL;
+	json_t *answer = json_object();
 
-	json_generator_set_root(generator, node);
-	text = json_generator_to_data(generator, NULL);
-	return g_strconcat(text, "\n", NULL);
+	json_object_set_new(answer, "id", id ? json_incref(id) : json_null());
+	return answer;
 }
 
-static char *fail(JsonNode *id, const char *message, const char *hint)
+static char *fail(json_t *id, const char *message, const char *hint)
 {
-	g_autoptr(JsonObject) answer = json_object_new();
-	JsonObject *error = json_object_new();
+	json_t *answer = new_answer(id), *error = json_object();
 
-	json_object_set_member(answer, "id",
-			       id ? json_node_copy(id) : json_node_new(JSON_NODE_NULL));
-	json_object_set_string_member(error, "message", message);
+	json_object_set_new(error, "message", control_string(message));
 	if (hint)
-		json_object_set_string_member(error, "hint", hint);
-	json_object_set_object_member(answer, "error", error);
-	return to_line(answer);
+		json_object_set_new(error, "hint", control_string(hint));
+	json_object_set_new(answer, "error", error);
+	return control_line(answer);
 }
 
 /* The parser recurses, so the depth must be known before it starts. */
@@ -56,22 +53,17 @@ static bool too_deep(const char *line, size_t len)
 }
 
 /* An id is a short string, an integer or missing: what it costs to repeat it is bounded. */
-static bool id_is_fine(JsonNode *id)
+static bool id_is_fine(const json_t *id)
 {
-	if (!id || JSON_NODE_HOLDS_NULL(id))
-		return true;
-	if (!JSON_NODE_HOLDS_VALUE(id))
-		return false;
-	if (json_node_get_value_type(id) == G_TYPE_STRING)
-		return strlen(json_node_get_string(id)) <= ID_MAX;
-	return json_node_get_value_type(id) == G_TYPE_INT64;
+	if (json_is_string(id))
+		return json_string_length(id) <= ID_MAX;
+	return !id || json_is_null(id) || json_is_integer(id);
 }
 
-static char *run(const struct control_method *method, void *opaque, JsonNode *id,
-		 JsonObject *params, bool *ret_follows)
+static char *run(const struct control_method *method, void *opaque, json_t *id, json_t *params,
+		 bool *ret_follows)
 {
-	g_autoptr(JsonObject) answer = NULL;
-	g_autoptr(JsonObject) result = json_object_new();
+	json_t *result = json_object(), *answer;
 	struct control_error error = { 0 };
 	char *text;
 	int ret;
@@ -79,12 +71,11 @@ static char *run(const struct control_method *method, void *opaque, JsonNode *id
 	ret = method->run(opaque, params, result, &error);
 	if (ret < 0) {
 		text = fail(id, error.message ? error.message : g_strerror(-ret), error.hint);
+		json_decref(result);
 	} else {
-		answer = json_object_new();
-		json_object_set_member(answer, "id",
-				       id ? json_node_copy(id) : json_node_new(JSON_NODE_NULL));
-		json_object_set_object_member(answer, "result", g_steal_pointer(&result));
-		text = to_line(answer);
+		answer = new_answer(id);
+		json_object_set_new(answer, "result", result);
+		text = control_line(answer);
 		*ret_follows = ret == CONTROL_FOLLOWS;
 	}
 	g_free(error.message);
@@ -92,34 +83,35 @@ static char *run(const struct control_method *method, void *opaque, JsonNode *id
 	return text;
 }
 
-static char *dispatch(const struct control_method *methods, void *opaque, JsonObject *request,
+static char *no_method(json_t *id, const char *method)
+{
+	g_autofree char *shown =
+		g_utf8_substring(method, 0, MIN(g_utf8_strlen(method, -1), METHOD_MAX));
+	g_autofree char *message = g_strdup_printf("there is no method '%s'", shown);
+
+	return fail(id, message, "see protocol/spec/control.md for those there are");
+}
+
+static char *dispatch(const struct control_method *methods, void *opaque, json_t *request,
 		      bool *ret_follows)
 {
-	JsonNode *id = json_object_get_member(request, "id");
-	JsonNode *name = json_object_get_member(request, "method");
-	JsonNode *params = json_object_get_member(request, "params");
-	g_autoptr(JsonObject) empty = json_object_new();
-	g_autofree char *message = NULL;
-	g_autofree char *shown = NULL;
-	const char *method;
+	json_t *id = json_object_get(request, "id");
+	json_t *params = json_object_get(request, "params");
+	const char *method = json_string_value(json_object_get(request, "method"));
+	json_auto_t *empty = json_object();
 
 	if (!id_is_fine(id))
 		return fail(NULL, "id is neither an integer nor a string of at most 64 bytes",
 			    "send such an id, or none");
-	if (!name || !JSON_NODE_HOLDS_VALUE(name) ||
-	    json_node_get_value_type(name) != G_TYPE_STRING)
+	if (!method)
 		return fail(id, "the request has no method", "add \"method\":\"status\"");
-	if (params && !JSON_NODE_HOLDS_OBJECT(params))
+	if (params && !json_is_object(params))
 		return fail(id, "params is not an object", "send {} or leave it out");
-	method = json_node_get_string(name);
 	for (; methods->name; methods++) {
 		if (!strcmp(methods->name, method))
-			return run(methods, opaque, id,
-				   params ? json_node_get_object(params) : empty, ret_follows);
+			return run(methods, opaque, id, params ? params : empty, ret_follows);
 	}
-	shown = g_utf8_substring(method, 0, MIN(g_utf8_strlen(method, -1), METHOD_MAX));
-	message = g_strdup_printf("there is no method '%s'", shown);
-	return fail(id, message, "see protocol/spec/control.md for those there are");
+	return no_method(id, method);
 }
 
 char *control_answer(const struct control_method *methods, void *opaque, const char *line,
@@ -133,20 +125,15 @@ char *control_answer(const struct control_method *methods, void *opaque, const c
 char *control_answer_to(const struct control_method *methods, void *opaque, const char *line,
 			size_t len, bool *ret_follows)
 {
-	g_autoptr(JsonParser) parser = NULL;
-	JsonNode *root;
+	json_auto_t *root = too_deep(line, len) ? NULL
+						: json_loadb(line, len, JSON_DECODE_ANY, NULL);
 
 	*ret_follows = false;
-	if (!g_utf8_validate(line, (gssize)len, NULL) || too_deep(line, len))
+	if (!root)
 		return fail(NULL, "the line is not a request in JSON",
 			    "send {\"id\":1,\"method\":\"status\"} and a newline");
-	parser = json_parser_new_immutable();
-	if (!json_parser_load_from_data(parser, line, (gssize)len, NULL))
-		return fail(NULL, "the line is not a request in JSON",
-			    "send {\"id\":1,\"method\":\"status\"} and a newline");
-	root = json_parser_get_root(parser);
-	if (!root || !JSON_NODE_HOLDS_OBJECT(root))
+	if (!json_is_object(root))
 		return fail(NULL, "the request is not a JSON object",
 			    "send {\"id\":1,\"method\":\"status\"} and a newline");
-	return dispatch(methods, opaque, json_node_get_object(root), ret_follows);
+	return dispatch(methods, opaque, root, ret_follows);
 }

@@ -3,12 +3,13 @@
 # are the machine's; tools.sock's relay, in the unit rig.
 control_srcs := \
 	host-vmm/control/answer.c \
+	host-vmm/control/json.c \
 	host-vmm/control/server.c
 relay_srcs_only := $(addprefix host-vmm/backdoor/, relay.c relay_call.c)
 vmm_srcs += $(control_srcs) $(relay_srcs_only) $(addprefix host-vmm/control/, \
 	facts.c feed.c methods.c methods_shares.c methods_tools.c sockets.c)
 libs += control
-control_pkgs := glib-2.0 json-glib-1.0
+control_pkgs := glib-2.0 jansson
 
 unit_tests += control_server
 control_server_srcs := tests/unit/control_server.c
@@ -21,9 +22,10 @@ fuzz_control_libs := control proto
 
 unit_tests += control_tools
 # The rig's rows come later: "=".
-control_tools_srcs = tests/unit/control_tools.c host-vmm/control/facts.c $(backdoor_srcs) $(virtio_rig_srcs)
+control_tools_srcs = tests/unit/control_tools.c $(addprefix host-vmm/control/, facts.c json.c) \
+	$(backdoor_srcs) $(virtio_rig_srcs)
 control_tools_libs := proto
-control_tools_pkgs := check glib-2.0 json-glib-1.0
+control_tools_pkgs := check glib-2.0 jansson
 
 relay_rig_srcs := tests/unit/relay_rig.c $(relay_srcs_only)
 unit_tests += backdoor_relay

@@ -12,7 +12,7 @@
 #ifndef LODGE_VMM_CONTROL_H
 #define LODGE_VMM_CONTROL_H
 
-#include <json-glib/json-glib.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -40,8 +40,7 @@ struct control_error {
  */
 struct control_method {
 	const char *name;
-	int (*run)(void *opaque, JsonObject *params, JsonObject *result,
-		   struct control_error *error);
+	int (*run)(void *opaque, json_t *params, json_t *result, struct control_error *error);
 };
 
 /*

@@ -2,6 +2,8 @@
 // The tools' events, as lines of JSON on the control socket.
 #include "host-vmm/control/tools.h"
 
+#include <glib.h>
+
 #include "host-vmm/backdoor/tools.h"
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "host-vmm/conf/vmconf.h"
+#include "host-vmm/control/json.h"
 #include "host-vmm/control/shares.h"
 #include "host-vmm/control/tools.h"
 #include "host-vmm/device.h"
@@ -17,16 +18,16 @@
 #include "host-vmm/virtio/console.h"
 #include "host-vmm/virtio/fs_choice.h"
 
-static int ping(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+static int ping(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	(void)opaque;
 	(void)params;
 	(void)error;
-	json_object_set_string_member(result, "version", LODGE_VERSION);
+	json_object_set_new(result, "version", control_string(LODGE_VERSION));
 	return 0;
 }
 
-static int status(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+static int status(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	struct machine *machine = opaque;
 	enum machine_event event;
@@ -38,21 +39,21 @@ static int status(void *opaque, JsonObject *params, JsonObject *result, struct c
 	event = machine->event;
 	guest_status = machine->guest_status;
 	pthread_mutex_unlock(&machine->event_lock);
-	json_object_set_string_member(result, "name", machine->config->name);
-	json_object_set_string_member(result, "state",
-				      event == MACHINE_NONE    ? "running"
-				      : event == MACHINE_RESET ? "resetting"
-							       : "stopping");
-	json_object_set_string_member(result, "dir", machine->config->dir);
-	json_object_set_int_member(result, "pid", getpid());
-	json_object_set_int_member(result, "cpus", machine->config->cpus);
-	json_object_set_int_member(result, "memory", (gint64)machine->config->memory);
+	json_object_set_new(result, "name", control_string(machine->config->name));
+	json_object_set_new(result, "state",
+			    control_string(event == MACHINE_NONE    ? "running"
+					   : event == MACHINE_RESET ? "resetting"
+								    : "stopping"));
+	json_object_set_new(result, "dir", control_string(machine->config->dir));
+	json_object_set_new(result, "pid", json_integer((json_int_t)(getpid())));
+	json_object_set_new(result, "cpus", json_integer((json_int_t)machine->config->cpus));
+	json_object_set_new(result, "memory", json_integer((json_int_t)machine->config->memory));
 	if (guest_status >= 0)
-		json_object_set_int_member(result, "guest_status", guest_status);
+		json_object_set_new(result, "guest_status", json_integer((json_int_t)guest_status));
 	return 0;
 }
 
-static int stop(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+static int stop(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	int ret = machine_press_power_button(opaque);
 
@@ -65,8 +66,7 @@ static int stop(void *opaque, JsonObject *params, JsonObject *result, struct con
 	return ret;
 }
 
-static int kill_machine(void *opaque, JsonObject *params, JsonObject *result,
-			struct control_error *error)
+static int kill_machine(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	(void)params;
 	(void)result;
@@ -75,21 +75,10 @@ static int kill_machine(void *opaque, JsonObject *params, JsonObject *result,
 	return 0;
 }
 
-const char *control_need_string(JsonObject *params, const char *key, struct control_error *error)
+static int resize(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
-	JsonNode *node = json_object_get_member(params, key);
-
-	if (node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING)
-		return json_node_get_string(node);
-	error->message = g_strdup_printf("the parameter %s is missing, or no string", key);
-	error->hint = g_strdup_printf("add \"%s\":\"...\" to params", key);
-	return NULL;
-}
-
-static int resize(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
-{
-	gint64 cols = json_object_get_int_member_with_default(params, "cols", 0);
-	gint64 rows = json_object_get_int_member_with_default(params, "rows", 0);
+	json_int_t cols = control_get_int(params, "cols", 0);
+	json_int_t rows = control_get_int(params, "rows", 0);
 
 	(void)result;
 	if (cols < 1 || cols > UINT16_MAX || rows < 1 || rows > UINT16_MAX) {
@@ -101,38 +90,38 @@ static int resize(void *opaque, JsonObject *params, JsonObject *result, struct c
 	return 0;
 }
 
-static JsonArray *list_devices(const struct machine *machine)
+static json_t *list_devices(const struct machine *machine)
 {
-	JsonArray *devices = json_array_new();
+	json_t *devices = json_array();
 
 	for (size_t i = 0; i < machine->n_devices; i++) {
 		const struct device *device = machine->devices[i];
-		JsonObject *row = json_object_new();
+		json_t *row = json_object();
 
-		json_object_set_string_member(row, "name", device->name);
-		json_object_set_string_member(row, "help", device->type->help);
-		json_array_add_object_element(devices, row);
+		json_object_set_new(row, "name", control_string(device->name));
+		json_object_set_new(row, "help", control_string(device->type->help));
+		json_array_append_new(devices, row);
 	}
 	return devices;
 }
 
-static void add_feature(JsonArray *features, const char *word, int rung, const char *by)
+static void add_feature(json_t *features, const char *word, int rung, const char *by)
 {
-	JsonObject *row = json_object_new();
+	json_t *row = json_object();
 
-	json_object_set_string_member(row, "feature", word);
+	json_object_set_new(row, "feature", control_string(word));
 	if (rung >= 0)
-		json_object_set_int_member(row, "rung", rung);
+		json_object_set_new(row, "rung", json_integer((json_int_t)rung));
 	else
-		json_object_set_null_member(row, "rung");
-	json_object_set_string_member(row, "by", by);
-	json_array_add_object_element(features, row);
+		json_object_set_new(row, "rung", json_null());
+	json_object_set_new(row, "by", control_string(by));
+	json_array_append_new(features, row);
 }
 
-static void add_memory(struct machine *machine, JsonArray *features, JsonObject *result)
+static void add_memory(struct machine *machine, json_t *features, json_t *result)
 {
 	struct balloon_info info;
-	JsonObject *balloon;
+	json_t *balloon;
 
 	if (balloon_get_info(machine, &info)) {
 		add_feature(features, "memory", -1, "turned off in vm.conf");
@@ -142,19 +131,19 @@ static void add_memory(struct machine *machine, JsonArray *features, JsonObject 
 		add_feature(features, "memory", 0, "virtio-balloon");
 	else
 		add_feature(features, "memory", -1, "the guest has no driver for its balloon");
-	balloon = json_object_new();
-	json_object_set_int_member(balloon, "target", (gint64)info.target);
-	json_object_set_int_member(balloon, "actual", (gint64)info.actual);
-	json_object_set_int_member(balloon, "reported", (gint64)info.reported);
-	json_object_set_object_member(result, "balloon", balloon);
+	balloon = json_object();
+	json_object_set_new(balloon, "target", json_integer((json_int_t)info.target));
+	json_object_set_new(balloon, "actual", json_integer((json_int_t)info.actual));
+	json_object_set_new(balloon, "reported", json_integer((json_int_t)info.reported));
+	json_object_set_new(result, "balloon", balloon);
 }
 
 /* Rung 0 is what the guest's own drivers do; nothing of ours in a guest reports itself yet. */
-static int info(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+static int info(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	struct machine *machine = opaque;
 	const struct vm_config *config = machine->config;
-	JsonArray *features = json_array_new();
+	json_t *features = json_array();
 	bool shared = fs_devices(config);
 
 	(void)params;
@@ -162,15 +151,14 @@ static int info(void *opaque, JsonObject *params, JsonObject *result, struct con
 	add_feature(features, "fs", shared ? 0 : -1, shared ? "virtio-fs" : "no share is set");
 	add_memory(machine, features, result);
 	add_feature(features, "clock", 0, "kvm-clock");
-	json_object_set_array_member(result, "features", features);
-	json_object_set_array_member(result, "devices", list_devices(machine));
+	json_object_set_new(result, "features", features);
+	json_object_set_new(result, "devices", list_devices(machine));
 	return 0;
 }
 
-static int balloon(void *opaque, JsonObject *params, JsonObject *result,
-		   struct control_error *error)
+static int balloon(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
-	gint64 target = json_object_get_int_member_with_default(params, "target", -1);
+	json_int_t target = control_get_int(params, "target", -1);
 	int ret = target < 0 ? -ERANGE : balloon_set_target(opaque, (uint64_t)target);
 
 	(void)result;

@@ -4,22 +4,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "host-vmm/backdoor/tools.h"
 #include "host-vmm/conf/vmconf.h"
+#include "host-vmm/control/json.h"
 #include "host-vmm/control/tools.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/virtio/fs.h"
 #include "host-vmm/virtio/fs_choice.h"
 
-static bool get_flag(JsonObject *params, const char *key)
+static bool get_flag(const json_t *params, const char *key)
 {
-	JsonNode *node = json_object_get_member(params, key);
-
-	return node && JSON_NODE_HOLDS_VALUE(node) &&
-	       json_node_get_value_type(node) == G_TYPE_BOOLEAN && json_node_get_boolean(node);
+	return json_is_true(json_object_get(params, key));
 }
 
 static int explain(int ret, const char *name, struct control_error *error)
@@ -47,16 +46,16 @@ static int explain(int ret, const char *name, struct control_error *error)
 }
 
 /* False where it is there and will not do. */
-static bool get_mask(JsonObject *params, const char *key, unsigned int *ret_mask)
+static bool get_mask(json_t *params, const char *key, unsigned int *ret_mask)
 {
-	const char *text = json_object_get_string_member_with_default(params, key, NULL);
+	const char *text = json_string_value(json_object_get(params, key));
 
 	return !text || !vm_parse_mask(text, ret_mask);
 }
 
-static int get_rules(JsonObject *params, struct vm_share_rules *rules, struct control_error *error)
+static int get_rules(json_t *params, struct vm_share_rules *rules, struct control_error *error)
 {
-	const char *owner = json_object_get_string_member_with_default(params, "owner", NULL);
+	const char *owner = json_string_value(json_object_get(params, "owner"));
 
 	rules->read_only = get_flag(params, "read_only");
 	if (owner && vm_parse_owner(owner, rules)) {
@@ -87,8 +86,7 @@ static void tell_tools(struct machine *machine)
 				    NULL, NULL);
 }
 
-int control_share_add(void *opaque, JsonObject *params, JsonObject *result,
-		      struct control_error *error)
+int control_share_add(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	struct fs_share_info info = { 0 };
 	int fd, ret;
@@ -115,8 +113,7 @@ int control_share_add(void *opaque, JsonObject *params, JsonObject *result,
 	return ret;
 }
 
-int control_share_remove(void *opaque, JsonObject *params, JsonObject *result,
-			 struct control_error *error)
+int control_share_remove(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	const char *name = control_need_string(params, "name", error);
 	int ret = name ? explain(fs_share_remove(opaque, name), name, error) : -EINVAL;
@@ -127,37 +124,36 @@ int control_share_remove(void *opaque, JsonObject *params, JsonObject *result,
 	return ret;
 }
 
-static void set_mask(JsonObject *row, const char *key, unsigned int mask)
+static void set_mask(json_t *row, const char *key, unsigned int mask)
 {
 	g_autofree char *text = g_strdup_printf("%03o", mask);
 
 	if (mask)
-		json_object_set_string_member(row, key, text);
+		json_object_set_new(row, key, control_string(text));
 }
 
 static void add_row(void *opaque, const struct fs_share_info *info)
 {
 	g_autofree char *owner = vm_format_owner(&info->rules);
-	JsonObject *row = json_object_new();
+	json_t *row = json_object();
 
-	json_object_set_string_member(row, "name", info->name);
-	json_object_set_string_member(row, "path", info->path);
-	json_object_set_boolean_member(row, "read_only", info->rules.read_only);
-	json_object_set_string_member(row, "owner", owner);
+	json_object_set_new(row, "name", control_string(info->name));
+	json_object_set_new(row, "path", control_string(info->path));
+	json_object_set_new(row, "read_only", json_boolean(info->rules.read_only));
+	json_object_set_new(row, "owner", control_string(owner));
 	set_mask(row, "file_mask", info->rules.file_mask);
 	set_mask(row, "dir_mask", info->rules.dir_mask);
-	json_array_add_object_element(opaque, row);
+	json_array_append_new(opaque, row);
 }
 
-int control_share_list(void *opaque, JsonObject *params, JsonObject *result,
-		       struct control_error *error)
+int control_share_list(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	const struct machine *machine = opaque;
-	JsonArray *rows = json_array_new();
+	json_t *rows = json_array();
 	int ret = fs_share_each(opaque, add_row, rows);
 
 	(void)params;
-	json_object_set_boolean_member(result, "device", fs_shares_device(machine->config));
-	json_object_set_array_member(result, "shares", rows);
+	json_object_set_new(result, "device", json_boolean(fs_shares_device(machine->config)));
+	json_object_set_new(result, "shares", rows);
 	return ret == -ENODEV ? 0 : explain(ret, "", error);
 }

@@ -3,10 +3,12 @@
 #include "host-vmm/control/tools.h"
 
 #include <errno.h>
+#include <glib.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host-vmm/backdoor/tools.h"
+#include "host-vmm/control/json.h"
 #include "host-vmm/machine.h"
 
 static const char *const doors[] = {
@@ -27,7 +29,7 @@ static struct backdoor *need_backdoor(void *opaque, struct control_error *error)
 	return NULL;
 }
 
-int control_tools(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+int control_tools(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	struct machine *machine = opaque;
 	struct tools_status status = {
@@ -39,22 +41,23 @@ int control_tools(void *opaque, JsonObject *params, JsonObject *result, struct c
 	(void)error;
 	if (machine->backdoor)
 		tools_get_status(machine->backdoor, &status);
-	json_object_set_boolean_member(result, "up", status.up);
+	json_object_set_new(result, "up", json_boolean(status.up));
 	if (status.up) {
-		json_object_set_string_member(result, "door", doors[status.door]);
-		json_object_set_string_member(result, "privilege",
-					      status.privilege == RPC_ROOT ? "root" : "user");
-		json_object_set_string_member(result, "app", status.app);
-		json_object_set_string_member(result, "version", status.version);
-		json_object_set_boolean_member(result, "guest_ops", status.guest_ops);
-		json_object_set_boolean_member(result, "power", status.power);
-		json_object_set_boolean_member(result, "heartbeat_missed", status.heartbeat_missed);
-		json_object_set_int_member(result, "up_since", (gint64)status.up_since);
+		json_object_set_new(result, "door", control_string(doors[status.door]));
+		json_object_set_new(result, "privilege",
+				    control_string(status.privilege == RPC_ROOT ? "root" : "user"));
+		json_object_set_new(result, "app", control_string(status.app));
+		json_object_set_new(result, "version", control_string(status.version));
+		json_object_set_new(result, "guest_ops", json_boolean(status.guest_ops));
+		json_object_set_new(result, "power", json_boolean(status.power));
+		json_object_set_new(result, "heartbeat_missed",
+				    json_boolean(status.heartbeat_missed));
+		json_object_set_new(result, "up_since", json_integer((json_int_t)status.up_since));
 	} else {
-		json_object_set_string_member(result, "why", status.why);
+		json_object_set_new(result, "why", control_string(status.why));
 	}
 	if (machine->backdoor && !tools_get_facts(machine->backdoor, &facts)) {
-		json_object_set_object_member(result, "facts", control_facts_json(facts));
+		json_object_set_new(result, "facts", control_facts_json(facts));
 		free(facts);
 	}
 	return 0;
@@ -72,16 +75,16 @@ static bool is_text(const char *value, size_t len)
 	return true;
 }
 
-static void set_value(JsonObject *object, const char *value, size_t len)
+static void set_value(json_t *object, const char *value, size_t len)
 {
 	g_autofree char *coded = NULL;
 
 	if (is_text(value, len)) {
-		json_object_set_string_member(object, "value", value);
+		json_object_set_new(object, "value", control_string(value));
 		return;
 	}
 	coded = g_base64_encode((const guchar *)value, len);
-	json_object_set_string_member(object, "base64", coded);
+	json_object_set_new(object, "base64", control_string(coded));
 }
 
 static int explain_var(int ret, const char *name, struct control_error *error)
@@ -113,8 +116,7 @@ static int explain_var(int ret, const char *name, struct control_error *error)
 	return ret;
 }
 
-int control_var_get(void *opaque, JsonObject *params, JsonObject *result,
-		    struct control_error *error)
+int control_var_get(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	struct backdoor *backdoor = need_backdoor(opaque, error);
 	const char *name = backdoor ? control_need_string(params, "name", error) : NULL;
@@ -132,13 +134,12 @@ int control_var_get(void *opaque, JsonObject *params, JsonObject *result,
 	return 0;
 }
 
-int control_var_set(void *opaque, JsonObject *params, JsonObject *result,
-		    struct control_error *error)
+int control_var_set(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	struct backdoor *backdoor = need_backdoor(opaque, error);
 	const char *name = backdoor ? control_need_string(params, "name", error) : NULL;
-	const char *value = json_object_get_string_member_with_default(params, "value", NULL);
-	const char *coded = json_object_get_string_member_with_default(params, "base64", NULL);
+	const char *value = json_string_value(json_object_get(params, "value"));
+	const char *coded = json_string_value(json_object_get(params, "base64"));
 	g_autofree guchar *bytes = NULL;
 	gsize len = value ? strlen(value) : 0;
 
@@ -152,12 +153,11 @@ int control_var_set(void *opaque, JsonObject *params, JsonObject *result,
 	return explain_var(tools_var_set(backdoor, name, value, len), name, error);
 }
 
-int control_var_list(void *opaque, JsonObject *params, JsonObject *result,
-		     struct control_error *error)
+int control_var_list(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	struct backdoor *backdoor = need_backdoor(opaque, error);
 	struct tools_var *vars;
-	JsonArray *rows;
+	json_t *rows;
 	size_t count;
 	int ret;
 
@@ -167,20 +167,20 @@ int control_var_list(void *opaque, JsonObject *params, JsonObject *result,
 	ret = tools_vars_list(backdoor, &vars, &count);
 	if (ret)
 		return ret;
-	rows = json_array_new();
+	rows = json_array();
 	for (size_t i = 0; i < count; i++) {
-		JsonObject *row = json_object_new();
+		json_t *row = json_object();
 
-		json_object_set_string_member(row, "name", vars[i].name);
+		json_object_set_new(row, "name", control_string(vars[i].name));
 		set_value(row, vars[i].value, vars[i].len);
-		json_array_add_object_element(rows, row);
+		json_array_append_new(rows, row);
 	}
-	json_object_set_array_member(result, "vars", rows);
+	json_object_set_new(result, "vars", rows);
 	tools_vars_free(vars, count);
 	return 0;
 }
 
-int control_power(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+int control_power(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	static const struct {
 		const char *word;
@@ -217,8 +217,7 @@ int control_power(void *opaque, JsonObject *params, JsonObject *result, struct c
 	return ret;
 }
 
-int control_events(void *opaque, JsonObject *params, JsonObject *result,
-		   struct control_error *error)
+int control_events(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	(void)opaque;
 	(void)params;

@@ -6,6 +6,7 @@
 #include <glib-unix.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -389,6 +390,15 @@ static gboolean quit(void *opaque)
 	return G_SOURCE_REMOVE;
 }
 
+/* The library would open a file for it, at the first request: no file may be opened then. */
+static void seed_tables(void)
+{
+	size_t seed = 0;
+
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == sizeof(seed))
+		json_object_seed(seed);
+}
+
 int control_start_with(const char *path, const struct control_method *methods, void *opaque,
 		       struct control **ret_control)
 {
@@ -403,6 +413,7 @@ int control_start_with(const char *path, const struct control_method *methods, v
 	/* The peer's credentials decide; the mode only says so to whoever lists the folder. */
 	if (chmod(path, 0600))
 		log_warn("control: cannot set the mode of %s: %s", path, g_strerror(errno));
+	seed_tables();
 	control = g_new0(struct control, 1);
 	control->methods = methods;
 	control->opaque = opaque;

@@ -5,11 +5,8 @@
 
 #include "host-vmm/control/control.h"
 
-int control_share_add(void *opaque, JsonObject *params, JsonObject *result,
-		      struct control_error *error);
-int control_share_remove(void *opaque, JsonObject *params, JsonObject *result,
-			 struct control_error *error);
-int control_share_list(void *opaque, JsonObject *params, JsonObject *result,
-		       struct control_error *error);
+int control_share_add(void *opaque, json_t *params, json_t *result, struct control_error *error);
+int control_share_remove(void *opaque, json_t *params, json_t *result, struct control_error *error);
+int control_share_list(void *opaque, json_t *params, json_t *result, struct control_error *error);
 
 #endif

@@ -10,26 +10,17 @@ struct tools_facts;
 struct tools_event;
 
 /* Rows of the machine's table: protocol/spec/control.md. */
-int control_tools(void *opaque, JsonObject *params, JsonObject *result,
-		  struct control_error *error);
-int control_var_get(void *opaque, JsonObject *params, JsonObject *result,
-		    struct control_error *error);
-int control_var_set(void *opaque, JsonObject *params, JsonObject *result,
-		    struct control_error *error);
-int control_var_list(void *opaque, JsonObject *params, JsonObject *result,
-		     struct control_error *error);
-int control_power(void *opaque, JsonObject *params, JsonObject *result,
-		  struct control_error *error);
-int control_events(void *opaque, JsonObject *params, JsonObject *result,
-		   struct control_error *error);
+int control_tools(void *opaque, json_t *params, json_t *result, struct control_error *error);
+int control_var_get(void *opaque, json_t *params, json_t *result, struct control_error *error);
+int control_var_set(void *opaque, json_t *params, json_t *result, struct control_error *error);
+int control_var_list(void *opaque, json_t *params, json_t *result, struct control_error *error);
+int control_power(void *opaque, json_t *params, json_t *result, struct control_error *error);
+int control_events(void *opaque, json_t *params, json_t *result, struct control_error *error);
 
 /* What the guest told of itself; parts that it did not tell are left out. */
-JsonObject *control_facts_json(const struct tools_facts *facts);
+json_t *control_facts_json(const struct tools_facts *facts);
 /* A line for control_publish(). g_free(). */
 char *control_event_line(const struct tools_event *event);
-
-/* The member @key, a string; NULL with the error said where it is missing. */
-const char *control_need_string(JsonObject *params, const char *key, struct control_error *error);
 
 /*
  * Publishes the tools' events on @control until control_feed_stop(), which is not called on the

@@ -11,20 +11,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int echo(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+static int echo(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	(void)opaque;
 	(void)error;
-	json_object_set_int_member(result, "n", json_object_get_size(params));
+	json_object_set_new(result, "n", json_integer((json_int_t)(json_object_size(params))));
 	return 0;
 }
 
-static int refuse(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+static int refuse(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
+	const char *name = json_string_value(json_object_get(params, "name"));
+
 	(void)opaque;
 	(void)result;
-	error->message =
-		g_strdup(json_object_get_string_member_with_default(params, "name", "nameless"));
+	error->message = g_strdup(name ? name : "nameless");
 	return -EINVAL;
 }
 
@@ -36,8 +37,8 @@ static const struct control_method methods[] = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	g_autoptr(JsonParser) parser = NULL;
 	char *answer, *newline;
+	json_t *parsed;
 
 	if (size > CONTROL_LINE_MAX)
 		return 0;
@@ -45,10 +46,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	newline = strchr(answer, '\n');
 	if (!newline || newline[1])
 		abort();
-	parser = json_parser_new();
-	if (!json_parser_load_from_data(parser, answer, newline - answer, NULL) ||
-	    !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
+	parsed = json_loads(answer, 0, NULL);
+	if (!json_is_object(parsed))
 		abort();
+	json_decref(parsed);
 	g_free(answer);
 	return 0;
 }

@@ -14,17 +14,18 @@
 
 #define PATIENCE_MS 20000
 
-static int echo(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+static int echo(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	int *calls = opaque;
 
 	(void)error;
 	__atomic_add_fetch(calls, 1, __ATOMIC_RELAXED);
-	json_object_set_int_member(result, "members", json_object_get_size(params));
+	json_object_set_new(result, "members",
+			    json_integer((json_int_t)(json_object_size(params))));
 	return 0;
 }
 
-static int refuse(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+static int refuse(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	(void)opaque;
 	(void)params;
@@ -33,18 +34,18 @@ static int refuse(void *opaque, JsonObject *params, JsonObject *result, struct c
 	return -ENODEV;
 }
 
-static int bulky(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+static int bulky(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	g_autofree char *text = g_strnfill(4 << 20, 'x');
 
 	(void)opaque;
 	(void)params;
 	(void)error;
-	json_object_set_string_member(result, "text", text);
+	json_object_set_new(result, "text", control_string(text));
 	return 0;
 }
 
-static int follow(void *opaque, JsonObject *params, JsonObject *result, struct control_error *error)
+static int follow(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	(void)opaque;
 	(void)params;
