@@ -24,13 +24,16 @@ static uint32_t hash_of(uint64_t nodeid, const char *name)
 	return hash;
 }
 
-/* With own_lock. The entry of that name and kind, NULL: none. */
-static struct own_name *find(struct watcher *watcher, uint32_t hash, uint32_t kind, uint64_t now)
+/* With own_lock. The entry of that name and one of @kinds, NULL: none. */
+static struct own_name *find(struct watcher *watcher, uint32_t hash, uint32_t kinds, bool over)
 {
+	uint64_t now = watch_now_ms();
+
 	for (uint32_t i = 0; i < OWN_PROBES; i++) {
 		struct own_name *own = &watcher->own[(hash + i) & (OWN_NAMES - 1)];
 
-		if (own->kind == kind && own->hash == hash && now - own->at_ms < OWN_MS)
+		if (own->kind & kinds && own->hash == hash && (over || !own->over) &&
+		    now - own->at_ms < OWN_MS)
 			return own;
 	}
 	return NULL;
@@ -59,18 +62,22 @@ void watch_own_name(struct fs *fs, const struct inode *dir, const char *name, ui
 		if (!place || own->at_ms < place->at_ms)
 			place = own;
 	}
-	*place = (struct own_name){ hash, kind, now };
+	*place = (struct own_name){ .hash = hash, .kind = kind, .at_ms = now };
 	pthread_mutex_unlock(&watcher->own_lock);
 }
 
-static bool take(struct watcher *watcher, uint64_t nodeid, const char *name, uint32_t kind)
+/* @kind_left: of the entry. */
+static bool take(struct watcher *watcher, uint64_t nodeid, const char *name, uint32_t kind,
+		 uint32_t kind_left)
 {
 	struct own_name *own;
 
 	pthread_mutex_lock(&watcher->own_lock);
-	own = find(watcher, hash_of(nodeid, name), kind, watch_now_ms());
-	if (own)
-		own->kind = 0;
+	own = find(watcher, hash_of(nodeid, name), kind, false);
+	if (own) {
+		own->kind = kind_left;
+		own->over = true;
+	}
 	pthread_mutex_unlock(&watcher->own_lock);
 	return own;
 }
@@ -78,12 +85,22 @@ static bool take(struct watcher *watcher, uint64_t nodeid, const char *name, uin
 void watch_own_undo(struct fs *fs, const struct inode *dir, const char *name, uint32_t kind)
 {
 	if (watch_listening(fs))
-		take(fs->watcher, slot_id(&dir->slot), name, kind);
+		take(fs->watcher, slot_id(&dir->slot), name, kind, 0);
 }
 
 bool watch_own_took(struct watcher *watcher, uint64_t nodeid, const char *name, uint32_t kind)
 {
-	return take(watcher, nodeid, name, kind);
+	return take(watcher, nodeid, name, kind, kind);
+}
+
+bool watch_own_made(struct watcher *watcher, uint64_t nodeid, const char *name)
+{
+	bool made;
+
+	pthread_mutex_lock(&watcher->own_lock);
+	made = find(watcher, hash_of(nodeid, name), LODGE_FS_CREATED | LODGE_FS_MOVED_TO, true);
+	pthread_mutex_unlock(&watcher->own_lock);
+	return made;
 }
 
 void watch_own_begin(struct fs *fs, struct inode *inode)

@@ -27,6 +27,7 @@ struct watch {
 struct own_name {
 	uint32_t hash; /* of folder and name */
 	uint32_t kind; /* LODGE_FS_*; 0: free */
+	bool over; /* its event was seen */
 	uint64_t at_ms;
 };
 
@@ -80,6 +81,9 @@ uint32_t watch_table_find(const struct watcher *watcher, int wd, uint64_t *ret_n
 /* watch_own.c: whether @name's change in folder @nodeid was the server's own; it is then used up.
  */
 bool watch_own_took(struct watcher *watcher, uint64_t nodeid, const char *name, uint32_t kind);
+
+/* Whether the server has made @name lately. */
+bool watch_own_made(struct watcher *watcher, uint64_t nodeid, const char *name);
 
 /* watch_send.c: sends what the queue has and the listener takes. -EAGAIN: there is more. */
 int watch_send(struct watcher *watcher);

@@ -121,8 +121,12 @@ static void find_child(struct fs *fs, const struct folder *folder, const struct 
 		return;
 	}
 	child = inode_known(fs, folder->inode->share, &stx);
-	if (!child)
+	if (!child) {
+		/* What the guest makes just now is not in the table yet. */
+		if (watch_own_made(fs->watcher, folder->nodeid, event->name))
+			change->kinds &= ~(uint32_t)CHANGE_KINDS;
 		return;
+	}
 	change->child = slot_id(&child->slot);
 	change->child_ino = child->shown_ino;
 	if (is_own(child, &stx))
