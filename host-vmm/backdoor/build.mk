@@ -10,6 +10,7 @@ backdoor_srcs := $(addprefix host-vmm/backdoor/, \
 	facts_fields.c \
 	frame_door.c \
 	nicinfo.c \
+	rate.c \
 	session.c \
 	start.c \
 	stream.c \

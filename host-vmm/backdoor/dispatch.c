@@ -82,26 +82,6 @@ static uint8_t who(const struct rpc_session *session)
 	return session->privilege == RPC_ROOT ? RPC_BY_ROOT : RPC_BY_USER;
 }
 
-static bool pay(struct rpc_session *session, uint32_t cost)
-{
-	struct rpc_bucket *bucket = session->door == RPC_DOOR_IOPORTS
-					    ? &session->backdoor->ports_bucket
-					    : &session->bucket;
-
-	if (bucket->tokens < cost) {
-		uint64_t now = backdoor_now_ms(), passed = now - bucket->at_ms;
-
-		bucket->tokens += passed < 1000 ? passed * (RPC_TOKENS / 1000) : RPC_TOKENS;
-		if (bucket->tokens > RPC_TOKENS)
-			bucket->tokens = RPC_TOKENS;
-		bucket->at_ms = now;
-	}
-	if (bucket->tokens < cost)
-		return false;
-	bucket->tokens -= cost;
-	return true;
-}
-
 void dispatch(struct rpc_session *session, const char *message, size_t len, struct rpc_reply *reply)
 {
 	const struct rpc_word *row;
@@ -110,7 +90,7 @@ void dispatch(struct rpc_session *session, const char *message, size_t len, stru
 
 	word_len = cut_word(message, len, &arg, &arg_len);
 	row = word_len <= LODGE_RPC_WORD_MAX ? find_word(message, word_len) : NULL;
-	if (!pay(session, row ? row->cost : RPC_COST_READ)) {
+	if (!rate_pay(session, row ? row->cost : RPC_COST_READ)) {
 		reply_static(reply, "0 busy");
 		reply->flags = LODGE_RPC_F_BUSY;
 	} else if (!session->hello && (!row || row != &words_session[0])) {

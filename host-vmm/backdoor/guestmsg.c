@@ -4,8 +4,10 @@
  *
  * Theory of operation: a slot is in use while it has a session of the RPC service. Each protocol
  * has its share of the slots, so that programs that open requests and never close cannot take the
- * tools' command channel away; within a share, a new channel takes the place of the one that was
- * idle for longest, if it was so for long enough.
+ * tools' command channel away. Within a share that is full, a process gets a slot from the one
+ * that holds most, if that one holds more than it will itself; processes are told apart by their
+ * address spaces. So one that opens all it can get, and keeps them busy, leaves the others at least
+ * as many. Else a new channel takes the place of one of as large a holder that was idle for long.
  *
  * A TCLO channel holds one command at a time, in one of four places: the inbox (where the service
  * leaves it, on any thread), offered (the guest has asked and may fetch it), out (fetched; the next
@@ -122,44 +124,87 @@ void guestmsg_close(struct guestmsg_channel *channel)
 	*channel = (struct guestmsg_channel){ .guestmsg = guestmsg };
 }
 
-/* A slot for one more channel of @protocol, perhaps by closing one that nobody uses any more. */
-static struct guestmsg_channel *find_slot(struct guestmsg *guestmsg,
-					  const struct protocol *protocol)
+/* Channels of @protocol that @space has. */
+static size_t count_of(const struct guestmsg *guestmsg, uint32_t protocol, uint64_t space)
 {
-	struct guestmsg_channel *empty = NULL, *oldest = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < GUESTMSG_CHANNELS; i++) {
+		const struct guestmsg_channel *channel = &guestmsg->channels[i];
+
+		count += channel->session && channel->protocol == protocol &&
+			 channel->space == space;
+	}
+	return count;
+}
+
+/* Which channel makes room for one more of @space, where there is no slot left: NULL for none. */
+static struct guestmsg_channel *find_victim(struct guestmsg *guestmsg,
+					    const struct protocol *protocol, uint64_t space)
+{
+	size_t mine = count_of(guestmsg, protocol->number, space), most = 0;
+	struct guestmsg_channel *victim = NULL;
+	uint64_t now_ms = guestmsg_now_ms();
+
+	for (size_t i = 0; i < GUESTMSG_CHANNELS; i++) {
+		struct guestmsg_channel *channel = &guestmsg->channels[i];
+		size_t count;
+
+		if (!channel->session || channel->protocol != protocol->number)
+			continue;
+		count = count_of(guestmsg, protocol->number, channel->space);
+		/* Who has more than the newcomer will have gives one away, else who uses it not. */
+		if (count <= mine + 1 &&
+		    (count < mine || now_ms - channel->used_ms < protocol->stale_ms))
+			continue;
+		if (!victim || count > most ||
+		    (count == most && channel->used_ms < victim->used_ms)) {
+			victim = channel;
+			most = count;
+		}
+	}
+	return victim;
+}
+
+/* A slot for one more channel of @protocol, perhaps by closing another. */
+static struct guestmsg_channel *find_slot(struct guestmsg *guestmsg,
+					  const struct protocol *protocol, uint64_t space)
+{
+	struct guestmsg_channel *empty = NULL, *victim;
 	size_t used = 0;
 
 	for (size_t i = 0; i < GUESTMSG_CHANNELS; i++) {
 		struct guestmsg_channel *channel = &guestmsg->channels[i];
 
-		if (!channel->session) {
+		if (!channel->session)
 			empty = empty ? empty : channel;
-		} else if (channel->protocol == protocol->number) {
-			used++;
-			if (!oldest || channel->used_ms < oldest->used_ms)
-				oldest = channel;
-		}
+		else
+			used += channel->protocol == protocol->number;
 	}
 	if (used < protocol->channels_max)
 		return empty;
-	if (guestmsg_now_ms() - oldest->used_ms < protocol->stale_ms)
-		return NULL;
-	guestmsg_close(oldest);
-	return oldest;
+	victim = find_victim(guestmsg, protocol, space);
+	if (victim)
+		guestmsg_close(victim);
+	return victim;
 }
 
 int guestmsg_attach(struct guestmsg_channel *channel)
 {
 	const struct protocol *protocol = find_protocol(channel->protocol);
+	int ret;
 
 	if (!protocol)
 		return -EINVAL;
 	channel->used_ms = guestmsg_now_ms();
-	return rpc_session_open(channel->guestmsg->backdoor, RPC_DOOR_IOPORTS, RPC_USER,
-				protocol->ops, channel, &channel->session);
+	ret = rpc_session_open(channel->guestmsg->backdoor, RPC_DOOR_IOPORTS, RPC_USER,
+			       protocol->ops, channel, &channel->session);
+	if (ret == 0)
+		rpc_session_set_space(channel->session, channel->space);
+	return ret;
 }
 
-int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie,
+int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie, uint64_t space,
 		  struct guestmsg_channel **ret_channel)
 {
 	const struct protocol *row = find_protocol(protocol);
@@ -169,7 +214,7 @@ int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie,
 
 	if (!row)
 		return -EINVAL;
-	channel = find_slot(guestmsg, row);
+	channel = find_slot(guestmsg, row, space);
 	if (!channel)
 		return -EMFILE;
 	if (cookie && getrandom(random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
@@ -177,6 +222,7 @@ int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie,
 	channel->protocol = protocol;
 	channel->cookie_high = random[0];
 	channel->cookie_low = random[1];
+	channel->space = space;
 	ret = guestmsg_attach(channel);
 	if (ret < 0)
 		return ret;
@@ -345,6 +391,7 @@ void guestmsg_save(struct guestmsg *guestmsg, struct state *state)
 		state_put_u32(state, channel->session ? channel->protocol : 0);
 		state_put_u32(state, channel->cookie_high);
 		state_put_u32(state, channel->cookie_low);
+		state_put_u64(state, channel->space);
 	}
 	pthread_mutex_unlock(&guestmsg->lock);
 }
@@ -361,6 +408,7 @@ int guestmsg_load(struct guestmsg *guestmsg, struct state *state)
 		channel->protocol = state_get_u32(state);
 		channel->cookie_high = state_get_u32(state);
 		channel->cookie_low = state_get_u32(state);
+		channel->space = state_get_u64(state);
 		ret = state_error(state);
 		if (ret == 0 && channel->protocol != 0 && !find_protocol(channel->protocol))
 			ret = -EBADMSG;

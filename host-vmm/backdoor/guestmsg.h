@@ -13,6 +13,7 @@
 #define LODGE_VMM_BACKDOOR_GUESTMSG_H
 
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -62,8 +63,11 @@ void guestmsg_destroy(struct guestmsg *guestmsg);
 /* Forgets all channels: the guest restarted. */
 void guestmsg_reset(struct guestmsg *guestmsg);
 
-/* Command 30: one step, by registers. */
-void guestmsg_call(struct guestmsg *guestmsg, struct kvm_regs *regs);
+/* Whether guestmsg_call() will open a channel, for which it wants to know who asks. */
+bool guestmsg_is_open(const struct kvm_regs *regs);
+/* Command 30: one step, by registers. @space names the address space that opens a channel: another
+ * number for each process of the guest. */
+void guestmsg_call(struct guestmsg *guestmsg, struct kvm_regs *regs, uint64_t space);
 
 /*
  * A step of REP OUTSB: KVM hands over one byte, @first, with RCX bytes still to come from RSI on.

@@ -116,13 +116,13 @@ static uint32_t close_channel(struct guestmsg_channel *channel, struct kvm_regs 
 	return GUESTMSG_SUCCESS;
 }
 
-static uint32_t open_channel(struct guestmsg *guestmsg, struct kvm_regs *regs)
+static uint32_t open_channel(struct guestmsg *guestmsg, struct kvm_regs *regs, uint64_t space)
 {
 	bool cookie = regs->rbx & GUESTMSG_COOKIE_WANTED;
 	struct guestmsg_channel *channel;
 	int ret;
 
-	ret = guestmsg_open(guestmsg, (uint32_t)regs->rbx & ~GUESTMSG_COOKIE_WANTED, cookie,
+	ret = guestmsg_open(guestmsg, (uint32_t)regs->rbx & ~GUESTMSG_COOKIE_WANTED, cookie, space,
 			    &channel);
 	if (ret < 0) {
 		log_ratelimited(guestmsg->log, LOG_LEVEL_WARN,
@@ -160,13 +160,14 @@ static bool is_closed(struct guestmsg_channel *channel)
 	return closed;
 }
 
-static uint32_t take_step(struct guestmsg *guestmsg, uint32_t type, struct kvm_regs *regs)
+static uint32_t take_step(struct guestmsg *guestmsg, uint32_t type, struct kvm_regs *regs,
+			  uint64_t space)
 {
 	struct guestmsg_channel *channel;
 	bool restored;
 
 	if (type == GUESTMSG_OPEN)
-		return open_channel(guestmsg, regs);
+		return open_channel(guestmsg, regs, space);
 	if (type >= sizeof(steps) / sizeof(steps[0]))
 		return 0;
 	channel = guestmsg_find(guestmsg, (uint32_t)regs->rdx >> HIGH_HALF, (uint32_t)regs->rsi,
@@ -186,12 +187,22 @@ static uint32_t take_step(struct guestmsg *guestmsg, uint32_t type, struct kvm_r
 	return steps[type].fn(channel, regs);
 }
 
-void guestmsg_call(struct guestmsg *guestmsg, struct kvm_regs *regs)
+static uint32_t type_of(const struct kvm_regs *regs)
 {
-	uint32_t type = (uint32_t)regs->rcx >> HIGH_HALF, status;
+	return (uint32_t)regs->rcx >> HIGH_HALF;
+}
+
+bool guestmsg_is_open(const struct kvm_regs *regs)
+{
+	return type_of(regs) == GUESTMSG_OPEN;
+}
+
+void guestmsg_call(struct guestmsg *guestmsg, struct kvm_regs *regs, uint64_t space)
+{
+	uint32_t status;
 
 	pthread_mutex_lock(&guestmsg->lock);
-	status = take_step(guestmsg, type, regs);
+	status = take_step(guestmsg, type_of(regs), regs, space);
 	pthread_mutex_unlock(&guestmsg->lock);
 	set_high_half(&regs->rcx, status);
 }

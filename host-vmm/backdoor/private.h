@@ -5,6 +5,7 @@
  *	backdoor.c   life, the lock, the timer        dispatch.c  table of words, permission, rate
  *	session.c    sessions, what doors call        words_*.c   one file for each family of words
  *	command.c    commands and their results       vars.c      guestinfo variables
+ *	rate.c       floods of requests
  *	stream.c     streams                          facts*.c    what is known of the guest
  *	deliver.c    callbacks, on the loop           start.c     which tools there are, heartbeat
  */
@@ -67,6 +68,15 @@ struct rpc_bucket {
 	uint64_t at_ms;
 };
 
+/* Of one address space of the guest, at the I/O ports. */
+#define RPC_PAYERS 16u
+
+struct rpc_payer {
+	uint64_t space;
+	uint64_t used_ms; /* 0: nobody's */
+	struct rpc_bucket bucket;
+};
+
 enum start_step {
 	START_NONE = 0, /* not commanded, or not yet */
 	START_RESET = 1, /* its answer is awaited */
@@ -88,7 +98,8 @@ struct rpc_session {
 	bool closed; /* CLOSE was sent: the door has still to close it */
 	char app[32], version[TOOLS_TEXT_MAX];
 	bool statechange; /* capability: takes OS_Halt and its like */
-	struct rpc_bucket bucket;
+	struct rpc_bucket bucket; /* not of the I/O ports */
+	uint64_t space; /* I/O ports: whose, rpc_session_set_space() */
 
 	enum start_step step;
 	size_t option; /* next row of the options, in START_OPTIONS */
@@ -159,6 +170,7 @@ struct backdoor {
 	struct rpc_session *sessions;
 	unsigned int n_sessions[RPC_DOOR_IOPORTS + 1];
 	struct rpc_bucket ports_bucket; /* all channels of the I/O ports share it */
+	struct rpc_payer payers[RPC_PAYERS];
 	struct deliver deliver;
 	struct tools tools;
 	const char *state_word; /* "OS_PowerOn" or "OS_Resume": due to the next tools, or NULL */
@@ -249,6 +261,9 @@ int vars_load(struct backdoor *backdoor, struct state *state);
 struct tools_facts *facts_begin(struct backdoor *backdoor);
 void facts_told(struct backdoor *backdoor, enum facts_part part);
 void facts_forget(struct backdoor *backdoor);
+
+/* rate.c: takes @cost tokens, if they are there. */
+bool rate_pay(struct rpc_session *session, uint32_t cost);
 
 /* ---- dispatch.c ---- */
 

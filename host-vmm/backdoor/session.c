@@ -45,6 +45,13 @@ int rpc_session_open(struct backdoor *backdoor, enum rpc_door door, enum rpc_pri
 	return 0;
 }
 
+void rpc_session_set_space(struct rpc_session *session, uint64_t space)
+{
+	backdoor_lock(session->backdoor);
+	session->space = space;
+	backdoor_unlock(session->backdoor);
+}
+
 static void end(struct rpc_session *session, const char *why)
 {
 	session->commanded = false;

@@ -70,6 +70,10 @@ int rpc_session_open(struct backdoor *backdoor, enum rpc_door door, enum rpc_pri
 		     const struct rpc_session_ops *ops, void *opaque,
 		     struct rpc_session **ret_session);
 void rpc_session_close(struct rpc_session *session);
+/* I/O ports: the number of the address space that asks by this session, any. Requests of one space
+ * get no more than a quarter of what all channels together may ask for. Before the first request.
+ */
+void rpc_session_set_space(struct rpc_session *session, uint64_t space);
 
 /*
  * The guest's message, a word and its argument, as it came: any bytes. Always fills @reply (static

@@ -25,6 +25,19 @@
 #define VCPU_X2APIC	    (1u << 3) /* usable without remapping of interrupts */
 #define GUI_TIME_SYNC	    0x400u /* periodic synchronization of time is on */
 #define NS_PER_US	    1000
+/* Of CR3, what names a process. Below are flags, a PCID, and the bit that tells the user's tables
+ * of page-table isolation from the kernel's (Linux PTI_USER_PGTABLE_BIT). */
+#define SPACE_SHIFT 13u
+
+const struct kvm_sregs *vmw_caller_sregs(struct vmw_caller *caller)
+{
+	struct kvm_run *run = caller->run;
+
+	if (run->kvm_valid_regs & KVM_SYNC_X86_SREGS)
+		return &run->s.regs.sregs;
+	return ioctl(caller->vcpu_fd, KVM_GET_SREGS, &run->s.regs.sregs) < 0 ? NULL
+									     : &run->s.regs.sregs;
+}
 
 static uint32_t tsc_khz(int vcpu_fd)
 {
@@ -33,25 +46,25 @@ static uint32_t tsc_khz(int vcpu_fd)
 	return khz > 0 ? (uint32_t)khz : 0;
 }
 
-static void get_mhz(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_mhz(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
-	uint32_t khz = tsc_khz(vcpu_fd);
+	uint32_t khz = tsc_khz(caller->vcpu_fd);
 
 	(void)host;
 	regs->rax = khz >= 1000 ? khz / 1000 : UNSUPPORTED;
 }
 
-static void get_pointer(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_pointer(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	regs->rax = POINTER_FREE;
 }
 
-static void get_version(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_version(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	regs->rax = LODGE_VMW_VERSION;
 	regs->rbx = LODGE_VMW_MAGIC;
 	regs->rcx = PRODUCT_WORKSTATION;
@@ -64,14 +77,14 @@ struct device_record {
 	uint8_t connected;
 } __attribute__((packed));
 
-static void get_device(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_device(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	uint32_t index = (uint32_t)regs->rbx >> 16, offset = (uint32_t)regs->rbx & 0xffff;
 	uint8_t bytes[sizeof(struct device_record) + sizeof(uint32_t)] = { 0 };
 	struct device_record record = { .id = index, .connected = 1 };
 	uint32_t value;
 
-	(void)vcpu_fd;
+	(void)caller;
 	if (index >= host->machine->n_devices || offset >= sizeof(record)) {
 		regs->rax = 0;
 		return;
@@ -84,50 +97,51 @@ static void get_device(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs
 }
 
 /* None can be taken away by any process of the guest. */
-static void toggle_device(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void toggle_device(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	regs->rax = 0;
 }
 
 /* The one option that toolboxes look at is the tools', and set by a request to the service. */
-static void get_gui_options(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_gui_options(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	uint32_t options = __atomic_load_n(&host->gui_options, __ATOMIC_RELAXED);
 
-	(void)vcpu_fd;
+	(void)caller;
 	regs->rax = options | (rpc_time_sync(host->machine->backdoor) ? GUI_TIME_SYNC : 0);
 }
 
-static void set_gui_options(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void set_gui_options(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
-	(void)vcpu_fd;
+	(void)caller;
 	__atomic_store_n(&host->gui_options, (uint32_t)regs->rbx & ~GUI_TIME_SYNC,
 			 __ATOMIC_RELAXED);
 }
 
 /* Width and height in halves. The machine has no screen. */
-static void get_screen_size(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_screen_size(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	regs->rax = 0;
 }
 
-static void get_hardware_version(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_hardware_version(struct vmw_host *host, struct vmw_caller *caller,
+				 struct kvm_regs *regs)
 {
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	regs->rax = HARDWARE_VERSION;
 	regs->rbx = LODGE_VMW_MAGIC;
 }
 
-static void get_uuid(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_uuid(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	uint32_t parts[4];
 
-	(void)vcpu_fd;
+	(void)caller;
 	memcpy(parts, host->machine->uuid, sizeof(parts));
 	regs->rax = parts[0];
 	regs->rbx = parts[1];
@@ -135,11 +149,11 @@ static void get_uuid(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
 	regs->rdx = parts[3];
 }
 
-static void get_memory_size(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_memory_size(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	uint64_t size = host->machine->config->memory;
 
-	(void)vcpu_fd;
+	(void)caller;
 	regs->rax = size < MEMSIZE_MOST ? size : MEMSIZE_MOST;
 	regs->rbx = MEMSIZE_EBX;
 }
@@ -152,12 +166,12 @@ static struct timespec wall_clock(void)
 	return now;
 }
 
-static void get_time(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_time(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	struct timespec now = wall_clock();
 
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	if (now.tv_sec > INT32_MAX) {
 		regs->rax = UNSUPPORTED;
 		return;
@@ -168,48 +182,56 @@ static void get_time(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
 }
 
 /* EAX stays what it was: other values mean that the command is not there. */
-static void get_time_full(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_time_full(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	struct timespec now = wall_clock();
 
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	regs->rsi = (uint32_t)((uint64_t)now.tv_sec >> 32);
 	regs->rdx = (uint32_t)now.tv_sec;
 	regs->rbx = (uint32_t)(now.tv_nsec / NS_PER_US);
 	regs->rcx = MAX_TIME_LAG_US;
 }
 
-static void get_time_full_with_lag(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_time_full_with_lag(struct vmw_host *host, struct vmw_caller *caller,
+				   struct kvm_regs *regs)
 {
-	get_time_full(host, vcpu_fd, regs);
+	get_time_full(host, caller, regs);
 	regs->rdi = 0; /* no interrupts are owed: KVM's timers do not lag behind the clock */
 }
 
-static void nothing(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void nothing(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	(void)regs;
 }
 
-static void message(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void message(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
-	(void)vcpu_fd;
-	guestmsg_call(host->guestmsg, regs);
+	uint64_t space = 0;
+
+	if (guestmsg_is_open(regs)) {
+		const struct kvm_sregs *sregs = vmw_caller_sregs(caller);
+
+		space = sregs ? sregs->cr3 >> SPACE_SHIFT : 0;
+	}
+	guestmsg_call(host->guestmsg, regs, space);
 }
 
-static void is_mouse_absolute(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void is_mouse_absolute(struct vmw_host *host, struct vmw_caller *caller,
+			      struct kvm_regs *regs)
 {
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	regs->rax = 0;
 }
 
 /* The guest believes these, and calibrates nothing: where they are not known, nothing is said. */
-static void get_hz(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_hz(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
-	uint64_t hz = tsc_khz(vcpu_fd) * 1000ull;
+	uint64_t hz = tsc_khz(caller->vcpu_fd) * 1000ull;
 
 	(void)host;
 	if (hz == 0) {
@@ -221,20 +243,21 @@ static void get_hz(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
 	regs->rcx = APIC_BUS_HZ;
 }
 
-static void get_vcpu_info(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_vcpu_info(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	regs->rax = VCPU_X2APIC;
 }
 
-static void get_precision_clock(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void get_precision_clock(struct vmw_host *host, struct vmw_caller *caller,
+				struct kvm_regs *regs)
 {
 	struct timespec now = wall_clock();
 	uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	if ((uint32_t)regs->rcx >> 16 != 0) {
 		regs->rax = UNSUPPORTED;
 		return;
@@ -245,16 +268,16 @@ static void get_precision_clock(struct vmw_host *host, int vcpu_fd, struct kvm_r
 }
 
 /* Stolen time is not told by this port (KVM has a page for it), so the guest need not ask. */
-static void steal_clock(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+static void steal_clock(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
 	(void)host;
-	(void)vcpu_fd;
+	(void)caller;
 	regs->rax = UNSUPPORTED;
 }
 
 static const struct {
 	uint16_t number;
-	void (*fn)(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs);
+	void (*fn)(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs);
 } commands[] = {
 	/* By how often they come. */
 	{ 30, message },
@@ -280,11 +303,13 @@ static const struct {
 	{ 97, get_precision_clock },
 };
 
-void vmw_command(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs)
+void vmw_command(struct vmw_host *host, struct vmw_caller *caller)
 {
+	struct kvm_regs *regs = &caller->run->s.regs.regs;
+
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (commands[i].number == (regs->rcx & 0xffff)) {
-			commands[i].fn(host, vcpu_fd, regs);
+			commands[i].fn(host, caller, regs);
 			return;
 		}
 	}

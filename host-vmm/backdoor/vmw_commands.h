@@ -20,11 +20,19 @@ struct vmw_host {
 	uint32_t gui_options; /* atomic; what the guest last said, for the guest alone */
 };
 
+/* The vCPU that calls, on its own thread. */
+struct vmw_caller {
+	int vcpu_fd;
+	struct kvm_run *run; /* s.regs.regs are there */
+};
+
+/* Its special registers, asked for where the exit has not brought them; NULL where KVM refuses. */
+const struct kvm_sregs *vmw_caller_sregs(struct vmw_caller *caller);
+
 /*
- * Answers a call whose EAX was the magic: sets, zero-extended, those of @regs that the command
- * defines, and leaves the others alone. An unknown command gets all ones in EAX. @vcpu_fd is the
- * caller's, for the frequency of its TSC. Any thread.
+ * Answers a call whose EAX was the magic: sets, zero-extended, those of the caller's registers that
+ * the command defines, and leaves the others alone. An unknown command gets all ones in EAX.
  */
-void vmw_command(struct vmw_host *host, int vcpu_fd, struct kvm_regs *regs);
+void vmw_command(struct vmw_host *host, struct vmw_caller *caller);
 
 #endif

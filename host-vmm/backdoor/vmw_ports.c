@@ -53,25 +53,18 @@ static void set_regs(const struct vmw_ports *ports, int vcpu_fd, struct kvm_run 
 				strerror(errno));
 }
 
-static const struct kvm_sregs *get_sregs(int vcpu_fd, struct kvm_run *run)
+static void serve_call(struct vmw_ports *ports, struct vmw_caller *caller, uint8_t *data)
 {
-	if (run->kvm_valid_regs & KVM_SYNC_X86_SREGS)
-		return &run->s.regs.sregs;
-	return ioctl(vcpu_fd, KVM_GET_SREGS, &run->s.regs.sregs) < 0 ? NULL : &run->s.regs.sregs;
-}
-
-static void serve_call(struct vmw_ports *ports, int vcpu_fd, struct kvm_run *run, uint8_t *data)
-{
-	struct kvm_regs *regs = &run->s.regs.regs;
 	uint32_t eax;
 
-	vmw_command(&ports->host, vcpu_fd, regs);
-	eax = (uint32_t)regs->rax;
+	vmw_command(&ports->host, caller);
+	eax = (uint32_t)caller->run->s.regs.regs.rax;
 	memcpy(data, &eax, sizeof(eax));
 }
 
-static void serve_string(struct vmw_ports *ports, int vcpu_fd, struct kvm_run *run, uint8_t *data)
+static void serve_string(struct vmw_ports *ports, struct vmw_caller *caller, uint8_t *data)
 {
+	struct kvm_run *run = caller->run;
 	struct kvm_regs *regs = &run->s.regs.regs;
 	struct guestmsg *guestmsg = ports->host.guestmsg;
 
@@ -81,13 +74,14 @@ static void serve_string(struct vmw_ports *ports, int vcpu_fd, struct kvm_run *r
 		for (uint32_t i = 0; i < run->io.count; i++)
 			guestmsg_send_bytes(guestmsg, regs, data[i], ports->device.machine->memory,
 					    regs->rcx > 0 && i + 1 == run->io.count
-						    ? get_sregs(vcpu_fd, run)
+						    ? vmw_caller_sregs(caller)
 						    : NULL);
 }
 
 bool vmw_ports_serve(struct vmw_ports *ports, int vcpu_fd, struct kvm_run *run)
 {
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	struct vmw_caller caller = { vcpu_fd, run };
 	bool in = run->io.direction == KVM_EXIT_IO_IN;
 	bool low = run->io.port == LODGE_VMW_PORT;
 
@@ -101,9 +95,9 @@ bool vmw_ports_serve(struct vmw_ports *ports, int vcpu_fd, struct kvm_run *run)
 	if (get_regs(ports, vcpu_fd, run) < 0 || (uint32_t)run->s.regs.regs.rax != LODGE_VMW_MAGIC)
 		return true;
 	if (low)
-		serve_call(ports, vcpu_fd, run, data);
+		serve_call(ports, &caller, data);
 	else
-		serve_string(ports, vcpu_fd, run, data);
+		serve_string(ports, &caller, data);
 	set_regs(ports, vcpu_fd, run);
 	return true;
 }

@@ -148,6 +148,47 @@ START_TEST(floods_get_busy)
 }
 END_TEST
 
+static unsigned int count_busy(struct rpc_session *session, int requests)
+{
+	struct rpc_reply reply;
+	unsigned int busy = 0;
+
+	for (int i = 0; i < requests; i++) {
+		rpc_session_request(session, "info-set guestinfo.x 1", 22, &reply);
+		busy += reply.flags & LODGE_RPC_F_BUSY ? 1 : 0;
+		rpc_reply_free(&reply);
+	}
+	return busy;
+}
+
+START_TEST(a_flood_of_one_process_leaves_the_others_their_part)
+{
+	struct rpc_session *tools = open_session(RPC_DOOR_IOPORTS, RPC_USER, &mute), *flood;
+	unsigned int busy = 0;
+
+	rpc_session_set_space(tools, 1);
+	/* By one channel after another, which is no way round it. */
+	for (int i = 0; i < 40; i++) {
+		flood = open_session(RPC_DOOR_IOPORTS, RPC_USER, &mute);
+		rpc_session_set_space(flood, 2);
+		busy += count_busy(flood, 100);
+		rpc_session_close(flood);
+	}
+	ck_assert_uint_gt(busy, 1000);
+	ck_assert_uint_eq(count_busy(tools, 100), 0);
+	/* Nor do many processes get more together than the door gives. */
+	busy = 0;
+	for (uint64_t i = 0; i < 40; i++) {
+		flood = open_session(RPC_DOOR_IOPORTS, RPC_USER, &mute);
+		rpc_session_set_space(flood, 100 + i);
+		busy += count_busy(flood, 200);
+		rpc_session_close(flood);
+	}
+	ck_assert_uint_gt(busy, 1000);
+	rpc_session_close(tools);
+}
+END_TEST
+
 START_TEST(sessions_are_bounded)
 {
 	struct rpc_session *sessions[RPC_SESSIONS_OF_DOOR], *more;
@@ -302,6 +343,7 @@ int main(void)
 	tcase_add_test(tcase, variables);
 	tcase_add_test(tcase, variables_are_bounded);
 	tcase_add_test(tcase, floods_get_busy);
+	tcase_add_test(tcase, a_flood_of_one_process_leaves_the_others_their_part);
 	tcase_add_test(tcase, sessions_are_bounded);
 	tcase_add_test(tcase, odd_requests);
 	tcase_add_test(tcase, many_threads);

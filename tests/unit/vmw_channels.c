@@ -175,6 +175,85 @@ START_TEST(t33_ten_thousand_opens)
 }
 END_TEST
 
+static bool is_open(const struct guest_channel *channel)
+{
+	return guest_do(channel, GUESTMSG_RECVSIZE, 0) != GUESTMSG_CLOSED;
+}
+
+static size_t count_open(const struct guest_channel *channels, size_t n)
+{
+	size_t open = 0;
+
+	for (size_t i = 0; i < n; i++)
+		open += is_open(&channels[i]);
+	return open;
+}
+
+static size_t open_all(struct guest_channel *channels, size_t max, uint32_t protocol)
+{
+	size_t n = 0;
+
+	while (n < max && guest_try_open(&rig, protocol, &channels[n]) == GUESTMSG_SUCCESS)
+		n++;
+	return n;
+}
+
+/* One process opens all, uses all, and never lets go. */
+START_TEST(t33_one_process_leaves_room_for_others)
+{
+	struct guest_channel greedy[GUESTMSG_RPCI_MAX], more, tools, other[GUESTMSG_RPCI_MAX];
+	char answer[16];
+	size_t n;
+
+	vmw_rig_set_process(&rig, 1);
+	ck_assert_uint_eq(open_all(greedy, GUESTMSG_RPCI_MAX, LODGE_VMW_PROT_RPCI),
+			  GUESTMSG_RPCI_MAX);
+	vmw_rig_set_process(&rig, 2);
+	tools = guest_open(&rig, LODGE_VMW_PROT_RPCI);
+	guest_send(&tools, "hello", 5);
+	ck_assert_int_eq(guest_receive(&tools, answer), 7);
+	ck_assert_uint_eq(count_open(greedy, GUESTMSG_RPCI_MAX), GUESTMSG_RPCI_MAX - 1);
+	/* The greedy one does not get it back, however long the tools are still. */
+	for (unsigned int i = 0; i < 3; i++) {
+		rig.later_ms += GUESTMSG_RPCI_STALE_MS / 2 + 1000;
+		count_open(greedy, GUESTMSG_RPCI_MAX);
+		vmw_rig_set_process(&rig, 1);
+		ck_assert_uint_eq(guest_try_open(&rig, LODGE_VMW_PROT_RPCI, &more), 0);
+	}
+	ck_assert(is_open(&tools));
+	/* A second one that takes what it can gets half. */
+	vmw_rig_set_process(&rig, 3);
+	n = open_all(other, GUESTMSG_RPCI_MAX, LODGE_VMW_PROT_RPCI);
+	ck_assert_uint_ge(n, GUESTMSG_RPCI_MAX / 2 - 1);
+	ck_assert_uint_le(n, GUESTMSG_RPCI_MAX / 2);
+	ck_assert(is_open(&tools));
+	ck_assert_uint_eq(count_open(greedy, GUESTMSG_RPCI_MAX) + n + 1, GUESTMSG_RPCI_MAX);
+}
+END_TEST
+
+/* The tools keep their command channel while they ask for commands. */
+START_TEST(t33_command_channels_are_shared_out)
+{
+	struct guest_channel tools = guest_open(&rig, LODGE_VMW_PROT_TCLO);
+	struct guest_channel greedy[GUESTMSG_TCLO_MAX], session;
+	size_t n;
+
+	vmw_rig_set_process(&rig, 1);
+	n = open_all(greedy, GUESTMSG_TCLO_MAX, LODGE_VMW_PROT_TCLO);
+	ck_assert_uint_eq(n, GUESTMSG_TCLO_MAX - 1);
+	for (unsigned int i = 0; i < 4; i++) {
+		rig.later_ms += GUESTMSG_TCLO_STALE_MS / 2 + 1000;
+		ck_assert_uint_eq(guest_send_size(&tools, 0), GUESTMSG_SUCCESS);
+		ck_assert_uint_eq(count_open(greedy, n), n);
+		ck_assert_uint_eq(guest_try_open(&rig, LODGE_VMW_PROT_TCLO, &session), 0);
+	}
+	vmw_rig_set_process(&rig, 2);
+	session = guest_open(&rig, LODGE_VMW_PROT_TCLO);
+	ck_assert(is_open(&session) && is_open(&tools));
+	ck_assert_uint_eq(count_open(greedy, n), n - 1);
+}
+END_TEST
+
 START_TEST(t33_unfinished_messages_are_bounded)
 {
 	struct guest_channel channels[GUESTMSG_RPCI_MAX];
@@ -325,6 +404,8 @@ int main(void)
 	tcase_add_test(tcase, t33_wrong_sizes);
 	tcase_add_test(tcase, t33_foreign_channels);
 	tcase_add_test(tcase, t33_ten_thousand_opens);
+	tcase_add_test(tcase, t33_one_process_leaves_room_for_others);
+	tcase_add_test(tcase, t33_command_channels_are_shared_out);
 	tcase_add_test(tcase, t33_unfinished_messages_are_bounded);
 	tcase_add_test(tcase, commands_and_results);
 	tcase_add_test(tcase, channels_survive_a_restore);

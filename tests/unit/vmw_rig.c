@@ -80,6 +80,12 @@ void rpc_session_close(struct rpc_session *session)
 	free(session);
 }
 
+void rpc_session_set_space(struct rpc_session *session, uint64_t space)
+{
+	(void)session;
+	(void)space;
+}
+
 /* "1 " and the message itself. */
 void rpc_session_request(struct rpc_session *session, const void *message, size_t len,
 			 struct rpc_reply *reply)
@@ -196,6 +202,15 @@ void vmw_rig_destroy(struct vmw_rig *rig)
 	if (rig->sessions != 0)
 		abort();
 	the_rig = NULL;
+}
+
+void vmw_rig_set_process(struct vmw_rig *rig, unsigned int process)
+{
+	/* Sometimes with the tables of user mode, sometimes with the kernel's. */
+	rig->exit.run.s.regs.sregs.cr3 = (VMW_RIG_TABLES + process * 2ull * PAGE) |
+					 (rig->exits % 2 ? PAGE | 5 : 7);
+	if (process == 0)
+		rig->exit.run.s.regs.sregs.cr3 = VMW_RIG_TABLES | 7;
 }
 
 void vmw_rig_set_user(struct vmw_rig *rig, bool user)

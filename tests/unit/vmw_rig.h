@@ -57,6 +57,8 @@ uint32_t vmw_rig_access(struct vmw_rig *rig, struct kvm_regs *regs, uint16_t por
 /* REP OUTSB and REP INSB as KVM emulates them. False where the guest took a page fault. */
 bool vmw_rig_outs(struct vmw_rig *rig, struct kvm_regs *regs);
 bool vmw_rig_ins(struct vmw_rig *rig, struct kvm_regs *regs);
+/* Which process of the guest makes the next calls; only 0 has page tables for strings. */
+void vmw_rig_set_process(struct vmw_rig *rig, unsigned int process);
 /* Whether the next strings are of user mode. */
 void vmw_rig_set_user(struct vmw_rig *rig, bool user);
 /* The session number @index of those that take commands, or NULL. */
