@@ -13,6 +13,7 @@ virtio_fs_srcs := \
 	host-vmm/virtio/fs_backend.c \
 	host-vmm/virtio/fs_choice.c \
 	host-vmm/virtio/fs_control.c \
+	host-vmm/virtio/fs_notify.c \
 	host-vmm/virtio/fs_orphans.c \
 	host-vmm/virtio/fs_shares.c \
 	host-vmm/virtio/fs_window.c
@@ -31,7 +32,7 @@ vhost_user_frontend_libs := proto
 
 unit_tests += vhost_user_fs
 vhost_user_fs_srcs = tests/unit/vhost_user_fs.c tests/unit/vhost_user_requests.c \
-	$(virtio_rig_srcs) $(vhost_user_srcs) $(virtio_fs_srcs)
+	$(virtio_rig_srcs) $(vhost_user_srcs) $(virtio_fs_srcs) $(backdoor_srcs)
 vhost_user_fs_libs := vmconf proto
 vhost_user_fs_pkgs := check
 
@@ -72,3 +73,8 @@ unit_tests += vcpu_faults
 vcpu_faults_srcs := tests/unit/vcpu_faults.c host-vmm/vcpu_faults.c
 vcpu_faults_libs := proto
 vcpu_faults_pkgs := check
+
+unit_tests += fs_notify
+fs_notify_srcs = tests/unit/fs_notify.c host-vmm/virtio/fs_notify.c $(backdoor_rig_srcs)
+fs_notify_libs := proto
+fs_notify_pkgs := check
