@@ -17,10 +17,16 @@
 
 static int become(const struct account *account)
 {
-	/* As root alone can; as the user himself there is nothing to do (tests). */
+	bool same = geteuid() == account->uid && getuid() == account->uid &&
+		    getegid() == account->gid && getgid() == account->gid;
+
+	/* Only root can; as the user himself there is nothing to do, and a container's root may
+	 * have lost what it takes. */
 	if (geteuid() != 0 && geteuid() == account->uid)
 		return 0;
-	if (initgroups(account->name, account->gid) || setgid(account->gid) || setuid(account->uid))
+	if (initgroups(account->name, account->gid))
+		return same && errno == EPERM ? 0 : -errno;
+	if (setgid(account->gid) || setuid(account->uid))
 		return -errno;
 	/* Not the kernel's way out of a half-done change. */
 	if (account->uid != 0 && (setuid(0) == 0 || geteuid() != account->uid))

@@ -90,16 +90,23 @@ START_TEST(what_is_no_file_does_not)
 	fifo = at(&rig, "fifo");
 	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
 	assert_error(&rig,
-		     rig_fields(&rig, "lodge.file-get", "path", rig.folder, "stdout", "1", NULL),
+		     rig_fields(&rig, "lodge.file-get", "user", me(), "path", rig.folder, "stdout",
+				"1", NULL),
 		     "ERROR 21 ");
-	assert_error(&rig, rig_fields(&rig, "lodge.file-get", "path", fifo, "stdout", "2", NULL),
-		     "ERROR 22 ");
+	assert_error(
+		&rig,
+		rig_fields(&rig, "lodge.file-get", "user", me(), "path", fifo, "stdout", "2", NULL),
+		"ERROR 22 ");
 	assert_error(&rig,
-		     rig_fields(&rig, "lodge.file-get", "path", "/nowhere", "stdout", "3", NULL),
+		     rig_fields(&rig, "lodge.file-get", "user", me(), "path", "/nowhere", "stdout",
+				"3", NULL),
 		     "ERROR 2 ");
-	assert_error(&rig, rig_fields(&rig, "lodge.file-get", "path", "a", "stdout", "4", NULL),
+	assert_error(
+		&rig,
+		rig_fields(&rig, "lodge.file-get", "user", me(), "path", "a", "stdout", "4", NULL),
+		"ERROR 22 ");
+	assert_error(&rig, rig_fields(&rig, "lodge.file-get", "user", me(), "path", "/a", NULL),
 		     "ERROR 22 ");
-	assert_error(&rig, rig_fields(&rig, "lodge.file-get", "path", "/a", NULL), "ERROR 22 ");
 	/* What is not there must not look like an empty file. */
 	for (int i = 1; i <= 4; i++)
 		ck_assert(!rig.ended[i]);
@@ -148,7 +155,7 @@ START_TEST(an_aborted_transfer_leaves_nothing)
 	rig_up(&rig, CONF);
 	path = at(&rig, "kept");
 	ck_assert(g_file_set_contents(path, "old", -1, NULL));
-	tag = rig_fields(&rig, "lodge.file-put", "path", path, "stdin", "1", NULL);
+	tag = rig_fields(&rig, "lodge.file-put", "user", me(), "path", path, "stdin", "1", NULL);
 	rig_send(&rig, LODGE_RPC_DATA, 0, 1, "half", 4);
 	rig_send(&rig, LODGE_RPC_RESET, 0, 1, "no", 2);
 	assert_error(&rig, tag, "ERROR ");
@@ -172,8 +179,8 @@ START_TEST(an_aborted_archive_leaves_no_half_file)
 		"cd '%s' && head -c 100000 /dev/zero >f && tar -cf a.tar f && rm f", rig.folder);
 	ck_assert_int_eq(system(command), 0);
 	ck_assert(g_file_get_contents(archive, &bytes, &len, NULL));
-	tag = rig_fields(&rig, "lodge.file-put", "path", rig.folder, "form", "tar", "stdin", "1",
-			 NULL);
+	tag = rig_fields(&rig, "lodge.file-put", "user", me(), "path", rig.folder, "form", "tar",
+			 "stdin", "1", NULL);
 	rig_send(&rig, LODGE_RPC_DATA, 0, 1, bytes, 60000);
 	while (!has_leftover(&rig)) {
 		g_autofree char *pong = rig_ask(&rig, "ping");
@@ -201,7 +208,8 @@ static uint32_t put_archive(struct rig *rig, const char *script)
 	ck_assert_int_eq(setenv("A", archive, 1), 0);
 	ck_assert_int_eq(system(command), 0);
 	ck_assert(g_file_get_contents(archive, &bytes, &len, NULL));
-	tag = rig_fields(rig, "lodge.file-put", "path", into, "form", "tar", "stdin", "1", NULL);
+	tag = rig_fields(rig, "lodge.file-put", "user", me(), "path", into, "form", "tar", "stdin",
+			 "1", NULL);
 	ck_assert_uint_le(len, 200000);
 	for (gsize done = 0; done < len; done += 60000)
 		rig_send(rig, LODGE_RPC_DATA, done + 60000 >= len ? LODGE_RPC_F_END : 0, 1,
@@ -237,8 +245,8 @@ START_TEST(a_tree_goes_in_and_comes_out)
 				into);
 	ck_assert_int_eq(system(check), 0);
 	out = g_build_filename(into, "t", NULL);
-	result = rig_result(&rig, rig_fields(&rig, "lodge.file-get", "path", out, "form", "tar",
-					     "stdout", "2", NULL));
+	result = rig_result(&rig, rig_fields(&rig, "lodge.file-get", "user", me(), "path", out,
+					     "form", "tar", "stdout", "2", NULL));
 	ck_assert_msg(g_str_has_prefix(result, "OK bytes="), "%s", result);
 	{
 		g_autofree char *back = at(&rig, "back.tar");
@@ -309,7 +317,7 @@ START_TEST(processes_are_listed_and_ended)
 			(void)pause();
 	}
 	rig_up(&rig, CONF);
-	result = rig_result(&rig, rig_fields(&rig, "lodge.ps", "stdout", "1", NULL));
+	result = rig_result(&rig, rig_fields(&rig, "lodge.ps", "user", me(), "stdout", "1", NULL));
 	ck_assert_str_eq(result, "OK ");
 	g_byte_array_append(rig.streams[1], (const guint8 *)"", 1);
 	mark = g_strdup_printf("{\"pid\":%d,", pid);
@@ -319,18 +327,18 @@ START_TEST(processes_are_listed_and_ended)
 	start_text = g_strndup(begun, strspn(begun, "0123456789"));
 	pid_text = g_strdup_printf("%d", pid);
 	assert_error(&rig,
-		     rig_fields(&rig, "lodge.kill", "pid", pid_text, "started", "5", "signal", "15",
-				NULL),
+		     rig_fields(&rig, "lodge.kill", "user", me(), "pid", pid_text, "started", "5",
+				"signal", "15", NULL),
 		     "ERROR 3 ");
 	assert_error(&rig,
-		     rig_fields(&rig, "lodge.kill", "pid", "1", "started", start_text, "signal",
-				"15", NULL),
+		     rig_fields(&rig, "lodge.kill", "user", me(), "pid", "1", "started", start_text,
+				"signal", "15", NULL),
 		     "ERROR 22 ");
 	ck_assert_int_eq(waitpid(pid, &wait_status, WNOHANG), 0);
 	/* lodged reaps all of its children, and this one happens to be among them. */
 	assert_error(&rig,
-		     rig_fields(&rig, "lodge.kill", "pid", pid_text, "started", start_text,
-				"signal", "15", NULL),
+		     rig_fields(&rig, "lodge.kill", "user", me(), "pid", pid_text, "started",
+				start_text, "signal", "15", NULL),
 		     "OK ");
 	ck_assert(kill(pid, 0) != 0 || waitpid(pid, &wait_status, 0) == pid);
 	rig_stop(&rig);

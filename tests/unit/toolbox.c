@@ -101,6 +101,7 @@ START_TEST(words_have_their_answers)
 {
 	struct rig rig;
 	g_autofree char *words = NULL, *out = NULL, *socket = NULL;
+	const char *wanted;
 	int status;
 
 	rig_up(&rig, NULL);
@@ -113,7 +114,10 @@ START_TEST(words_have_their_answers)
 					rig.conf, rows[_i].words);
 	status = run_as(&rig, rows[_i].name, words, &out);
 	ck_assert_msg(status == rows[_i].status, "status %d: %s", status, out);
-	ck_assert_msg(strstr(out, rows[_i].out) != NULL, "said: %s", out);
+	/* What lodged does not know it passes on for root alone. */
+	wanted = geteuid() != 0 && strstr(rows[_i].words, "refuse") ? "Permission denied"
+								    : rows[_i].out;
+	ck_assert_msg(strstr(out, wanted) != NULL, "said: %s", out);
 	rig_stop(&rig);
 }
 END_TEST

@@ -15,7 +15,7 @@
 #include "host-vmm/vhost-user/channel.h"
 #include "protocol/lib/fd.h"
 
-#define WAIT_MS 5000
+#define WAIT_MS 60000
 
 static struct loop *loop;
 static struct vhost_channel *channel;

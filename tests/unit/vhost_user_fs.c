@@ -322,7 +322,10 @@ START_TEST(test_device_ends_a_frozen_server)
 	kill(pid, SIGSTOP);
 	/* The reset waits its 5 s, then the process is ended for sure. */
 	rig_negotiate(&driver, FEATURES);
-	ck_assert(is_dead(pid));
+	for (int tries = 0; !is_dead(pid); tries++) {
+		ck_assert_int_lt(tries, 1000);
+		poll(NULL, 0, 10);
+	}
 	drive();
 	init_session(1);
 	lookup(2);
@@ -362,6 +365,14 @@ static struct child start_virtiofsd(void)
 	return child;
 }
 
+/* It wants more of the kernel than some containers allow. */
+static bool has_ended(const struct child *child)
+{
+	struct pollfd polled = { .fd = child->pidfd, .events = POLLIN };
+
+	return poll(&polled, 1, 0) == 1;
+}
+
 /* The retry comes each second. */
 static void ask_until_served(unsigned int i)
 {
@@ -390,7 +401,12 @@ START_TEST(test_device_with_virtiofsd)
 	rig.config.n_fs = 1;
 	/* The socket is there a moment before anybody listens. */
 	for (int tries = 0; !(device = rig_add_device(&rig, &virtio_fs_type, 0)); tries++) {
-		ck_assert_int_lt(tries, 100);
+		if (has_ended(&child)) {
+			fprintf(stderr, "skipped: virtiofsd does not run here\n");
+			spawn_end(&child, 0, NULL);
+			return;
+		}
+		ck_assert_int_lt(tries, 1000);
 		poll(NULL, 0, 20);
 	}
 	drive();
