@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -34,6 +35,7 @@ struct fs_backend {
 	char *socket; /* NULL: a lodge-fsd of ours */
 	bool export;
 	uint64_t dax_size;
+	int session_fd; /* what a lodge-fsd leaves to the next: nothing that we look at */
 	/* The device's loop: */
 	struct starter *starter;
 	time_t starts[FS_RESTARTS_MAX]; /* CLOCK_MONOTONIC seconds; 0: none */
@@ -53,6 +55,7 @@ static int create(const char *socket, bool export, struct fs_backend **ret_backe
 	pthread_mutex_init(&backend->lock, NULL);
 	backend->export = export;
 	backend->control = -1;
+	backend->session_fd = -1;
 	if (socket) {
 		backend->socket = strdup(socket);
 		if (!backend->socket) {
@@ -71,11 +74,20 @@ int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend
 
 int fs_backend_create_own(bool export, uint64_t dax_size, struct fs_backend **ret_backend)
 {
-	int ret = create(NULL, export, ret_backend);
+	struct fs_backend *backend;
+	int ret = create(NULL, export, &backend);
 
-	if (!ret)
-		(*ret_backend)->dax_size = dax_size;
-	return ret;
+	if (ret)
+		return ret;
+	backend->dax_size = dax_size;
+	backend->session_fd = memfd_create("lodge-session", MFD_CLOEXEC);
+	if (backend->session_fd < 0) {
+		ret = -errno;
+		fs_backend_destroy(backend);
+		return ret;
+	}
+	*ret_backend = backend;
+	return 0;
 }
 
 static void share_free(struct share *share)
@@ -91,6 +103,7 @@ void fs_backend_destroy(struct fs_backend *backend)
 		return;
 	starter_destroy(backend->starter);
 	fd_close(&backend->control);
+	fd_close(&backend->session_fd);
 	for (size_t i = 0; i < backend->n_shares; i++)
 		share_free(&backend->shares[i]);
 	free(backend->shares);
@@ -176,7 +189,7 @@ static void free_args(char **argv)
 /* Under lock. */
 static char **make_args(struct fs_backend *backend)
 {
-	char **argv = calloc(backend->n_shares + 5, sizeof(*argv));
+	char **argv = calloc(backend->n_shares + 6, sizeof(*argv));
 	size_t n = 0;
 	bool complete = argv;
 
@@ -185,6 +198,7 @@ static char **make_args(struct fs_backend *backend)
 	argv[n++] = strdup(FSD_PROGRAM);
 	argv[n++] = strdup("--fd=3");
 	argv[n++] = strdup("--control-fd=4");
+	argv[n++] = strdup("--session-fd=5");
 	if (backend->dax_size)
 		argv[n++] = dax_arg(backend->dax_size);
 	for (size_t i = 0; i < backend->n_shares; i++) {
@@ -269,7 +283,8 @@ static int start_fsd(struct fs_backend *backend, int *ret_socket)
 		close(data[1]);
 		return ret;
 	}
-	ret = starter_start(backend->starter, (int[]){ data[1], control[1] }, 2);
+	ret = starter_start(backend->starter, (int[]){ data[1], control[1], backend->session_fd },
+			    3);
 	close(data[1]);
 	close(control[1]);
 	if (ret) {

@@ -125,3 +125,9 @@ unit_tests += fsd_watch
 fsd_watch_srcs := tests/unit/fsd_watch.c tests/unit/fsd_harness.c
 fsd_watch_libs := fsd proto
 fsd_watch_pkgs := check
+
+# What outlives all of its processes.
+unit_tests += fsd_session
+fsd_session_srcs := tests/unit/fsd_session.c tests/unit/fsd_harness.c
+fsd_session_libs := fsd proto
+fsd_session_pkgs := check

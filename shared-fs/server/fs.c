@@ -11,6 +11,7 @@
 #include "shared-fs/server/dax.h"
 #include "shared-fs/server/dir.h"
 #include "shared-fs/server/evict.h"
+#include "shared-fs/server/session.h"
 #include "shared-fs/server/shared.h"
 
 static int make_tables(struct fs *fs)
@@ -93,6 +94,7 @@ int fs_create(const struct fs_config *config, struct fs **ret_fs)
 	root->refs = 1;
 	pthread_mutex_init(&fs->lock, NULL);
 	clock_gettime(CLOCK_REALTIME, &fs->shares_changed);
+	session_adopt(fs);
 	*ret_fs = fs;
 	return 0;
 }

@@ -44,6 +44,7 @@ struct fs_config {
 	bool user_namespace; /* foreign owners are not visible: shown as root */
 	uint32_t fd_limit; /* descriptors that the guest may make us hold */
 	uint64_t dax_size; /* bytes of the DAX window; 0: none */
+	struct session_record *session; /* see session.h; NULL: none */
 };
 
 /* Whose the files of a share are, and what of their modes is seen. */

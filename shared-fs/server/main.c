@@ -4,8 +4,8 @@
  *
  * Start-up, in this order: parse; enter the namespaces; open sockets and folders; make the file
  * system and the back end, still empty; leave the host's paths. From here on this process is the
- * guard (keeper.h), and what follows happens in each server: close the sandbox, go on with what the last
- * server left, serve.
+ * guard (keeper.h), and what follows happens in each server: close the sandbox, go on with what the
+ * last server left, serve.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +27,7 @@
 #include "shared-fs/server/keeper.h"
 #include "shared-fs/server/options.h"
 #include "shared-fs/server/sandbox.h"
+#include "shared-fs/server/session.h"
 #include "shared-fs/server/vhost.h"
 #include "shared-fs/server/watch.h"
 
@@ -144,6 +145,17 @@ static int open_sockets(struct server *server)
 	return status;
 }
 
+/* Without it everything works, but for the next lodge-fsd's going on. */
+static void take_session(int fd, struct fs_config *config)
+{
+	int ret = fd < 0 ? 0 : session_map(fd, &config->session);
+
+	if (ret)
+		log_warn("--session-fd %d is of no use: %s", fd, strerror(-ret));
+	if (fd >= 0)
+		close(fd);
+}
+
 static int make_fs(struct server *server)
 {
 	const struct options *options = &server->options;
@@ -156,6 +168,7 @@ static int make_fs(struct server *server)
 	int ret;
 
 	server->keeper.pid_namespace = server->sandbox.mode == SANDBOX_NAMESPACE;
+	take_session(options->session_fd, &config);
 	ret = fs_create(&config, &server->fs);
 	if (!ret)
 		ret = backend_create(server->fs, options->tag, &server->backend);
@@ -163,6 +176,8 @@ static int make_fs(struct server *server)
 		log_error("cannot start: %s", strerror(-ret));
 		return EX_OSERR;
 	}
+	if (server->fs->started)
+		log_warn("the guest's session goes on, without the files and locks that it had");
 	server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	server->fs->data_wake = server->wake_fd;
 	control_init(&server->control, server->fs, server->control_listen_fd, options->control_fd);

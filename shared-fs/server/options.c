@@ -18,6 +18,7 @@ enum {
 	OPT_CONTROL,
 	OPT_CONTROL_FD,
 	OPT_NOTIFY_FD,
+	OPT_SESSION_FD,
 	OPT_TAG,
 	OPT_SHARE,
 	OPT_EXPORT,
@@ -37,6 +38,7 @@ static const struct option long_options[] = {
 	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "control-fd", required_argument, NULL, OPT_CONTROL_FD },
 	{ "notify-fd", required_argument, NULL, OPT_NOTIFY_FD },
+	{ "session-fd", required_argument, NULL, OPT_SESSION_FD },
 	{ "tag", required_argument, NULL, OPT_TAG },
 	{ "share", required_argument, NULL, OPT_SHARE },
 	{ "export", required_argument, NULL, OPT_EXPORT },
@@ -70,6 +72,7 @@ void options_help(void)
 	     "  --control PATH       listen for commands on PATH: add, remove, list shares\n"
 	     "  --control-fd N       the same on an inherited, connected socket\n"
 	     "  --notify-fd N        tell what programs of the host change, on an inherited socket\n"
+	     "  --session-fd N       keep what the next lodge-fsd needs to go on in an inherited memfd\n"
 	     "  --cache auto|never|always\n"
 	     "                       what the guest may keep (auto: files checked when opened)\n"
 	     "  --locks guest|host   where file locks are taken (guest)\n"
@@ -323,6 +326,9 @@ static int take_option(struct options *options, int option, const char *value)
 	case OPT_NOTIFY_FD:
 		options->notify_fd = parse_fd("notify-fd", value);
 		return options->notify_fd < 0 ? -EINVAL : 0;
+	case OPT_SESSION_FD:
+		options->session_fd = parse_fd("session-fd", value);
+		return options->session_fd < 0 ? -EINVAL : 0;
 	case OPT_TAG:
 		options->tag = value;
 		if (*value && strlen(value) <= TAG_MAX)
@@ -388,7 +394,9 @@ int options_parse(struct options *options, int argc, char **argv)
 	int option;
 	int ret;
 
-	*options = (struct options){ .socket_fd = -1, .control_fd = -1, .notify_fd = -1 };
+	*options = (struct options){
+		.socket_fd = -1, .control_fd = -1, .notify_fd = -1, .session_fd = -1
+	};
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		ret = take_option(options, option, optarg);
 		if (ret)

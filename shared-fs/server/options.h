@@ -25,6 +25,7 @@ struct options {
 	const char *control_path; /* NULL: control_fd, -1 for none */
 	int control_fd;
 	int notify_fd; /* -1: none */
+	int session_fd; /* -1: none */
 	const char *tag;
 	bool export; /* the only share is the root */
 	bool once;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The session: FUSE_INIT's bargain, DESTROY, syncfs. */
-#include "shared-fs/server/ops.h"
+/* The session: FUSE_INIT's bargain, its record, DESTROY, syncfs. */
+#include "shared-fs/server/session.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "shared-fs/server/dax.h"
+#include "shared-fs/server/ops.h"
 
 #define MAX_WRITE (1024 * 1024)
 #define MAX_PAGES 256 /* FUSE_MAX_MAX_PAGES: MAX_WRITE in pages */
@@ -57,6 +59,73 @@ static uint64_t wanted(struct fs *fs)
 	return features;
 }
 
+/* All that may be agreed on, whatever the shares are. */
+#define POSSIBLE_FEATURES                                                      \
+	(WANTED_FEATURES |                                                     \
+	 (uint64_t)(FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_MAP_ALIGNMENT | \
+		    FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT) |          \
+	 FUSE_HAS_INODE_DAX)
+
+static void agree(struct fs *fs, uint32_t minor, uint64_t features)
+{
+	fs->minor = minor < FUSE_KERNEL_MINOR_VERSION ? minor : FUSE_KERNEL_MINOR_VERSION;
+	fs->features = features;
+	fs->zero_open = features & FUSE_NO_OPEN_SUPPORT && features & FUSE_NO_OPENDIR_SUPPORT;
+	if (fs->zero_open)
+		fs->features &= ~(uint64_t)FUSE_ATOMIC_O_TRUNC;
+}
+
+int session_map(int fd, struct session_record **ret_record)
+{
+	void *record;
+
+	if (ftruncate(fd, sizeof(struct session_record)))
+		return -errno;
+	record = mmap(NULL, sizeof(struct session_record), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		      0);
+	if (record == MAP_FAILED)
+		return -errno;
+	*ret_record = record;
+	return 0;
+}
+
+void session_adopt(struct fs *fs)
+{
+	struct session_record *record = fs->config.session;
+
+	if (!record)
+		return;
+	if (record->magic != SESSION_MAGIC) {
+		*record = (struct session_record){ .magic = SESSION_MAGIC };
+		return;
+	}
+	record->era = (record->era + 1) % SLOT_ERAS;
+	fs->inodes.era = (uint16_t)record->era;
+	fs->handles.era = (uint16_t)record->era;
+	if (!record->begun || record->minor < MINOR_LEAST)
+		return;
+	agree(fs, record->minor, record->features & POSSIBLE_FEATURES);
+	fs->started = true;
+}
+
+void session_ended(const struct fs *fs)
+{
+	if (fs->config.session)
+		__atomic_store_n(&fs->config.session->begun, 0, __ATOMIC_RELEASE);
+}
+
+void session_begun(const struct fs *fs)
+{
+	struct session_record *record = fs->config.session;
+
+	if (!record)
+		return;
+	session_ended(fs);
+	record->features = fs->features;
+	record->minor = fs->minor;
+	__atomic_store_n(&record->begun, 1, __ATOMIC_RELEASE);
+}
+
 int64_t op_init(struct request *req)
 {
 	const struct fuse_init_in *body = request_body(req, fuse_init_in);
@@ -78,13 +147,8 @@ int64_t op_init(struct request *req)
 		offered |= (uint64_t)body->flags2 << 32;
 	/* A guest that begins anew (reboot, reload of the driver) holds nothing any more. */
 	fs_reset(fs);
-	fs->minor = body->minor < FUSE_KERNEL_MINOR_VERSION ? body->minor
-							    : FUSE_KERNEL_MINOR_VERSION;
-	fs->features = offered & wanted(fs);
-	fs->zero_open = fs->features & FUSE_NO_OPEN_SUPPORT &&
-			fs->features & FUSE_NO_OPENDIR_SUPPORT;
-	if (fs->zero_open)
-		fs->features &= ~(uint64_t)FUSE_ATOMIC_O_TRUNC;
+	agree(fs, body->minor, offered & wanted(fs));
+	session_begun(fs);
 	out->minor = fs->minor;
 	out->max_readahead = body->max_readahead;
 	out->flags = (uint32_t)fs->features;
@@ -101,6 +165,7 @@ int64_t op_init(struct request *req)
 
 int64_t op_destroy(struct request *req)
 {
+	session_ended(req->fs);
 	fs_reset(req->fs);
 	return 0;
 }

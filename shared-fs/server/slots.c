@@ -90,6 +90,7 @@ void *slots_alloc(struct slots *slots)
 	slot = take(slots, number);
 	memset(slot + 1, 0, slots->object_size - sizeof(*slot));
 	slot->generation = slots->chunks[number].generation++;
+	slot->era = slots->era;
 	slot->next_free = 0;
 	slots->n_used++;
 	__atomic_store_n(&slot->used, true, __ATOMIC_RELEASE);
@@ -128,14 +129,14 @@ void slots_free(struct slots *slots, void *object)
 
 void *slots_get(const struct slots *slots, uint64_t id)
 {
-	uint32_t index = (uint32_t)id - 1;
+	uint32_t index = ((uint32_t)id & ((1u << SLOT_INDEX_BITS) - 1)) - 1;
 	struct slot *slot;
 
 	if (index / SLOTS_CHUNK >= slots->n_chunks ||
 	    index % SLOTS_CHUNK >= slots->chunks[index / SLOTS_CHUNK].n_made)
 		return NULL;
 	slot = slots_at(slots, index);
-	return slot->used && slot->generation == id >> 32 ? slot : NULL;
+	return slot->used && slot_id(slot) == id ? slot : NULL;
 }
 
 void *slots_next(const struct slots *slots, uint32_t index)

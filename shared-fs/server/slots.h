@@ -2,8 +2,10 @@
 /*
  * Objects behind numbers: what the guest holds for an inode or an open file is never a pointer.
  *
- * An id is the slot's index + 1 in the low 32 bits and a generation above: a freed id is not valid
- * again for 2^32 lives of the slots around it. The first object of a fresh table has id 1.
+ * An id is the slot's index + 1 in the low SLOT_INDEX_BITS, the table's era in the other low ones,
+ * and a generation in the upper 32: a freed id is not valid again for 2^32 lives of the slots
+ * around it, and an id of another table with another era never is. The first object of a fresh
+ * table of era 0 has id 1.
  *
  * Objects never move, and lie in memory that outlives the process (shared.h): slots_recover() makes
  * the table whole again after a death at any instruction. Slots come in chunks; the lowest chunk
@@ -21,12 +23,17 @@
 #define SLOTS_CHUNK  256
 #define SLOTS_CHUNKS 4096 /* at most 1,048,576 objects: the usual fs.nr_open */
 
+#define SLOT_INDEX_BITS 21
+#define SLOT_ERAS	(1u << (32 - SLOT_INDEX_BITS))
+_Static_assert(SLOTS_CHUNK *SLOTS_CHUNKS < 1u << SLOT_INDEX_BITS, "room for index + 1");
+
 /* First member of every object. */
 struct slot {
 	uint32_t index;
 	uint32_t generation;
 	uint32_t next_free; /* number in the chunk + 1 */
 	bool used;
+	uint16_t era;
 };
 
 struct slots_chunk {
@@ -42,6 +49,7 @@ struct slots {
 	uint8_t *objects;
 	uint32_t n_chunks; /* that were ever used */
 	uint32_t n_used;
+	uint16_t era; /* below SLOT_ERAS: of the objects that are made from here on */
 	uint32_t spare; /* number + 1 of an empty chunk that keeps its memory; 0: none */
 	uint64_t full[SLOTS_CHUNKS / 64]; /* a bit for each chunk */
 	struct slots_chunk chunks[SLOTS_CHUNKS];
@@ -67,7 +75,8 @@ void slots_fini(struct slots *slots);
 
 static inline uint64_t slot_id(const struct slot *slot)
 {
-	return (uint64_t)slot->generation << 32 | (slot->index + 1);
+	return (uint64_t)slot->generation << 32 | (uint32_t)slot->era << SLOT_INDEX_BITS |
+	       (slot->index + 1);
 }
 
 #endif

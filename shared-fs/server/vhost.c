@@ -13,6 +13,7 @@
 
 #include "protocol/lib/fd.h"
 #include "shared-fs/server/dax.h"
+#include "shared-fs/server/session.h"
 #include "shared-fs/server/shared.h"
 
 #define RECORDS_SIZE	  (QUEUES_MAX * sizeof(struct queue_record))
@@ -360,6 +361,7 @@ static int reset_device(struct backend *backend, struct message *message)
 		queue_revive(queue);
 		queue->ring.last_avail = 0;
 	}
+	session_ended(backend->fs);
 	fs_reset(backend->fs);
 	return 0;
 }

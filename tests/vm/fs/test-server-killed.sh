@@ -96,4 +96,4 @@ like "$(console)" "guest: acknowledged [0-9]+ lost 0" "what was acknowledged is 
 ok "no call failed" said "failed: 0"
 ok "it mounts the share again" said "mounted again"
 is "$(grep -c 'the back end' vm.log)" 0 "the monitor did not notice either"
-ok "no lodge-fsd is left" test -z "$(pgrep -P 1 -x 'lodge-fsd|lodge-keeper')"
+ok "no lodge-fsd is left" test -z "$(pgrep -P 1 -x 'lodge-fsd|lodge-keeper|lodge-guard')"

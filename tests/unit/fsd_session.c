@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A lodge-fsd that died with all its processes, and the next one: the guest's session goes on, what
+ * it knew but the root is stale, and nothing of it is taken for something else.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "shared-fs/server/session.h"
+#include "tests/unit/fsd_harness.h"
+
+static char folder[64];
+static int session_fd;
+static struct session_record *record;
+static struct scratch *scratch;
+static struct fs *fs;
+
+static void setup(void)
+{
+	strcpy(folder, "/tmp/lodge-fsd-test.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	session_fd = memfd_create("session", MFD_CLOEXEC);
+	ck_assert_int_ge(session_fd, 0);
+	scratch = calloc(1, sizeof(*scratch));
+	ck_assert_ptr_nonnull(scratch);
+	fs = NULL;
+	record = NULL;
+}
+
+static void end(void)
+{
+	fs_destroy(fs);
+	if (record)
+		munmap(record, sizeof(*record));
+	fs = NULL;
+	record = NULL;
+}
+
+static void teardown(void)
+{
+	char command[80];
+
+	end();
+	close(session_fd);
+	free(scratch);
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	ck_assert_int_eq(system(command), 0);
+}
+
+/* The next lodge-fsd. Of the one before nothing is left but the record. */
+static void begin(void)
+{
+	struct fs_config config = { .fd_limit = 500 };
+
+	end();
+	ck_assert_int_eq(session_map(session_fd, &record), 0);
+	config.session = record;
+	ck_assert_int_eq(fs_create(&config, &fs), 0);
+	ck_assert_int_eq(fs_share_add(fs, "share", open(folder, O_PATH | O_CLOEXEC), false,
+				      &(struct owner_map){ 0 }, true),
+			 0);
+}
+
+static int64_t call(uint32_t opcode, uint64_t nodeid, const void *body, size_t len, void *reply,
+		    size_t room)
+{
+	return fsd_direct(fs, scratch, opcode, nodeid, body, len, reply, room);
+}
+
+static void init(uint32_t minor, uint32_t flags)
+{
+	struct fuse_init_in in = { .major = FUSE_KERNEL_VERSION, .minor = minor, .flags = flags };
+	struct fuse_init_out out;
+
+	ck_assert_int_gt(call(FUSE_INIT, 0, &in, sizeof(in), &out, sizeof(out)), 0);
+}
+
+static uint64_t lookup(const char *name)
+{
+	struct fuse_entry_out entry;
+
+	ck_assert_int_eq(
+		call(FUSE_LOOKUP, FUSE_ROOT_ID, name, strlen(name) + 1, &entry, sizeof(entry)),
+		sizeof(entry));
+	return entry.nodeid;
+}
+
+static int64_t look_at(uint64_t nodeid)
+{
+	struct fuse_getattr_in in = { 0 };
+	struct fuse_attr_out out;
+	int64_t ret = call(FUSE_GETATTR, nodeid, &in, sizeof(in), &out, sizeof(out));
+
+	return ret < 0 ? ret : 0;
+}
+
+static void make_file(const char *name)
+{
+	struct {
+		struct fuse_mknod_in in;
+		char name[16];
+	} mknod = { .in.mode = S_IFREG | 0644 };
+	struct fuse_entry_out entry;
+
+	strcpy(mknod.name, name);
+	ck_assert_int_eq(call(FUSE_MKNOD, FUSE_ROOT_ID, &mknod, sizeof(mknod.in) + strlen(name) + 1,
+			      &entry, sizeof(entry)),
+			 sizeof(entry));
+}
+
+START_TEST(goes_on)
+{
+	uint64_t features;
+	uint64_t a;
+	uint64_t b;
+
+	begin();
+	ck_assert_int_eq(look_at(FUSE_ROOT_ID), -EIO); /* before INIT */
+	init(FUSE_KERNEL_MINOR_VERSION, INT32_MAX);
+	features = fs->features;
+	ck_assert(fs->zero_open);
+	make_file("a");
+	make_file("b");
+	a = lookup("a");
+	for (int i = 0; i < 5; i++) {
+		begin();
+		ck_assert_uint_eq(fs->features, features);
+		ck_assert(fs->zero_open);
+		ck_assert_int_eq(look_at(FUSE_ROOT_ID), 0);
+		/* The first that is made has the place that the first one before had. */
+		b = lookup("b");
+		ck_assert_uint_ne(b, a);
+		ck_assert_int_eq(look_at(a), -ESTALE);
+		ck_assert_int_eq(look_at(b), 0);
+		a = lookup("a");
+		ck_assert_int_eq(look_at(a), 0);
+	}
+}
+END_TEST
+
+/* A handle of the one before is no handle of this one. */
+START_TEST(handles_are_gone)
+{
+	struct fuse_open_in open_in = { .flags = O_RDONLY };
+	struct fuse_open_out old;
+	struct fuse_open_out new;
+	struct fuse_read_in read_in = { .size = 10 };
+	char bytes[16];
+
+	begin();
+	init(FUSE_KERNEL_MINOR_VERSION, 0);
+	ck_assert(!fs->zero_open);
+	make_file("a");
+	ck_assert_int_gt(call(FUSE_OPEN, lookup("a"), &open_in, sizeof(open_in), &old, sizeof(old)),
+			 0);
+	begin();
+	ck_assert(!fs->zero_open);
+	ck_assert_int_gt(call(FUSE_OPEN, lookup("a"), &open_in, sizeof(open_in), &new, sizeof(new)),
+			 0);
+	ck_assert_uint_ne(old.fh, new.fh);
+	read_in.fh = old.fh;
+	ck_assert_int_eq(call(FUSE_READ, lookup("a"), &read_in, sizeof(read_in), bytes, 10),
+			 -EBADF);
+}
+END_TEST
+
+static void destroy(void)
+{
+	call(FUSE_DESTROY, 0, "", 0, NULL, 0);
+}
+
+START_TEST(ends_with_the_guests_word)
+{
+	begin();
+	init(FUSE_KERNEL_MINOR_VERSION, INT32_MAX);
+	destroy();
+	begin();
+	ck_assert_int_eq(look_at(FUSE_ROOT_ID), -EIO);
+	/* A guest that begins anew says what it can do itself. */
+	init(FUSE_KERNEL_MINOR_VERSION, INT32_MAX);
+	begin();
+	init(FUSE_KERNEL_MINOR_VERSION, 0);
+	ck_assert(!fs->zero_open);
+	begin();
+	ck_assert_int_eq(look_at(FUSE_ROOT_ID), 0);
+	ck_assert(!fs->zero_open);
+}
+END_TEST
+
+/* The one before may have been made to write anything. */
+START_TEST(record_that_lies)
+{
+	begin();
+	init(FUSE_KERNEL_MINOR_VERSION, INT32_MAX);
+	record->features = UINT64_MAX;
+	record->minor = UINT32_MAX;
+	record->era = UINT32_MAX;
+	record->begun = UINT32_MAX;
+	begin();
+	ck_assert_uint_le(fs->minor, FUSE_KERNEL_MINOR_VERSION);
+	ck_assert_uint_lt(fs->inodes.era, SLOT_ERAS);
+	ck_assert(!(fs->features & FUSE_WRITEBACK_CACHE));
+	make_file("a");
+	ck_assert_int_eq(look_at(lookup("a")), 0);
+	record->minor = 0;
+	begin();
+	ck_assert_int_eq(look_at(FUSE_ROOT_ID), -EIO);
+	record->magic = 42;
+	record->begun = 1;
+	begin();
+	ck_assert_int_eq(look_at(FUSE_ROOT_ID), -EIO);
+	ck_assert_uint_eq(record->era, 0);
+	/* Cut off, it is made whole. */
+	ck_assert_int_eq(ftruncate(session_fd, 3), 0);
+	begin();
+	ck_assert_int_eq(look_at(FUSE_ROOT_ID), -EIO);
+}
+END_TEST
+
+START_TEST(no_file_no_record)
+{
+	int pipe_fds[2];
+
+	ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
+	ck_assert_int_eq(session_map(pipe_fds[0], &record), -EINVAL);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	ck_assert_int_eq(session_map(-1, &record), -EBADF);
+	ck_assert_ptr_null(record);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("fsd_session");
+	TCase *tcase = tcase_create("session");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, goes_on);
+	tcase_add_test(tcase, handles_are_gone);
+	tcase_add_test(tcase, ends_with_the_guests_word);
+	tcase_add_test(tcase, record_that_lies);
+	tcase_add_test(tcase, no_file_no_record);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
