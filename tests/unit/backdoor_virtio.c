@@ -476,22 +476,15 @@ END_TEST
 /* Buffers in files that are mapped into the guest: a request is dropped, an event waits. */
 START_TEST(buffers_in_a_window)
 {
-	const uint64_t window = 0x6000000000ull;
-	uint32_t len;
-
-	memory_set_window(rig.machine.memory, 0, window, 2 << 20);
-	rig_add(&request, (struct rig_buffer[]){ { window, 64, false } }, 1);
+	memory_set_window(rig.machine.memory, 0, 1ull << 40, 2 << 20);
+	rig_add(&request, &(struct rig_buffer){ 1ull << 40, 64, false }, 1);
 	rig_kick(&request);
-	ck_assert(rig_take(&request, NULL, &len));
-	ck_assert_uint_eq(len, 0);
-	rig_add(&event, (struct rig_buffer[]){ { window, LODGE_BACKDOOR_EVENT_SIZE, true } }, 1);
-	rig_kick(&event);
+	ck_assert(rig_take(&request, NULL, NULL));
+	rig_add(&event, &(struct rig_buffer){ 1ull << 40, LODGE_BACKDOOR_EVENT_SIZE, true }, 1);
 	greet(0);
-	ck_assert(rig_take(&event, NULL, &len));
-	ck_assert_uint_eq(len, 0);
 	offer_events(1);
+	ck_assert(rig_take(&event, NULL, NULL));
 	ck_assert_int_eq(next_event().type, LODGE_RPC_COMMAND);
-	ck_assert_uint_eq(rig_status(&driver), 0xf);
 }
 END_TEST
 
