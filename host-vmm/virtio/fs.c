@@ -39,6 +39,7 @@
 #include "host-vmm/vhost-user/frontend.h"
 #include "host-vmm/vhost-user/spawn.h"
 #include "host-vmm/virtio/fs_choice.h"
+#include "host-vmm/virtio/fs_notify.h"
 #include "host-vmm/virtio/fs_orphans.h"
 #include "host-vmm/virtio/fs_window.h"
 #include "host-vmm/virtio/virtio.h"
@@ -69,6 +70,7 @@ struct virtio_fs {
 	struct virtio_fs_config config;
 	uint64_t features; /* of the first back end; what the guest was offered */
 	struct fs_window *window; /* NULL: no file is mapped */
+	struct fs_notify *notify; /* NULL: nobody is told of changes by the host */
 
 	/* The loop's: */
 	struct loop *loop;
@@ -125,8 +127,10 @@ static int connect_backend(struct virtio_fs *fs, uint64_t needed, char ret_why[F
 	ret = vhost_user_create(socket, 0, &fs->vu);
 	if (!ret)
 		ret = shake_hands(fs, needed);
-	if (!ret)
+	if (!ret) {
+		fs_notify_connect(fs->notify, fs_backend_take_notify(fs->choice.backend));
 		return 0;
+	}
 	fs_backend_close(fs->choice.backend, FS_GRACE_MS, end);
 	snprintf(ret_why, FS_WHY_MAX, "%s%s%s", fs->vu ? vhost_user_why(fs->vu) : strerror(-ret),
 		 *end ? "; it ended with " : "", end);
@@ -415,6 +419,7 @@ static const struct virtio_ops fs_ops = {
 
 static int open_fds(struct virtio_fs *fs)
 {
+	const struct machine *machine = fs->model.device.machine;
 	char name[16];
 	int ret;
 
@@ -428,6 +433,8 @@ static int open_fds(struct virtio_fs *fs)
 		ret = loop_add(fs->loop, fs->err_fd, EPOLLIN, on_ring_error, fs, &fs->err_watch);
 	if (!ret)
 		ret = loop_add(fs->loop, fs->retry_fd, EPOLLIN, on_retry, fs, &fs->retry_watch);
+	if (!ret && machine->backdoor && fs_backend_tells(fs->choice.backend))
+		ret = fs_notify_create(machine->backdoor, machine->loop, &fs->notify);
 	return ret;
 }
 
@@ -454,6 +461,7 @@ static void fs_destroy(struct device *device)
 	struct virtio_fs *fs = (struct virtio_fs *)device;
 
 	virtio_model_destroy(device);
+	fs_notify_destroy(fs->notify);
 	if (fs->loop) {
 		unwatch(&fs->watch);
 		unwatch(&fs->err_watch);

@@ -37,6 +37,7 @@ struct fs_backend {
 	uint64_t dax_size;
 	int session_fd; /* what a lodge-fsd leaves to the next: nothing that we look at */
 	/* The device's loop: */
+	int notify; /* what the host changes in the shares is told there; -1: was taken, or none */
 	struct starter *starter;
 	time_t starts[FS_RESTARTS_MAX]; /* CLOCK_MONOTONIC seconds; 0: none */
 
@@ -55,6 +56,7 @@ static int create(const char *socket, bool export, struct fs_backend **ret_backe
 	pthread_mutex_init(&backend->lock, NULL);
 	backend->export = export;
 	backend->control = -1;
+	backend->notify = -1;
 	backend->session_fd = -1;
 	if (socket) {
 		backend->socket = strdup(socket);
@@ -103,6 +105,7 @@ void fs_backend_destroy(struct fs_backend *backend)
 		return;
 	starter_destroy(backend->starter);
 	fd_close(&backend->control);
+	fd_close(&backend->notify);
 	fd_close(&backend->session_fd);
 	for (size_t i = 0; i < backend->n_shares; i++)
 		share_free(&backend->shares[i]);
@@ -121,6 +124,12 @@ int fs_backend_place_window(struct fs_backend *backend, uint64_t gpa, char ret_w
 		ret = fs_control_window(backend->control, gpa, ret_why);
 	pthread_mutex_unlock(&backend->lock);
 	return ret;
+}
+
+/* Hosts change much of what they have as a root, and guests watch none of it. */
+bool fs_backend_tells(const struct fs_backend *backend)
+{
+	return !backend->socket && !backend->export;
 }
 
 bool fs_backend_is_own(const struct fs_backend *backend)
@@ -189,7 +198,7 @@ static void free_args(char **argv)
 /* Under lock. */
 static char **make_args(struct fs_backend *backend)
 {
-	char **argv = calloc(backend->n_shares + 6, sizeof(*argv));
+	char **argv = calloc(backend->n_shares + 7, sizeof(*argv));
 	size_t n = 0;
 	bool complete = argv;
 
@@ -199,6 +208,8 @@ static char **make_args(struct fs_backend *backend)
 	argv[n++] = strdup("--fd=3");
 	argv[n++] = strdup("--control-fd=4");
 	argv[n++] = strdup("--session-fd=5");
+	if (fs_backend_tells(backend))
+		argv[n++] = strdup("--notify-fd=6");
 	if (backend->dax_size)
 		argv[n++] = dax_arg(backend->dax_size);
 	for (size_t i = 0; i < backend->n_shares; i++) {
@@ -270,34 +281,64 @@ int fs_backend_prepare(struct fs_backend *backend, char ret_why[FS_WHY_MAX])
 	return backend->socket || backend->starter ? 0 : make_starter(backend, ret_why);
 }
 
+/* The connections of a lodge-fsd: a pair each, ours first. */
+struct fsd_sockets {
+	int data[2], control[2], notify[2];
+};
+
+static void close_sockets(struct fsd_sockets *sockets)
+{
+	for (int i = 0; i < 2; i++) {
+		fd_close(&sockets->data[i]);
+		fd_close(&sockets->control[i]);
+		fd_close(&sockets->notify[i]);
+	}
+}
+
+static int open_sockets(const struct fs_backend *backend, struct fsd_sockets *ret_sockets)
+{
+	struct fsd_sockets sockets = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+	int ret = 0;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.control) ||
+	    (fs_backend_tells(backend) &&
+	     socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets.notify)))
+		ret = -errno;
+	if (ret)
+		close_sockets(&sockets);
+	else
+		*ret_sockets = sockets;
+	return ret;
+}
+
 static int start_fsd(struct fs_backend *backend, int *ret_socket)
 {
-	int data[2], control[2];
-	int ret;
+	struct fsd_sockets sockets;
+	int ret = open_sockets(backend, &sockets);
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, data))
-		return -errno;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control)) {
-		ret = -errno;
-		close(data[0]);
-		close(data[1]);
+	if (ret)
 		return ret;
+	ret = starter_start(backend->starter,
+			    (int[]){ sockets.data[1], sockets.control[1], backend->session_fd,
+				     sockets.notify[1] },
+			    fs_backend_tells(backend) ? 4 : 3);
+	if (!ret) {
+		pthread_mutex_lock(&backend->lock);
+		backend->control = fd_steal(&sockets.control[0]);
+		replay_changes(backend);
+		pthread_mutex_unlock(&backend->lock);
+		fd_close(&backend->notify);
+		backend->notify = fd_steal(&sockets.notify[0]);
+		*ret_socket = fd_steal(&sockets.data[0]);
 	}
-	ret = starter_start(backend->starter, (int[]){ data[1], control[1], backend->session_fd },
-			    3);
-	close(data[1]);
-	close(control[1]);
-	if (ret) {
-		close(data[0]);
-		close(control[0]);
-		return ret;
-	}
-	pthread_mutex_lock(&backend->lock);
-	backend->control = control[0];
-	replay_changes(backend);
-	pthread_mutex_unlock(&backend->lock);
-	*ret_socket = data[0];
-	return 0;
+	close_sockets(&sockets);
+	return ret;
+}
+
+int fs_backend_take_notify(struct fs_backend *backend)
+{
+	return fd_steal(&backend->notify);
 }
 
 static int open_own(struct fs_backend *backend, int *ret_socket, char ret_why[FS_WHY_MAX])

@@ -55,6 +55,11 @@ int fs_backend_open(struct fs_backend *backend, int *ret_socket, char ret_why[FS
 /* Makes ready to start a lodge-fsd of ours, and fixes the shares that it begins with: the calling
  * thread must live as long as the device. Errors as fs_backend_open(). */
 int fs_backend_prepare(struct fs_backend *backend, char ret_why[FS_WHY_MAX]);
+/* Whether it tells what programs of the host change: a lodge-fsd of ours, but the root's. */
+bool fs_backend_tells(const struct fs_backend *backend);
+/* The socket where the lodge-fsd that was opened last tells it (fs-notify.md), now the caller's;
+ * -1: there is none. On the loop. */
+int fs_backend_take_notify(struct fs_backend *backend);
 /* Ends a process of ours for sure; *ret_text gets how it ended, or "". */
 void fs_backend_close(struct fs_backend *backend, unsigned int grace_ms,
 		      char ret_text[SPAWN_STATUS_MAX]);
