@@ -34,7 +34,7 @@ static int start(struct lodged *lodged, void **ret_state)
 static int apply(void *opaque, int out)
 {
 	const struct changes *changes = opaque;
-	char rung = (char)share_changes_apply(changes->batch, changes->len, "/proc/self/mounts",
+	char rung = (char)share_changes_apply(changes->batch, changes->len, "/proc/self/mountinfo",
 					      LODGE_FS_EVENTS_PATH);
 
 	return write(out, &rung, 1) == 1 ? 0 : 1;

@@ -4,10 +4,9 @@
 
 #include <fcntl.h>
 #include <glib.h>
-#include <limits.h>
-#include <mntent.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -19,7 +18,6 @@
 
 #define TAG	    "lodge" /* of the device that has the shares */
 #define MOUNTS_MAX  16
-#define ROOT_INO    1 /* of the whole: other roots are folders of it, bound elsewhere */
 #define FORCE_SYNC  0x2000 /* AT_STATX_FORCE_SYNC, Linux 4.11 */
 #define NO_FOLLOW   (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
 #define NOTHING	    0 /* of statx(2)'s mask: all that FUSE is asked for comes anyway */
@@ -42,13 +40,38 @@ static void ask(int root, const char *path)
 	}
 }
 
-static void ask_for(int root, const struct fs_change *change)
+/* A mount of the shares, or of a folder of theirs. */
+struct mounted {
+	char *root; /* the folder, without a slash at its ends; "": all of it */
+	char *point;
+};
+
+/* @path of @len bytes as it is named below @mounted, or NULL where it is elsewhere. */
+static const char *below(const struct mounted *mounted, const char *path, size_t *len)
+{
+	size_t root = strlen(mounted->root);
+
+	if (!root)
+		return path;
+	if (*len < root || memcmp(path, mounted->root, root) || (*len > root && path[root] != '/'))
+		return NULL;
+	*len -= root;
+	if (!*len)
+		return path + root;
+	(*len)--;
+	return path + root + 1;
+}
+
+static void ask_for(const struct mounted *mounted, int root, const struct fs_change *change)
 {
 	char path[PATH_LENGTH];
 	size_t len = change->path_len;
+	const char *folder = below(mounted, change->path, &len);
 
+	if (!folder)
+		return;
 	/* Its list of names. */
-	memcpy(path, change->path, len);
+	memcpy(path, folder, len);
 	path[len] = '\0';
 	ask(root, len ? path : ".");
 	if (!change->name_len || change->kinds & (LODGE_FS_DELETED | LODGE_FS_MOVED_FROM))
@@ -60,13 +83,13 @@ static void ask_for(int root, const struct fs_change *change)
 	ask(root, path);
 }
 
-static void ask_for_all(int root, const void *batch, size_t len)
+static void ask_for_all(const struct mounted *mounted, int root, const void *batch, size_t len)
 {
 	struct fs_change change;
 	size_t at = 0;
 
 	while (fs_change_next(batch, len, &at, &change) > 0)
-		ask_for(root, &change);
+		ask_for(mounted, root, &change);
 }
 
 static bool raise_events(int root, const void *batch, size_t len, const char *events)
@@ -78,53 +101,77 @@ static bool raise_events(int root, const void *batch, size_t len, const char *ev
 	       write(device, batch, len) == (ssize_t)len;
 }
 
-static bool is_shares(const struct mntent *mount)
+/* proc(5): "ID PARENT MAJOR:MINOR ROOT POINT OPTIONS... - TYPE SOURCE OPTIONS". */
+static bool parse(char *line, struct mounted *ret_mounted)
 {
-	return !strcmp(mount->mnt_fsname, TAG) &&
-	       (!strcmp(mount->mnt_type, "virtiofs") || !strcmp(mount->mnt_type, "fuse.lodge"));
-}
+	g_auto(GStrv) words = g_strsplit(line, " ", 0);
+	char *rest = strstr(line, " - ");
 
-/* Notes the device of a mount; false: it is known. */
-static bool note(dev_t *devices, size_t *n, dev_t device)
-{
-	for (size_t i = 0; i < *n; i++) {
-		if (devices[i] == device)
-			return false;
-	}
-	if (*n == MOUNTS_MAX)
+	if (!rest || g_strv_length(words) < 7 || *words[3] != '/' ||
+	    (!g_str_has_prefix(rest, " - virtiofs " TAG " ") &&
+	     !g_str_has_prefix(rest, " - fuse.lodge " TAG " ")))
 		return false;
-	devices[(*n)++] = device;
+	/* Blanks and the like are octal numbers. */
+	ret_mounted->root = g_strcompress(words[3] + 1);
+	ret_mounted->point = g_strcompress(words[4]);
 	return true;
 }
 
-enum share_changes share_changes_apply(const void *batch, size_t len, const char *mounts,
+struct work {
+	const void *batch;
+	size_t len;
+	const char *events;
+	dev_t raised[MOUNTS_MAX]; /* where the module has it already */
+	size_t n_raised;
+};
+
+static bool is_raised(const struct work *work, dev_t device)
+{
+	for (size_t i = 0; i < work->n_raised; i++) {
+		if (work->raised[i] == device)
+			return true;
+	}
+	return false;
+}
+
+static enum share_changes apply_to(struct work *work, const struct mounted *mounted)
+{
+	autofd root = open(mounted->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (root < 0 || fstat(root, &st))
+		return SHARE_CHANGES_NO_MOUNT;
+	if (is_raised(work, st.st_dev))
+		return SHARE_CHANGES_RAISED;
+	if (work->n_raised < MOUNTS_MAX &&
+	    raise_events(root, work->batch, work->len, work->events)) {
+		work->raised[work->n_raised++] = st.st_dev;
+		return SHARE_CHANGES_RAISED;
+	}
+	ask_for_all(mounted, root, work->batch, work->len);
+	return SHARE_CHANGES_ASKED;
+}
+
+enum share_changes share_changes_apply(const void *batch, size_t len, const char *mountinfo,
 				       const char *events)
 {
+	struct work work = { .batch = batch, .len = len, .events = events };
 	enum share_changes done = SHARE_CHANGES_NO_MOUNT;
-	FILE *table = setmntent(mounts, "re");
-	dev_t raised[MOUNTS_MAX];
-	size_t n = 0;
-	const struct mntent *mount;
+	FILE *table = fopen(mountinfo, "re");
+	char *line = NULL;
+	size_t size = 0;
 
-	while (table && (mount = getmntent(table))) {
-		autofd root = -1;
-		struct stat st;
+	while (table && getline(&line, &size, table) > 0) {
+		struct mounted mounted;
 
-		if (!is_shares(mount))
+		if (!parse(line, &mounted))
 			continue;
-		root = open(mount->mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (root < 0 || fstat(root, &st) || !note(raised, &n, st.st_dev))
-			continue;
-		if (raise_events(root, batch, len, events)) {
-			done = SHARE_CHANGES_RAISED;
-		} else if (st.st_ino == ROOT_INO) {
-			ask_for_all(root, batch, len);
-			done = MAX(done, SHARE_CHANGES_ASKED);
-		} else {
-			n--; /* another mount of it may have the root */
-		}
+		done = MAX(done, apply_to(&work, &mounted));
+		g_free(mounted.root);
+		g_free(mounted.point);
 	}
+	free(line);
 	if (table)
-		endmntent(table);
+		fclose(table);
 	return done;
 }

@@ -15,10 +15,10 @@ enum share_changes {
 };
 
 /*
- * A batch that is good (fs_change_check()). @mounts: /proc/self/mounts; @events:
+ * A batch that is good (fs_change_check()). @mountinfo: /proc/self/mountinfo; @events:
  * LODGE_FS_EVENTS_PATH. May wait for a file server that does not answer: not for lodged itself.
  */
-enum share_changes share_changes_apply(const void *batch, size_t len, const char *mounts,
+enum share_changes share_changes_apply(const void *batch, size_t len, const char *mountinfo,
 				       const char *events);
 
 #endif

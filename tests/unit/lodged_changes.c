@@ -103,19 +103,20 @@ static enum share_changes apply_to(const char *mounts, const char *events)
 
 START_TEST(shares_are_found_by_their_mounts)
 {
-	/* The root of /proc has the number of FUSE's. */
 	ck_assert_int_eq(apply_to("", "/nonexistent"), SHARE_CHANGES_NO_MOUNT);
-	ck_assert_int_eq(apply_to("proc /proc proc rw 0 0\n", "/nonexistent"),
+	ck_assert_int_eq(apply_to("22 1 0:21 / /proc rw - proc proc rw\n", "/nonexistent"),
 			 SHARE_CHANGES_NO_MOUNT);
-	ck_assert_int_eq(apply_to("root /proc virtiofs rw 0 0\n", "/nonexistent"),
+	ck_assert_int_eq(apply_to("22 1 0:21 / /proc rw - virtiofs root rw\n", "/nonexistent"),
 			 SHARE_CHANGES_NO_MOUNT);
-	ck_assert_int_eq(apply_to("lodge /nonexistent virtiofs rw 0 0\n"
-				  "lodge /tmp virtiofs rw 0 0\n",
+	ck_assert_int_eq(apply_to("22 1 0:21 / /nonexistent rw - virtiofs lodge rw\nnonsense\n\n"
+				  "1 - virtiofs lodge rw\n",
 				  "/nonexistent"),
 			 SHARE_CHANGES_NO_MOUNT);
-	ck_assert_int_eq(apply_to("lodge /proc virtiofs rw 0 0\n", "/nonexistent"),
-			 SHARE_CHANGES_ASKED);
-	ck_assert_int_eq(apply_to("lodge /proc fuse.lodge rw 0 0\nlodge /proc virtiofs rw 0 0\n",
+	ck_assert_int_eq(
+		apply_to("22 1 0:21 / /proc rw,x shared:1 - virtiofs lodge rw\n", "/nonexistent"),
+		SHARE_CHANGES_ASKED);
+	ck_assert_int_eq(apply_to("22 1 0:21 /self /proc/self rw - fuse.lodge lodge rw\n"
+				  "23 1 0:21 /a\\040b /proc rw - virtiofs lodge rw\n",
 				  "/dev/null"),
 			 SHARE_CHANGES_ASKED);
 }
