@@ -48,14 +48,6 @@ uint64_t backdoor_time_ms(void)
 	return clock_ms(CLOCK_REALTIME);
 }
 
-void backdoor_add_nic(struct backdoor *backdoor, const uint8_t mac[6])
-{
-	backdoor_lock(backdoor);
-	if (backdoor->n_macs < FACTS_NICS_MAX)
-		memcpy(backdoor->macs[backdoor->n_macs++], mac, 6);
-	backdoor_unlock(backdoor);
-}
-
 /* ---- the timer ---- */
 
 void backdoor_arm_timer(struct backdoor *backdoor, unsigned int seconds)

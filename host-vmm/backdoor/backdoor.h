@@ -17,8 +17,4 @@ struct device_type;
 
 extern const struct device_type backdoor_type;
 
-/* A NIC that this VM has: the guest's with that address is told first. In the VM's order; NICs
- * beyond 16 are not told apart. While no guest runs. */
-void backdoor_add_nic(struct backdoor *backdoor, const uint8_t mac[6]);
-
 #endif

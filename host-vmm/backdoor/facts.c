@@ -97,20 +97,6 @@ const char *facts_best_address(const struct tools_facts *facts)
 
 /* ---- ranking ---- */
 
-static int own_index(const struct backdoor *backdoor, const char *mac)
-{
-	for (size_t i = 0; i < backdoor->n_macs; i++) {
-		const uint8_t *own = backdoor->macs[i];
-		char text[18];
-
-		snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", own[0], own[1],
-			 own[2], own[3], own[4], own[5]);
-		if (strcasecmp(text, mac) == 0)
-			return (int)i;
-	}
-	return -1;
-}
-
 static bool has_default_route(const struct tools_facts *facts, size_t nic, uint32_t *ret_metric)
 {
 	bool found = false;
@@ -127,16 +113,14 @@ static bool has_default_route(const struct tools_facts *facts, size_t nic, uint3
 	return found;
 }
 
-/* Less is first: own ones in the VM's order, then default routes by metric, then the rest. */
+/* Less is first: default routes by metric, then the rest. */
 static uint64_t rank_of(const struct tools_facts *facts, size_t nic)
 {
 	uint32_t metric = 0;
 
-	if (facts->nics[nic].own >= 0)
-		return (uint64_t)facts->nics[nic].own;
 	if (has_default_route(facts, nic, &metric))
-		return (1ull << 32) + metric;
-	return 2ull << 32;
+		return metric;
+	return 1ull << 32;
 }
 
 static void swap_nics(struct tools_facts *facts, size_t a, size_t b)
@@ -174,12 +158,10 @@ static void sort_addresses(struct facts_nic *nic)
 }
 
 /* Stable: of equals, the guest's order stays. */
-static void rank_nics(const struct backdoor *backdoor, struct tools_facts *facts)
+static void rank_nics(struct tools_facts *facts)
 {
-	for (size_t i = 0; i < facts->n_nics; i++) {
-		facts->nics[i].own = own_index(backdoor, facts->nics[i].mac);
+	for (size_t i = 0; i < facts->n_nics; i++)
 		sort_addresses(&facts->nics[i]);
-	}
 	for (size_t i = 1; i < facts->n_nics; i++)
 		for (size_t k = i; k > 0 && rank_of(facts, k) < rank_of(facts, k - 1); k--)
 			swap_nics(facts, k, k - 1);
@@ -199,7 +181,7 @@ void facts_told(struct backdoor *backdoor, enum facts_part part)
 	struct fields_builder fields = FIELDS_BUILDER(64);
 
 	if (part == FACTS_NET)
-		rank_nics(backdoor, backdoor->facts);
+		rank_nics(backdoor->facts);
 	backdoor->facts->told[part] = backdoor_time_ms() / 1000;
 	fields_add(&fields, "part", facts_part_names[part]);
 	deliver_event(backdoor, "facts-changed", &fields);

@@ -44,8 +44,6 @@ struct facts_nic {
 	char name[32]; /* of the guest's; VMware's tools do not tell it */
 	char mac[18]; /* "52:54:00:12:34:56", lower case, or "" */
 	bool up;
-	/* Which of the VM's own NICs has this MAC, from 0; -1: none. The own ones come first. */
-	int own;
 	size_t n_addresses;
 	struct facts_address addresses[FACTS_ADDRESSES_MAX]; /* IPv4 first */
 };
@@ -84,7 +82,7 @@ struct tools_facts {
 	char arch[32];
 	uint64_t boot_time; /* seconds since 1970 */
 
-	/* net: the VM's own NICs first, in its order; then those with a default route */
+	/* net: NICs with a default route first, by its metric */
 	size_t n_nics, n_routes, n_servers, n_search;
 	struct facts_nic nics[FACTS_NICS_MAX];
 	struct facts_route routes[FACTS_ROUTES_MAX];

@@ -180,8 +180,6 @@ struct backdoor {
 	struct var *vars; /* sorted by name */
 	size_t n_vars, vars_bytes;
 	struct tools_facts *facts; /* NULL: nothing told */
-	uint8_t macs[FACTS_NICS_MAX][6];
-	size_t n_macs;
 
 	int timer_fd; /* heartbeat */
 	struct loop_source *timer;

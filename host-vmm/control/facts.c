@@ -39,8 +39,6 @@ static json_t *nic_json(const struct facts_nic *nic)
 	set_text(object, "name", nic->name);
 	set_text(object, "mac", nic->mac);
 	json_object_set_new(object, "up", json_boolean(nic->up));
-	if (nic->own >= 0)
-		json_object_set_new(object, "own", json_integer((json_int_t)nic->own));
 	for (size_t i = 0; i < nic->n_addresses; i++) {
 		const struct facts_address *address = &nic->addresses[i];
 		json_t *row = json_object();

@@ -60,7 +60,6 @@ START_TEST(facts_are_what_was_told)
 	facts->n_nics = 1;
 	facts->n_routes = 1;
 	facts->routes[0].nic = FACTS_NICS_MAX;
-	facts->nics[0].own = -1;
 	facts->nics[0].up = true;
 	facts->nics[0].n_addresses = 1;
 	strcpy(facts->nics[0].addresses[0].text, "10.0.2.15");
