@@ -243,7 +243,10 @@ int machine_create(const struct vm_config *config, struct machine **ret_machine)
 	machine->config = config;
 	machine->kvm_fd = machine->vm_fd = machine->boot.kernel = -1;
 	machine->guest_status = -1;
-	vm_uuid_of(config->dir, machine->uuid);
+	if (config->uuid.given)
+		memcpy(machine->uuid, config->uuid.bytes, sizeof(machine->uuid));
+	else
+		vm_uuid_of(config->dir, machine->uuid);
 	pthread_mutex_init(&machine->vcpus_lock, NULL);
 	pthread_mutex_init(&machine->event_lock, NULL);
 	machine->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -94,8 +94,12 @@ static int add_kernel(GKeyFile *file, const struct vm_options *wishes)
 
 static int fill(GKeyFile *file, const struct vm_options *wishes)
 {
+	g_autofree char *uuid = g_uuid_string_random();
 	int status;
 
+	/* In the file, so that a VM that moves to another folder or host stays the same to its
+	 * guest. */
+	g_key_file_set_string(file, "machine", "uuid", uuid);
 	g_key_file_set_string(file, "cpu", "count", wishes->cpus ? wishes->cpus : "1");
 	g_key_file_set_string(file, "memory", "size", wishes->memory ? wishes->memory : "1G");
 	status = add_kernel(file, wishes);

@@ -3,6 +3,7 @@
 conf_srcs := \
 	host-vmm/conf/defaults.c \
 	host-vmm/conf/file.c \
+	host-vmm/conf/groups.c \
 	host-vmm/conf/locate.c \
 	host-vmm/conf/shares.c \
 	host-vmm/conf/uuid.c \

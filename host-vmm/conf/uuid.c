@@ -2,7 +2,10 @@
 // UUIDs as digests of what makes a VM the VM that it is: the host and the folder.
 #include "host-vmm/conf/uuid.h"
 
+#include <errno.h>
 #include <glib.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #define VERSION_CUSTOM 0x80u /* RFC 9562 section 5.8 */
@@ -31,4 +34,46 @@ void vm_uuid_of(const char *dir, uint8_t ret_uuid[16])
 		host_id = g_strdup("");
 	g_strstrip(host_id);
 	vm_uuid_make(host_id, dir, ret_uuid);
+}
+
+static bool is_dash(size_t at)
+{
+	return at == 8 || at == 13 || at == 18 || at == 23;
+}
+
+int vm_uuid_parse(const char *text, uint8_t ret_uuid[16])
+{
+	uint8_t uuid[16] = { 0 };
+	size_t digits = 0;
+	unsigned int sum = 0;
+
+	if (strlen(text) != VM_UUID_TEXT - 1)
+		return -EINVAL;
+	for (size_t at = 0; text[at]; at++) {
+		int digit = g_ascii_xdigit_value(text[at]);
+
+		if (is_dash(at) ? text[at] != '-' : digit < 0)
+			return -EINVAL;
+		if (is_dash(at))
+			continue;
+		uuid[digits / 2] |= (uint8_t)(digit << (digits % 2 ? 0 : 4));
+		digits++;
+	}
+	for (size_t i = 0; i < sizeof(uuid); i++)
+		sum += uuid[i];
+	if (sum == 0 || sum == sizeof(uuid) * UINT8_MAX)
+		return -EINVAL;
+	memcpy(ret_uuid, uuid, sizeof(uuid));
+	return 0;
+}
+
+void vm_uuid_format(const uint8_t uuid[16], char ret_text[VM_UUID_TEXT])
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < 16; i++) {
+		if (is_dash(len))
+			ret_text[len++] = '-';
+		len += (size_t)snprintf(ret_text + len, VM_UUID_TEXT - len, "%02x", uuid[i]);
+	}
 }

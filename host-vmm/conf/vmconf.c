@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "host-vmm/conf/defaults.h"
+#include "host-vmm/conf/groups.h"
 #include "host-vmm/conf/locate.h"
+#include "host-vmm/conf/uuid.h"
 #include "host-vmm/conf/words.h"
 
 struct reader {
@@ -78,6 +80,18 @@ static int set_serial_number(const struct vm_config *config, const char *value, 
 	if (!*value || strlen(value) > VM_DISK_SERIAL_MAX)
 		return bad_value(value, "give 1 to 20 bytes", ret_problem);
 	return set_text(config, value, field, ret_problem);
+}
+
+static int set_uuid(const struct vm_config *config, const char *value, void *field,
+		    char **ret_problem)
+{
+	struct vm_uuid *uuid = field;
+
+	(void)config;
+	if (vm_uuid_parse(value, uuid->bytes))
+		return bad_value(value, "give a UUID such as uuidgen(1) makes", ret_problem);
+	uuid->given = true;
+	return 0;
 }
 
 static int set_path(const struct vm_config *config, const char *value, void *field,
@@ -261,96 +275,15 @@ static int set_backend(const struct vm_config *config, const char *value, void *
 	return 0;
 }
 
-static void *append(void *array, size_t *n, size_t size)
-{
-	void *grown = g_realloc_n(array, *n + 1, size);
-
-	memset((char *)grown + *n * size, 0, size);
-	(*n)++;
-	return grown;
-}
-
-static void *add_disk(struct vm_config *config, const char *name, char **ret_problem)
-{
-	struct vm_disk *disk;
-
-	if (vm_check_name(name)) {
-		*ret_problem = g_strdup("a disk's name is of letters, digits, -, _ and ., "
-					"64 bytes at most; rename it");
-		return NULL;
-	}
-	if (config->n_disks == VM_DISKS_MAX) {
-		*ret_problem = g_strdup_printf("more than %d disks; take some out", VM_DISKS_MAX);
-		return NULL;
-	}
-	config->disks = append(config->disks, &config->n_disks, sizeof(*config->disks));
-	disk = &config->disks[config->n_disks - 1];
-	disk->name = g_strdup(name);
-	return disk;
-}
-
-static void *add_share(struct vm_config *config, const char *name, char **ret_problem)
-{
-	struct vm_share *share;
-
-	if (vm_check_share_name(name)) {
-		*ret_problem = g_strdup("a share's name is 1 to 255 bytes of UTF-8 without "
-					"/, [ and ], and not . or ..; rename it");
-		return NULL;
-	}
-	if (config->n_shares == VM_SHARES_MAX) {
-		*ret_problem = g_strdup_printf("more than %d shares; share a folder above them",
-					       VM_SHARES_MAX);
-		return NULL;
-	}
-	config->shares = append(config->shares, &config->n_shares, sizeof(*config->shares));
-	share = &config->shares[config->n_shares - 1];
-	share->name = g_strdup(name);
-	return share;
-}
-
-static void *add_fs(struct vm_config *config, const char *tag, char **ret_problem)
-{
-	struct vm_fs *fs;
-
-	if (!*tag || strlen(tag) > VM_FS_TAG_MAX) {
-		*ret_problem = g_strdup("a tag is 1 to 36 bytes; rename it");
-		return NULL;
-	}
-	if (config->n_fs == VM_FS_MAX) {
-		*ret_problem = g_strdup_printf("more than %d of them; take some out", VM_FS_MAX);
-		return NULL;
-	}
-	config->fs = append(config->fs, &config->n_fs, sizeof(*config->fs));
-	fs = &config->fs[config->n_fs - 1];
-	fs->tag = g_strdup(tag);
-	return fs;
-}
-
-static void *add_port(struct vm_config *config, const char *name, char **ret_problem)
-{
-	struct vm_port *port;
-
-	if (vm_check_name(name)) {
-		*ret_problem = g_strdup("a port's name is of letters, digits, -, _ and ., "
-					"64 bytes at most; rename it");
-		return NULL;
-	}
-	if (config->n_ports == VM_PORTS_MAX) {
-		*ret_problem = g_strdup_printf("more than %d ports; take some out", VM_PORTS_MAX);
-		return NULL;
-	}
-	config->ports = append(config->ports, &config->n_ports, sizeof(*config->ports));
-	port = &config->ports[config->n_ports - 1];
-	port->name = g_strdup(name);
-	return port;
-}
-
 /* clang-format off */
 #define AT(type, field) offsetof(struct type, field)
 static const struct key_row cpu_keys[] = {
 	{ "count", set_cpus, AT(vm_config, cpus) },
 	{ "hypervisor", set_hypervisor, AT(vm_config, hypervisor) },
+	{ NULL, NULL, 0 },
+};
+static const struct key_row machine_keys[] = {
+	{ "uuid", set_uuid, AT(vm_config, uuid) },
 	{ NULL, NULL, 0 },
 };
 static const struct key_row memory_keys[] = {
@@ -421,14 +354,15 @@ static const struct key_row tools_keys[] = {
 
 static const struct group_row groups[] = {
 	{ "cpu", cpu_keys, NULL, NULL },
+	{ "machine", machine_keys, NULL, NULL },
 	{ "memory", memory_keys, NULL, NULL },
 	{ "boot", boot_keys, NULL, "kernel" },
-	{ "disk", disk_keys, add_disk, "file" },
-	{ "share", share_keys, add_share, "path" },
+	{ "disk", disk_keys, group_add_disk, "file" },
+	{ "share", share_keys, group_add_share, "path" },
 	{ "root", root_keys, NULL, "path" },
-	{ "fs", fs_keys, add_fs, "socket" },
+	{ "fs", fs_keys, group_add_fs, "socket" },
 	{ "serial", serial_keys, NULL, NULL },
-	{ "port", port_keys, add_port, "backend" },
+	{ "port", port_keys, group_add_port, "backend" },
 	{ "device", device_keys, NULL, NULL },
 	{ "backdoor", backdoor_keys, NULL, NULL },
 	{ "tools", tools_keys, NULL, NULL },
@@ -503,10 +437,11 @@ static int read_group(struct reader *reader, const char *group)
 
 	row = find_group(group, &name);
 	if (!row)
-		return fault(reader, group, NULL,
-			     "there is no such group; known are [cpu], [memory], [boot], "
-			     "[disk NAME], [share NAME], [root], [fs TAG], [serial], [port NAME], "
-			     "[device], [backdoor] and [tools]");
+		return fault(
+			reader, group, NULL,
+			"there is no such group; known are [machine], [cpu], [memory], [boot], "
+			"[disk NAME], [share NAME], [root], [fs TAG], [serial], [port NAME], "
+			"[device], [backdoor] and [tools]");
 	if (row->add) {
 		target = row->add(reader->config, name, &problem);
 		if (!target)

@@ -2,6 +2,7 @@
 /*
  * vm.conf: what a VM is made of, as key=value groups that people read and edit by hand.
  *
+ *	[machine]	uuid=UUID
  *	[cpu]		count=2  hypervisor=lodge|kvm|vmware
  *	[memory]	size=1G
  *	[boot]		kernel=FILE  initrd=FILE[,FILE...]  append=TEXT  on-reset=restart|stop
@@ -97,9 +98,15 @@ struct vm_port {
 	char *backend;
 };
 
+struct vm_uuid {
+	bool given;
+	uint8_t bytes[16]; /* in the order in which it is written */
+};
+
 struct vm_config {
 	char *dir; /* absolute path of the VM's folder */
 	char *name; /* its last component unless given */
+	struct vm_uuid uuid; /* not given: that of host and folder, vm_uuid_of() */
 
 	unsigned int cpus;
 	enum vm_hypervisor hypervisor;

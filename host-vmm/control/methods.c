@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "host-vmm/conf/uuid.h"
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/control/json.h"
 #include "host-vmm/control/shares.h"
@@ -145,12 +146,15 @@ static int info(void *opaque, json_t *params, json_t *result, struct control_err
 	const struct vm_config *config = machine->config;
 	json_t *features = json_array();
 	bool shared = fs_devices(config);
+	char uuid[VM_UUID_TEXT];
 
 	(void)params;
 	(void)error;
 	add_feature(features, "fs", shared ? 0 : -1, shared ? "virtio-fs" : "no share is set");
 	add_memory(machine, features, result);
 	add_feature(features, "clock", 0, "kvm-clock");
+	vm_uuid_format(machine->uuid, uuid);
+	json_object_set_new(result, "uuid", json_string(uuid));
 	json_object_set_new(result, "features", features);
 	json_object_set_new(result, "devices", list_devices(machine));
 	return 0;

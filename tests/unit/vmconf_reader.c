@@ -33,6 +33,7 @@ START_TEST(what_is_not_said_has_defaults)
 	ck_assert_uint_eq(config->memory, 1ull << 30);
 	ck_assert_int_eq(config->hypervisor, VM_HYPERVISOR_LODGE);
 	ck_assert_str_eq(config->append, "");
+	ck_assert(!config->uuid.given);
 	ck_assert_ptr_null(config->initrds[0]);
 	ck_assert_str_eq(config->serial, "none");
 	ck_assert(config->balloon && config->rng && config->i8042 && config->legacy &&
@@ -50,6 +51,7 @@ START_TEST(every_key_is_read)
 {
 	struct vm_config *config = parse(
 		"# a comment\n"
+		"[machine]\nuuid=6ba7b810-9dad-11d1-80b4-00c04fd430c8\n"
 		"[cpu]\ncount = 4\nhypervisor=kvm\n"
 		"[memory]\nsize=1.5G\n"
 		"[boot]\nkernel=vmlinuz\ninitrd=a.img,/b.img\nappend=console=ttyS0 x=\"a b\"\n"
@@ -93,6 +95,9 @@ START_TEST(every_key_is_read)
 	ck_assert_str_eq(config->ports[2].backend, "tools");
 	ck_assert_str_eq(config->ports[0].backend, "fd:3,-1");
 	ck_assert_str_eq(config->ports[1].backend, "socket:/vms/box/c.sock");
+	ck_assert(config->uuid.given);
+	ck_assert_uint_eq(config->uuid.bytes[0], 0x6b);
+	ck_assert_uint_eq(config->uuid.bytes[15], 0xc8);
 	ck_assert(!config->balloon && !config->rng && !config->i8042 && !config->legacy);
 	ck_assert(!config->backdoor_ports);
 	vm_config_free(config);
@@ -106,6 +111,11 @@ static const struct {
 	{ "", "vm.conf: [boot] kernel is missing;" },
 	{ "[cpu]\ncount=1\n", "vm.conf: [boot] kernel is missing;" },
 	{ "[boot]\nappend=x\n", "vm.conf:1: [boot]: the key 'kernel' is missing;" },
+	{ BOOT "[machine]\nuuid=\n", "vm.conf:4: [machine] uuid: '' will not do; give a UUID" },
+	{ BOOT "[machine]\nuuid=00000000-0000-0000-0000-000000000000\n",
+	  "vm.conf:4: [machine] uuid: '00000000-" },
+	{ BOOT "[machine]\nuuid=6ba7b810-9dad-11d1-80b4-00c04fd430cg\n",
+	  "vm.conf:4: [machine] uuid: '6ba7b810-" },
 	{ BOOT "[cpu]\ncount=0\n", "vm.conf:4: [cpu] count: '0' will not do;" },
 	{ BOOT "[cpu]\ncount=65\n", "vm.conf:4: [cpu] count: '65' will not do;" },
 	{ BOOT "[cpu]\ncount=-1\n", "vm.conf:4: [cpu] count: '-1' will not do;" },

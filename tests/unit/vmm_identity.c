@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // By what a guest knows its machine: CPUID, SMBIOS, the UUID.
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,6 +170,33 @@ START_TEST(uuids_are_of_host_and_folder)
 }
 END_TEST
 
+START_TEST(uuids_are_texts)
+{
+	static const char text[] = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+	static const char *const wrong[] = {
+		"",
+		"6ba7b810-9dad-11d1-80b4-00c04fd430c",
+		"6ba7b810-9dad-11d1-80b4-00c04fd430c80",
+		"6ba7b8109-dad-11d1-80b4-00c04fd430c8",
+		"6ba7b810-9dad-11d1-80b4-00c04fd430cx",
+		"{ba7b810-9dad-11d1-80b4-00c04fd430c}",
+		"00000000-0000-0000-0000-000000000000",
+		"ffffffff-ffff-ffff-ffff-ffffffffffff",
+	};
+	char back[VM_UUID_TEXT];
+	uint8_t uuid[16], same[16];
+
+	ck_assert_int_eq(vm_uuid_parse(text, uuid), 0);
+	vm_uuid_format(uuid, back);
+	ck_assert_str_eq(back, text);
+	ck_assert_int_eq(vm_uuid_parse("6BA7B810-9DAD-11D1-80B4-00C04FD430C8", same), 0);
+	ck_assert_mem_eq(uuid, same, sizeof(uuid));
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		ck_assert_int_eq(vm_uuid_parse(wrong[i], uuid), -EINVAL);
+	ck_assert_mem_eq(uuid, same, sizeof(uuid));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("vmm_identity");
@@ -180,6 +208,7 @@ int main(void)
 	tcase_add_test(tcase, cpuid_hypervisor);
 	tcase_add_test(tcase, smbios_tables);
 	tcase_add_test(tcase, uuids_are_of_host_and_folder);
+	tcase_add_test(tcase, uuids_are_texts);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
