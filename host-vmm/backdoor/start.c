@@ -313,6 +313,8 @@ void tools_get_status(struct backdoor *backdoor, struct tools_status *ret_status
 		ret_status->guest_ops = session->privilege == RPC_ROOT;
 		ret_status->power = session->statechange;
 		ret_status->heartbeat_missed = tools->missed;
+		ret_status->heartbeat_seconds = backdoor->config->tools_heartbeat;
+		ret_status->heartbeat_age = (backdoor_now_ms() - tools->answered_ms) / 1000;
 		ret_status->up_since = tools->up_since;
 		snprintf(ret_status->app, sizeof(ret_status->app), "%s", session->app);
 		snprintf(ret_status->version, sizeof(ret_status->version), "%s", session->version);
@@ -326,12 +328,46 @@ void tools_get_status(struct backdoor *backdoor, struct tools_status *ret_status
 	backdoor_unlock(backdoor);
 }
 
-int tools_power(struct backdoor *backdoor, enum tools_power what, tools_done_fn done, void *opaque)
+/* What the tools do not begin is over at once: no tools.os.statechange.status comes. */
+static void power_answered(struct rpc_session *session, const char *what, const char *result,
+			   size_t len)
 {
-	static const char *const words[] = {
-		[TOOLS_HALT] = "OS_Halt",
-		[TOOLS_REBOOT] = "OS_Reboot",
-		[TOOLS_SUSPEND] = "OS_Suspend",
+	struct fields_builder fields = FIELDS_BUILDER(512);
+	char reason[TOOLS_TEXT_MAX];
+
+	if (!result || command_is_ok(result, len))
+		return;
+	backdoor_clean_text(reason, sizeof(reason), result, len);
+	fields_add(&fields, "what", what);
+	fields_add(&fields, "ok", "no");
+	fields_add(&fields, "reason", reason);
+	deliver_event(session->backdoor, "power", &fields);
+}
+
+static void halt_answered(struct rpc_session *session, const char *result, size_t len)
+{
+	power_answered(session, "halt", result, len);
+}
+
+static void reboot_answered(struct rpc_session *session, const char *result, size_t len)
+{
+	power_answered(session, "reboot", result, len);
+}
+
+static void suspend_answered(struct rpc_session *session, const char *result, size_t len)
+{
+	power_answered(session, "suspend", result, len);
+}
+
+int tools_power(struct backdoor *backdoor, enum tools_power what)
+{
+	static const struct {
+		const char *word;
+		void (*answered)(struct rpc_session *session, const char *result, size_t len);
+	} rows[] = {
+		[TOOLS_HALT] = { "OS_Halt", halt_answered },
+		[TOOLS_REBOOT] = { "OS_Reboot", reboot_answered },
+		[TOOLS_SUSPEND] = { "OS_Suspend", suspend_answered },
 	};
 	struct tools *tools = &backdoor->tools;
 	int ret;
@@ -342,8 +378,8 @@ int tools_power(struct backdoor *backdoor, enum tools_power what, tools_done_fn 
 	else if (!tools->session->statechange)
 		ret = -EOPNOTSUPP;
 	else
-		ret = command_send(tools->session, words[what], strlen(words[what]), NULL, done,
-				   opaque, NULL);
+		ret = command_send(tools->session, rows[what].word, strlen(rows[what].word),
+				   rows[what].answered, NULL, NULL, NULL);
 	backdoor_unlock(backdoor);
 	return ret;
 }

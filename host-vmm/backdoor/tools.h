@@ -43,6 +43,8 @@ struct tools_status {
 	bool guest_ops; /* they take the words of protocol/spec/guest-ops.md */
 	bool power; /* they take tools_power() */
 	bool heartbeat_missed; /* the last ping has no answer */
+	unsigned int heartbeat_seconds; /* between two pings; 0: none are sent */
+	uint64_t heartbeat_age; /* seconds since the last answer, or since they came up */
 	uint64_t up_since; /* seconds since 1970 */
 	char why[TOOLS_TEXT_MAX]; /* not up: the reason, for people; else "" */
 };
@@ -115,11 +117,11 @@ enum tools_power {
 };
 
 /*
- * Asks the tools for it; @done (may be NULL) gets their first answer. That their scripts have run
- * is the event "power"; a halt then follows by itself. -ENOTCONN, -EOPNOTSUPP where the tools
- * have not said that they can, else as tools_command().
+ * Asks the tools for it. That they refuse, or that their scripts have run, is the event "power"; a
+ * halt then follows by itself. -ENOTCONN, -EOPNOTSUPP where the tools have not said that they can,
+ * else as tools_command().
  */
-int tools_power(struct backdoor *backdoor, enum tools_power what, tools_done_fn done, void *opaque);
+int tools_power(struct backdoor *backdoor, enum tools_power what);
 
 /* ---- guestinfo variables ---- */
 
@@ -159,7 +161,8 @@ int tools_get_facts(struct backdoor *backdoor, struct tools_facts **ret_facts);
  *	heartbeat-back
  *	var-changed        name, by (guest, host); the value is to be had by tools_var_get()
  *	facts-changed      part (system, net, disks, load, users), once for each
- *	power              what (halt, reboot, power-on, resume, suspend), ok (yes, no)
+ *	power              what (halt, reboot, power-on, resume, suspend), ok (yes, no), and reason
+ *	                   where the tools have refused by an answer
  *	log                text (printable)
  *	lost               count: events that came faster than they were taken
  */

@@ -58,6 +58,20 @@ static void print_line(const char *word, const char *text)
 		printf("%-12s  %s\n", word, text);
 }
 
+static void print_heartbeat(JsonObject *heartbeat)
+{
+	int every = heartbeat ? (int)number_of(heartbeat, "every") : 0;
+	int age = heartbeat ? (int)number_of(heartbeat, "age") : 0;
+
+	if (!every)
+		printf("%-12s  off ([tools] heartbeat of vm.conf)\n", "heartbeat");
+	else if (flag_of(heartbeat, "missed"))
+		printf("%-12s  missed: no answer for %d s\n", "heartbeat", age);
+	else
+		printf("%-12s  well: the last answer %d s ago, asked every %d s\n", "heartbeat",
+		       age, every);
+}
+
 static void print_tools(JsonObject *tools)
 {
 	g_autofree char *since = local_time(number_of(tools, "up_since"));
@@ -70,11 +84,11 @@ static void print_tools(JsonObject *tools)
 	printf("%-12s  %s, since %s\n", "TOOLS",
 	       *text_of(tools, "version") ? text_of(tools, "version") : text_of(tools, "app"),
 	       since);
-	printf("%-12s  %s%s\n", "door",
+	printf("%-12s  %s\n", "door",
 	       *door == 'v'   ? "virtio device"
 	       : *door == 'p' ? "virtio-serial port: the guest has no lodge_backdoor"
-			      : "VMware's I/O ports: unprivileged",
-	       flag_of(tools, "heartbeat_missed") ? "; it has missed its heartbeat" : "");
+			      : "VMware's I/O ports: unprivileged");
+	print_heartbeat(object_of(tools, "heartbeat"));
 	printf("%-12s  %s%s\n", "they can",
 	       flag_of(tools, "guest_ops") ? "exec, cp, ps" : "no exec, no cp, no ps",
 	       flag_of(tools, "power") ? ", shutdown, reboot" : "");

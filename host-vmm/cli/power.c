@@ -28,6 +28,7 @@ struct power {
 	bool asked, refused, went; /* the tools; they said no; they went away since */
 	bool back; /* and came again */
 	bool off;
+	char *reason; /* why they said no, or NULL */
 };
 
 static int left_ms(const struct power *power, gint64 end)
@@ -41,12 +42,16 @@ static void take_event(struct power *power, JsonObject *event)
 {
 	const char *name = json_object_get_string_member_with_default(event, "event", "");
 
-	if (!strcmp(name, "power"))
+	if (!strcmp(name, "power")) {
 		power->refused = !json_object_get_boolean_member_with_default(event, "ok", TRUE);
-	else if (!strcmp(name, "tools-down"))
+		g_free(power->reason);
+		power->reason =
+			g_strdup(json_object_get_string_member_with_default(event, "reason", NULL));
+	} else if (!strcmp(name, "tools-down")) {
 		power->went = true;
-	else if (!strcmp(name, "tools-up") && power->went)
+	} else if (!strcmp(name, "tools-up") && power->went) {
 		power->back = true;
+	}
 	json_object_unref(event);
 }
 
@@ -108,6 +113,11 @@ static void stop_by_button(struct power *power)
 
 static int tell_refused(const struct power *power)
 {
+	if (power->reason)
+		return fail(EX_TEMPFAIL,
+			    "%s: the guest's tools refused: %s; lodge stop %s presses the power "
+			    "button",
+			    power->vm->name, power->reason, power->vm->name);
 	return fail(EX_TEMPFAIL,
 		    "%s: the guest refused: a power script of its tools failed; its journal tells "
 		    "which; lodge stop %s presses the power button",
@@ -197,6 +207,7 @@ static int run(int argc, char **argv, const char *summary, const char *descripti
 	if (!status)
 		status = act(&power);
 	follow_close(power.follow);
+	g_free(power.reason);
 	vm_clear(&vm);
 	return status;
 }

@@ -29,6 +29,16 @@ static struct backdoor *need_backdoor(void *opaque, struct control_error *error)
 	return NULL;
 }
 
+static json_t *heartbeat_json(const struct tools_status *status)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "every", json_integer((json_int_t)status->heartbeat_seconds));
+	json_object_set_new(object, "age", json_integer((json_int_t)status->heartbeat_age));
+	json_object_set_new(object, "missed", json_boolean(status->heartbeat_missed));
+	return object;
+}
+
 int control_tools(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	struct machine *machine = opaque;
@@ -50,8 +60,7 @@ int control_tools(void *opaque, json_t *params, json_t *result, struct control_e
 		json_object_set_new(result, "version", control_string(status.version));
 		json_object_set_new(result, "guest_ops", json_boolean(status.guest_ops));
 		json_object_set_new(result, "power", json_boolean(status.power));
-		json_object_set_new(result, "heartbeat_missed",
-				    json_boolean(status.heartbeat_missed));
+		json_object_set_new(result, "heartbeat", heartbeat_json(&status));
 		json_object_set_new(result, "up_since", json_integer((json_int_t)status.up_since));
 	} else {
 		json_object_set_new(result, "why", control_string(status.why));
@@ -205,7 +214,7 @@ int control_power(void *opaque, json_t *params, json_t *result, struct control_e
 		error->hint = g_strdup("send {\"what\":\"halt\"}");
 		return -EINVAL;
 	}
-	ret = tools_power(backdoor, words[i].what, NULL, NULL);
+	ret = tools_power(backdoor, words[i].what);
 	if (ret == -ENOTCONN || ret == -EOPNOTSUPP) {
 		struct tools_status status;
 

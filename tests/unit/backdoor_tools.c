@@ -139,6 +139,7 @@ static bool becomes_missed(bool want)
 
 START_TEST(heartbeat)
 {
+	struct tools_status status;
 	struct rpc_session *session;
 	struct tools_sink *sink;
 
@@ -147,6 +148,9 @@ START_TEST(heartbeat)
 	events[0] = '\0';
 	ck_assert_int_eq(tools_events_add(backdoor, note_event, NULL, &sink), 0);
 	ck_assert(becomes_missed(true));
+	tools_get_status(backdoor, &status);
+	ck_assert_uint_eq(status.heartbeat_seconds, 1);
+	ck_assert_uint_ge(status.heartbeat_age, 1);
 	settle();
 	/* One is open, however long it takes. */
 	ck_assert_str_eq(sent[n_sent - 1].payload, "ping");
@@ -212,18 +216,43 @@ START_TEST(commands)
 	answer(session, "a", "OK ");
 	settle();
 	ck_assert_uint_eq(done.calls, 1);
-	ck_assert_int_eq(tools_power(backdoor, TOOLS_HALT, NULL, NULL), -EOPNOTSUPP);
-	expect(session, "tools.capability.statechange ", "1 ");
-	ck_assert_int_eq(tools_power(backdoor, TOOLS_HALT, note_done, NULL), 0);
-	answer(session, "OS_Halt", "OK ");
 	/* One that is never answered ends with the session. */
 	ck_assert_int_eq(tools_command(backdoor, 0, "b", 1, note_done, NULL, NULL), 0);
 	settle();
-	ck_assert_uint_eq(done.calls, 2);
+	ck_assert_uint_eq(done.calls, 1);
 	rpc_session_close(session);
 	settle();
-	ck_assert_uint_eq(done.calls, 3);
+	ck_assert_uint_eq(done.calls, 2);
 	ck_assert_int_eq(done.error, -ECONNRESET);
+}
+END_TEST
+
+START_TEST(power_that_is_refused_is_told)
+{
+	struct rpc_session *session = start_tools();
+	struct tools_sink *sink;
+
+	ck_assert_int_eq(tools_power(backdoor, TOOLS_HALT), -EOPNOTSUPP);
+	expect(session, "tools.capability.statechange ", "1 ");
+	events[0] = '\0';
+	ck_assert_int_eq(tools_events_add(backdoor, note_event, NULL, &sink), 0);
+	/* What they begin they tell of later, when their scripts have run. */
+	ck_assert_int_eq(tools_power(backdoor, TOOLS_HALT), 0);
+	answer(session, "OS_Halt", "OK ");
+	settle();
+	ck_assert_str_eq(events, "");
+	ck_assert_int_eq(tools_power(backdoor, TOOLS_REBOOT), 0);
+	answer(session, "OS_Reboot", "ERROR 16 a script runs\n");
+	settle();
+	ck_assert_ptr_nonnull(
+		strstr(events, "power what=reboot,ok=no,reason=ERROR 16 a script runs"));
+	/* Nor does an end without an answer say that they refused. */
+	events[0] = '\0';
+	ck_assert_int_eq(tools_power(backdoor, TOOLS_SUSPEND), 0);
+	rpc_session_close(session);
+	settle();
+	ck_assert_ptr_null(strstr(events, "power"));
+	loop_call(rig.machine.loop, remove_sink, sink);
 }
 END_TEST
 
@@ -577,6 +606,7 @@ int main(void)
 	tcase_add_test(tcase, ports_are_second_to_root);
 	tcase_add_test(tcase, heartbeat);
 	tcase_add_test(tcase, commands);
+	tcase_add_test(tcase, power_that_is_refused_is_told);
 	tcase_add_test(tcase, commands_are_bounded);
 	tcase_add_test(tcase, ports_get_one_command_at_a_time);
 	tcase_add_test(tcase, stream_from_guest);
