@@ -12,11 +12,10 @@
 
 #include <lodge/run_conf.h>
 
-#define LOWER	   "/lower"
-#define RW	   "/rw"
-#define NEW_ROOT   "/newroot"
-#define ALL_SHARES "/run/lodge-shares" /* mode 0700: only what is bound is for everybody */
-#define SHARES	   "/mnt/lodge"
+#define LOWER	 "/lower"
+#define RW	 "/rw"
+#define NEW_ROOT "/newroot"
+#define SHARES	 "/mnt/lodge"
 
 struct mount_row {
 	const char *type, *path, *options;
@@ -125,41 +124,34 @@ void mount_root(const struct run_conf *conf)
 		die(errno, "cannot change to the root");
 }
 
-static void bind_share(const char *name, bool read_only)
+/* The server refuses what changes a read-only share; so that open(2) says so as well. */
+static void make_read_only(const char *name)
 {
-	char source[sizeof(ALL_SHARES) + 258], target[sizeof(SHARES) + 258];
+	char path[sizeof(SHARES) + 258];
 
-	if (snprintf(source, sizeof(source), "%s/%s", ALL_SHARES, name) >= (int)sizeof(source) ||
-	    snprintf(target, sizeof(target), "%s/%s", SHARES, name) >= (int)sizeof(target))
+	if (snprintf(path, sizeof(path), "%s/%s", SHARES, name) >= (int)sizeof(path))
 		die(ENAMETOOLONG, "share '%s'", name);
-	if (mkdir(target, 0755) && errno != EEXIST)
-		die(errno, "cannot make %s", target);
-	if (mount(source, target, NULL, MS_BIND, NULL))
+	if (mount(path, path, NULL, MS_BIND, NULL))
 		die(errno, "cannot mount the share '%s'", name);
-	if (read_only && mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL))
+	if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL))
 		die(errno, "cannot make the share '%s' read-only", name);
 }
 
+/* Whole, as lodged does it in other guests: shares may come later. */
 static void mount_shares(const struct run_conf *conf)
 {
 	int ret;
 
 	if (!conf->shares.n && !conf->read_only_shares.n)
 		return;
-	if (mkdir(ALL_SHARES, 0700) && errno != EEXIST)
-		die(errno, "cannot make %s", ALL_SHARES);
 	(void)mkdir("/mnt", 0755);
 	if (mkdir(SHARES, 0755) && errno != EEXIST)
 		die(errno, "cannot make %s", SHARES);
-	ret = mount_tag(LODGE_RUN_TAG_SHARES, ALL_SHARES, MS_NOSUID | MS_NODEV);
+	ret = mount_tag(LODGE_RUN_TAG_SHARES, SHARES, MS_NOSUID | MS_NODEV);
 	if (ret)
 		die(-ret, "cannot mount the shares (virtio-fs device '%s')", LODGE_RUN_TAG_SHARES);
-	for (size_t i = 0; i < conf->shares.n; i++)
-		bind_share(conf->shares.list[i], false);
 	for (size_t i = 0; i < conf->read_only_shares.n; i++)
-		bind_share(conf->read_only_shares.list[i], true);
-	/* The bound ones stay. */
-	(void)umount2(ALL_SHARES, MNT_DETACH);
+		make_read_only(conf->read_only_shares.list[i]);
 }
 
 void mount_rest(const struct run_conf *conf)

@@ -4,8 +4,8 @@ libs += lodgedcore
 lodgedcore_srcs := $(addprefix guest-daemon/lodged/, \
 	account.c children.c conf.c core.c facts_net.c facts_os.c jobs.c link.c local.c notify.c \
 	plugin_exec.c plugin_facts.c plugin_files.c plugin_guestinfo.c plugin_power.c \
-	plugin_procs.c plugin_share_changes.c plugin_state.c plugins.c policy.c \
-	pump.c share_changes.c shutdown.c task.c task_child.c vmware_facts.c watch.c)
+	plugin_procs.c plugin_share_changes.c plugin_shares.c plugin_state.c plugins.c policy.c \
+	pump.c share_changes.c shares.c shutdown.c task.c task_child.c vmware_facts.c watch.c)
 lodgedcore_pkgs := glib-2.0
 
 progs += lodged
@@ -27,6 +27,11 @@ unit_tests += lodged_changes
 lodged_changes_srcs := tests/unit/lodged_changes.c tests/unit/lodged_rig.c
 lodged_changes_libs := lodgedcore guestlib proto
 lodged_changes_pkgs := check
+
+unit_tests += lodged_shares
+lodged_shares_srcs := tests/unit/lodged_shares.c tests/unit/lodged_rig.c
+lodged_shares_libs := lodgedcore guestlib proto
+lodged_shares_pkgs := check
 
 unit_tests += lodged_power
 lodged_power_srcs := tests/unit/lodged_power.c tests/unit/lodged_rig.c

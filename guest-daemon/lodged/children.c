@@ -9,6 +9,8 @@
 
 #include "guest-daemon/lodged/lodged.h"
 
+#define STOP_MS 2000 /* for killed children to be gone */
+
 struct watch {
 	child_fn fn; /* NULL: forgotten */
 	void *opaque;
@@ -67,6 +69,26 @@ int children_start(struct children **ret_children)
 	return 0;
 }
 
+/* One that waits for a file system's server can not be killed before that answers: it is left to
+ * whoever reaps orphans. */
+static void reap_killed(struct children *children)
+{
+	gint64 end = g_get_monotonic_time() + STOP_MS * 1000;
+	GHashTableIter iter;
+	gpointer pid;
+
+	do {
+		g_hash_table_iter_init(&iter, children->watches);
+		while (g_hash_table_iter_next(&iter, &pid, NULL)) {
+			if (waitpid(GPOINTER_TO_INT(pid), NULL, WNOHANG) != 0)
+				g_hash_table_iter_remove(&iter);
+		}
+		if (!g_hash_table_size(children->watches))
+			return;
+		g_usleep(1000);
+	} while (g_get_monotonic_time() < end);
+}
+
 void children_stop(struct children *children)
 {
 	GHashTableIter iter;
@@ -75,10 +97,9 @@ void children_stop(struct children *children)
 	if (!children)
 		return;
 	g_hash_table_iter_init(&iter, children->watches);
-	while (g_hash_table_iter_next(&iter, &pid, NULL)) {
+	while (g_hash_table_iter_next(&iter, &pid, NULL))
 		(void)kill(GPOINTER_TO_INT(pid), SIGKILL);
-		(void)waitpid(GPOINTER_TO_INT(pid), NULL, 0);
-	}
+	reap_killed(children);
 	g_source_remove(children->source);
 	g_hash_table_destroy(children->watches);
 	close(children->fd);

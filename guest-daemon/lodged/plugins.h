@@ -14,6 +14,7 @@ extern const struct plugin guestinfo_plugin;
 extern const struct plugin power_plugin;
 extern const struct plugin procs_plugin;
 extern const struct plugin share_changes_plugin;
+extern const struct plugin shares_plugin;
 extern const struct plugin state_plugin;
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "guest-daemon/lib/mounts.h"
 #include "guest-daemon/toolbox/toolbox.h"
 #include "protocol/lib/fields.h"
 
@@ -105,11 +106,24 @@ static void find_exec(const struct facts *facts, struct finding *finding)
 
 static void find_folders(const struct facts *facts, struct finding *finding)
 {
+	g_autofree struct mount_line *mount = g_new0(struct mount_line, 1);
+	g_autofree char *mounts = NULL;
+
 	(void)facts;
-	if (file_has("/proc/self/mounts", " virtiofs "))
-		*finding = (struct finding){ 0, "virtiofs, mounted", "" };
+	if (!g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL))
+		mounts = g_strdup("");
+	if (mounts_find_shares(mounts, mount) && !strcmp(mount->type, "virtiofs"))
+		*finding =
+			(struct finding){ 1, "virtiofs, all shares at one place; see: share", "" };
+	else if (mounts_find_shares(mounts, mount))
+		*finding = (struct finding){ 2, "mount.lodge, all shares at one place; see: share",
+					     "" };
+	else if (strstr(mounts, " - virtiofs "))
+		*finding = (struct finding){ 0, "virtiofs, mounted by hand", "" };
 	else if (file_has("/proc/filesystems", "virtiofs"))
-		*finding = (struct finding){ 0, "virtiofs, to be mounted by hand", "" };
+		*finding =
+			(struct finding){ 0, "virtiofs, to be mounted by hand",
+					  "lodged mounts the shares, if the VM has their device" };
 	else
 		*finding = (struct finding){ -1, "no virtiofs in this kernel",
 					     "modprobe virtiofs, or a kernel from 5.4 on" };
@@ -175,30 +189,17 @@ static void ask_daemon(const struct toolbox *toolbox, struct facts *facts)
 	facts->why = g_string_free(why, FALSE);
 }
 
-/* Text of ours alone: letters, blanks, punctuation, and what a kernel calls a file. */
-static void print_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
-		else if ((unsigned char)*text >= ' ')
-			putchar(*text);
-	}
-	putchar('"');
-}
-
 static void print_json(const struct facts *facts)
 {
 	g_auto(GStrv) lines = g_strsplit(g_strchomp(facts->why), "\n", -1);
 
 	printf("{\"version\":\"%s\",\"lodged\":%s,\"door\":", LODGE_VERSION,
 	       facts->door ? "true" : "false");
-	print_string(facts->door ? facts->door : "");
+	json_print_string(facts->door ? facts->door : "");
 	printf(",\"not\":[");
 	for (char **line = lines; *line; line++) {
 		printf("%s", line == lines ? "" : ",");
-		print_string(*line);
+		json_print_string(*line);
 	}
 	printf("],\"features\":[");
 	for (size_t i = 0; i < G_N_ELEMENTS(features); i++) {
@@ -211,9 +212,9 @@ static void print_json(const struct facts *facts)
 		else
 			printf("%d", finding.rung);
 		printf(",\"how\":");
-		print_string(finding.how);
+		json_print_string(finding.how);
 		printf(",\"lift\":");
-		print_string(finding.lift);
+		json_print_string(finding.lift);
 		putchar('}');
 	}
 	printf("]}\n");

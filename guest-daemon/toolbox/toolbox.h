@@ -36,6 +36,7 @@ int verb_info(const struct toolbox *toolbox, int argc, char **argv);
 int verb_logging(const struct toolbox *toolbox, int argc, char **argv);
 int verb_rpc(const struct toolbox *toolbox, int argc, char **argv);
 int verb_script(const struct toolbox *toolbox, int argc, char **argv);
+int verb_share(const struct toolbox *toolbox, int argc, char **argv);
 int verb_stat(const struct toolbox *toolbox, int argc, char **argv);
 int verb_status(const struct toolbox *toolbox, int argc, char **argv);
 int verb_timesync(const struct toolbox *toolbox, int argc, char **argv);
@@ -45,6 +46,11 @@ int complain(const struct toolbox *toolbox, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* EX_USAGE, with what is wrong and where help is. */
 int misused(const struct toolbox *toolbox, const char *what, const char *which);
+
+/* ---- json.c ---- */
+
+/* Any bytes as a JSON string; what is not UTF-8 is shown as U+FFFD. */
+void json_print_string(const char *text);
 
 /* ---- connection.c ---- */
 

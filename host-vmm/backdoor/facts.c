@@ -11,7 +11,7 @@
 
 const char *const facts_part_names[FACTS_PARTS] = {
 	[FACTS_SYSTEM] = "system", [FACTS_NET] = "net",	    [FACTS_DISKS] = "disks",
-	[FACTS_LOAD] = "load",	   [FACTS_USERS] = "users",
+	[FACTS_LOAD] = "load",	   [FACTS_USERS] = "users", [FACTS_SHARES] = "shares",
 };
 
 /* ---- text ---- */

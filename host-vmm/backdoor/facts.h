@@ -28,7 +28,8 @@ enum facts_part {
 	FACTS_DISKS = 2,
 	FACTS_LOAD = 3,
 	FACTS_USERS = 4,
-	FACTS_PARTS = 5,
+	FACTS_SHARES = 5,
+	FACTS_PARTS = 6,
 };
 
 /* "system", "net", ... */
@@ -99,6 +100,11 @@ struct tools_facts {
 
 	size_t n_users;
 	struct facts_user users[FACTS_USERS_MAX];
+
+	/* shares */
+	char shares_mount[256]; /* where they are; "": nowhere */
+	char shares_by[32]; /* "virtiofs", "mount.lodge" */
+	char shares_why[256]; /* what is wrong, or "" */
 };
 
 /* The address to reach the guest by: the first IPv4 one that is neither loopback nor link-local of

@@ -56,7 +56,7 @@ static void take_text(const struct fields *fields, const char *key, char *to, si
 		rest(value, to, room);
 }
 
-/* ---- system, load ---- */
+/* ---- system, load, shares ---- */
 
 static void read_system(const struct fields *fields, struct tools_facts *facts)
 {
@@ -88,6 +88,13 @@ static void read_load(const struct fields *fields, struct tools_facts *facts)
 		(void)next_number(&memory, INT64_MAX, &facts->memory_available);
 	(void)fields_number(fields->bytes, fields->len, "processes", UINT32_MAX, &processes);
 	facts->processes = (uint32_t)processes;
+}
+
+static void read_shares(const struct fields *fields, struct tools_facts *facts)
+{
+	take_text(fields, "mount", facts->shares_mount, sizeof(facts->shares_mount));
+	take_text(fields, "by", facts->shares_by, sizeof(facts->shares_by));
+	take_text(fields, "why", facts->shares_why, sizeof(facts->shares_why));
 }
 
 /* ---- net ---- */
@@ -218,6 +225,8 @@ static void read_part(const struct fields *fields, enum facts_part part, struct 
 		read_system(fields, facts);
 	else if (part == FACTS_LOAD)
 		read_load(fields, facts);
+	else if (part == FACTS_SHARES)
+		read_shares(fields, facts);
 	else if (part == FACTS_NET)
 		facts->n_nics = facts->n_routes = facts->n_servers = facts->n_search = 0;
 	else if (part == FACTS_DISKS)

@@ -171,6 +171,17 @@ static void print_users(JsonArray *users)
 	}
 }
 
+static void print_shares(JsonObject *shares)
+{
+	const char *mount = text_of(shares, "mount"), *why = text_of(shares, "why");
+	g_autofree char *line = *mount ? g_strdup_printf("%s by %s%s%s", mount,
+							 text_of(shares, "by"), *why ? "; " : "",
+							 why)
+				       : g_strdup_printf("not mounted%s%s", *why ? ": " : "", why);
+
+	print_line("shares", line);
+}
+
 void guest_facts_print(JsonObject *tools)
 {
 	JsonObject *facts = object_of(tools, "facts");
@@ -185,4 +196,6 @@ void guest_facts_print(JsonObject *tools)
 	if (object_of(facts, "load"))
 		print_load(object_of(facts, "load"));
 	print_users(rows_of(facts, "users"));
+	if (object_of(facts, "shares"))
+		print_shares(object_of(facts, "shares"));
 }

@@ -118,6 +118,16 @@ static json_t *load_json(const struct tools_facts *facts)
 	return object;
 }
 
+static json_t *shares_json(const struct tools_facts *facts)
+{
+	json_t *object = json_object();
+
+	set_text(object, "mount", facts->shares_mount);
+	set_text(object, "by", facts->shares_by);
+	set_text(object, "why", facts->shares_why);
+	return object;
+}
+
 static json_t *users_json(const struct tools_facts *facts)
 {
 	json_t *rows = json_array();
@@ -149,6 +159,8 @@ json_t *control_facts_json(const struct tools_facts *facts)
 		json_object_set_new(object, "load", load_json(facts));
 	if (facts->told[FACTS_USERS])
 		json_object_set_new(object, "users", users_json(facts));
+	if (facts->told[FACTS_SHARES])
+		json_object_set_new(object, "shares", shares_json(facts));
 	return object;
 }
 

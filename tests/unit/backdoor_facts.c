@@ -77,7 +77,8 @@ START_TEST(fields)
 		"server=10.0.2.3\0search=example.org\0"
 		"part=disks\0disk=/dev/vda1 ext4 1000 400 /\0disk=share virtiofs 7 5 /mnt/a b\0"
 		"part=load\0load=0.10 1.25 3\0memory=1000 500\0processes=77\0"
-		"part=users\0user=ann pts/0 1700000001 10.0.2.2\0user=bob tty1 - -";
+		"part=users\0user=ann pts/0 1700000001 10.0.2.2\0user=bob tty1 - -\0"
+		"part=shares\0mount=/mnt/lodge\0by=virtiofs";
 
 	tell(message, sizeof(message), "1 ");
 	look();
@@ -109,6 +110,9 @@ START_TEST(fields)
 	ck_assert_uint_eq(facts->n_users, 2);
 	ck_assert_str_eq(facts->users[0].from, "10.0.2.2");
 	ck_assert_str_eq(facts->users[1].from, "");
+	ck_assert_str_eq(facts->shares_mount, "/mnt/lodge");
+	ck_assert_str_eq(facts->shares_by, "virtiofs");
+	ck_assert_str_eq(facts->shares_why, "");
 }
 END_TEST
 

@@ -15,7 +15,7 @@
 #define LODGE_RUN_CONF_MODULE	   "module" /* FILE: loaded in order, before anything is mounted */
 #define LODGE_RUN_CONF_LATE_MODULE "late-module" /* FILE: loaded once the command is prepared */
 #define LODGE_RUN_CONF_ROOT	   "root" /* TAG of the virtio-fs device that is the root */
-#define LODGE_RUN_CONF_SHARE	   "share" /* NAME, bound at /mnt/lodge/NAME */
+#define LODGE_RUN_CONF_SHARE	   "share" /* NAME, at /mnt/lodge/NAME */
 #define LODGE_RUN_CONF_SHARE_RO	   "share-ro" /* the same, read-only */
 #define LODGE_RUN_CONF_HOSTNAME	   "hostname"
 #define LODGE_RUN_CONF_TERMINAL	   "terminal" /* ROWSxCOLUMNS: the command runs on hvc0 */

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Plug-in shares: the host's shared folders are at /mnt/lodge as soon as this guest runs.
+ *
+ * The device is mounted once, with all shares in it; the kernel sees by itself which come and go.
+ * What is left to do then are links, and to tell the host how it is. All of it is done by a child,
+ * since a file system whose server hangs keeps whoever asks it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "guest-daemon/lib/mounts.h"
+#include "guest-daemon/lodged/jobs.h"
+#include "guest-daemon/lodged/lodged.h"
+#include "guest-daemon/lodged/plugins.h"
+#include "guest-daemon/lodged/shares.h"
+#include "protocol/lib/fd.h"
+#include "protocol/lib/log.h"
+
+#define FACTS_MAX  8192
+#define PATIENCE_S 3 /* for a look, before the host is told that it hangs */
+#define NO_ANSWER  "the file server of the host does not answer"
+
+struct state {
+	struct lodged *lodged;
+	struct job *job;
+	bool again; /* look once more when the job is done */
+	guint patience;
+	char *told; /* what the host knows */
+	char *why; /* what the log has, so that it is said once */
+};
+
+static void start_look(struct state *state);
+
+static void tell_host(struct state *state, const char *fields, size_t len)
+{
+	static const char word[] = "lodge.facts ";
+	struct door *door = lodged_door(state->lodged);
+	g_autofree char *sum =
+		g_compute_checksum_for_data(G_CHECKSUM_MD5, (const guchar *)fields, len);
+	g_autofree char *message = NULL;
+
+	/* VMware's words have none for it. */
+	if (!door || door_kind(door) == DOOR_IOPORTS || !g_strcmp0(sum, state->told))
+		return;
+	g_free(state->told);
+	state->told = g_steal_pointer(&sum);
+	message = g_malloc(sizeof(word) - 1 + len);
+	memcpy(message, word, sizeof(word) - 1);
+	memcpy(message + sizeof(word) - 1, fields, len);
+	lodged_ask_bytes(state->lodged, NULL, NULL, message, sizeof(word) - 1 + len);
+}
+
+static void log_once(struct state *state, const char *why)
+{
+	if (!g_strcmp0(why, state->why))
+		return;
+	g_free(state->why);
+	state->why = g_strdup(why);
+	if (why)
+		log_info("shares: %s", why);
+}
+
+static void report_failure(struct state *state, const char *why)
+{
+	struct fields_builder fields = FIELDS_BUILDER(FACTS_MAX);
+
+	log_once(state, why);
+	fields_add(&fields, "part", "shares");
+	fields_add(&fields, "why", why);
+	if (!fields_done(&fields))
+		tell_host(state, fields.bytes, fields.len);
+	fields_free(&fields);
+}
+
+static gboolean on_patience(gpointer opaque)
+{
+	struct state *state = opaque;
+
+	state->patience = 0;
+	report_failure(state, NO_ANSWER);
+	return G_SOURCE_REMOVE;
+}
+
+static void take(struct state *state, const char *bytes, size_t len)
+{
+	log_once(state, fields_get(bytes, len, "why"));
+	tell_host(state, bytes, len);
+}
+
+static void done(void *opaque, const char *bytes, size_t len, int error)
+{
+	struct state *state = opaque;
+
+	state->job = NULL;
+	if (state->patience)
+		g_source_remove(state->patience);
+	state->patience = 0;
+	if (error == -ETIMEDOUT)
+		report_failure(state, NO_ANSWER);
+	else if (error || fields_check(bytes, len))
+		report_failure(state, "they could not be looked at");
+	else
+		take(state, bytes, len);
+	if (state->again)
+		start_look(state);
+}
+
+static int look(void *opaque, int out)
+{
+	const struct shares_wish *wish = opaque;
+	struct fields_builder fields = FIELDS_BUILDER(FACTS_MAX);
+
+	shares_look(&shares_system, wish, &fields);
+	return fields_done(&fields) ? 1 : fd_write_all(out, fields.bytes, fields.len) != 0;
+}
+
+/* No child for nothing. */
+static void look_here(struct state *state, const struct shares_wish *wish)
+{
+	struct fields_builder fields = FIELDS_BUILDER(FACTS_MAX);
+
+	shares_look(&shares_system, wish, &fields);
+	if (!fields_done(&fields))
+		take(state, fields.bytes, fields.len);
+	fields_free(&fields);
+}
+
+/* shares.mount: a path, or nothing for "not at all". g_free() */
+static char *read_place(struct state *state)
+{
+	g_autofree char *place = conf_string(state->lodged->conf, "shares", "mount");
+
+	if (!place)
+		return g_strdup(SHARES_PLACE);
+	if (!*place)
+		return NULL;
+	if (g_path_is_absolute(place))
+		return g_canonicalize_filename(place, "/");
+	log_warn("tools.conf: shares.mount is a path that begins with /, not '%s'", place);
+	return g_strdup(SHARES_PLACE);
+}
+
+static bool wants_link(struct state *state, const char *name)
+{
+	g_autofree char *text = conf_string(state->lodged->conf, "shares", "links");
+	g_auto(GStrv) names = g_strsplit_set(text ? text : "", ",; ", -1);
+
+	return g_strv_contains((const char *const *)names, name);
+}
+
+static void start_look(struct state *state)
+{
+	g_autofree char *place = NULL;
+	struct shares_wish wish;
+
+	state->again = state->job;
+	if (state->job)
+		return;
+	place = read_place(state);
+	wish = (struct shares_wish){ place, wants_link(state, "hgfs"), wants_link(state, "sf") };
+	if (!shares_may_hang(&shares_system)) {
+		look_here(state, &wish);
+		return;
+	}
+	state->patience = g_timeout_add_seconds(PATIENCE_S, on_patience, state);
+	state->job = job_start(state->lodged->children, look, &wish, FACTS_MAX, done, state);
+}
+
+static int start(struct lodged *lodged, void **ret_state)
+{
+	struct state *state = g_new0(struct state, 1);
+
+	state->lodged = lodged;
+	*ret_state = state;
+	start_look(state);
+	return 0;
+}
+
+/* The host knows nothing of it, and the guest may have slept. */
+static void reset(void *opaque)
+{
+	struct state *state = opaque;
+
+	g_clear_pointer(&state->told, g_free);
+	start_look(state);
+}
+
+static void reconfigure(void *opaque)
+{
+	start_look(opaque);
+}
+
+static void lost(void *opaque)
+{
+	struct state *state = opaque;
+
+	g_clear_pointer(&state->told, g_free);
+}
+
+/* The host has added shares, or taken some away. */
+static void run_shares(void *opaque, struct door_command *command, const char *args, size_t len)
+{
+	(void)args;
+	(void)len;
+	start_look(opaque);
+	door_command_ok(command);
+}
+
+static void stop(void *opaque)
+{
+	struct state *state = opaque;
+
+	if (state->patience)
+		g_source_remove(state->patience);
+	job_cancel(state->job);
+	g_free(state->told);
+	g_free(state->why);
+	g_free(state);
+}
+
+static const struct plugin_word words[] = { { "lodge.shares", run_shares }, { NULL, NULL } };
+
+const struct plugin shares_plugin = {
+	.name = "shares",
+	.help = "mounts the host's shared folders",
+	.words = words,
+	.start = start,
+	.reset = reset,
+	.reconfigure = reconfigure,
+	.lost = lost,
+	.stop = stop,
+};

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Mounts the host's shares, and makes the links by which users of other tools look for them.
+#include "guest-daemon/lodged/shares.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <linux/virtio_ids.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest-daemon/lib/mounts.h"
+
+/* For the driver to bind to the device behind modprobe(8). */
+#define MOUNT_TRIES    40
+#define MOUNT_PAUSE_US 50000
+
+/* ---- the real system ---- */
+
+static void run_program(const char *const argv[])
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		execv(argv[0], (char *const *)argv);
+		_exit(127);
+	}
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+}
+
+static void load_module(void)
+{
+	static const char *const folders[] = { "/sbin", "/usr/sbin" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+		g_autofree char *modprobe = g_strdup_printf("%s/modprobe", folders[i]);
+
+		if (!access(modprobe, X_OK)) {
+			run_program((const char *const[]){ modprobe, "-q", "virtiofs", NULL });
+			return;
+		}
+	}
+}
+
+/* A unit may give lodged a mount namespace of its own; the shares are for everybody. */
+static int enter_first_namespace(void)
+{
+	struct stat ours, first;
+	int fd, ret = 0;
+
+	if (stat("/proc/self/ns/mnt", &ours) || stat("/proc/1/ns/mnt", &first) ||
+	    ours.st_ino == first.st_ino)
+		return 0;
+	fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWNS))
+		ret = -EXDEV;
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+static int mount_device(const char *path)
+{
+	int ret = enter_first_namespace();
+
+	if (ret)
+		return ret;
+	if (g_mkdir_with_parents(path, 0755))
+		return -errno;
+	return mount(SHARES_TAG, path, "virtiofs", MS_NOSUID | MS_NODEV, NULL) ? -errno : 0;
+}
+
+const struct shares_system shares_system = {
+	.virtio = "/sys/bus/virtio/devices",
+	.filesystems = "/proc/filesystems",
+	.mountinfo = "/proc/self/mountinfo",
+	.mnt = "/mnt",
+	.media = "/media",
+	.mount = mount_device,
+	.load = load_module,
+};
+
+/* ---- mounting ---- */
+
+static bool has_device(const struct shares_system *system)
+{
+	DIR *dir = opendir(system->virtio);
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		g_autofree char *path =
+			g_build_filename(system->virtio, entry->d_name, "device", NULL);
+		g_autofree char *id = NULL;
+
+		found = entry->d_name[0] != '.' && g_file_get_contents(path, &id, NULL, NULL) &&
+			strtoul(id, NULL, 16) == VIRTIO_ID_FS;
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static bool has_filesystem(const struct shares_system *system)
+{
+	g_autofree char *text = NULL;
+
+	return g_file_get_contents(system->filesystems, &text, NULL, NULL) &&
+	       strstr(text, "\tvirtiofs\n");
+}
+
+/* NULL, or why it is not mounted. */
+static char *mount_shares(const struct shares_system *system, const char *place)
+{
+	bool driver = has_filesystem(system);
+	int ret = -EINVAL;
+
+	if (!has_device(system))
+		return g_strdup("this VM has no device for shares: device.shares in its vm.conf");
+	if (!driver) {
+		system->load();
+		driver = has_filesystem(system);
+	}
+	for (int tries = 0; ret == -EINVAL && tries < MOUNT_TRIES; tries++) {
+		if (tries)
+			g_usleep(MOUNT_PAUSE_US);
+		ret = system->mount(place);
+	}
+	if (!ret)
+		return NULL;
+	if (!driver || ret == -ENODEV)
+		return g_strdup("this kernel has no virtiofs: Linux 5.4 and newer have");
+	if (ret == -EINVAL)
+		return g_strdup("no virtio-fs device of this VM has the tag " SHARES_TAG);
+	if (ret == -EXDEV)
+		return g_strdup("lodged's unit has mounts of its own and may not leave them");
+	return g_strdup_printf("%s: %s", place, g_strerror(-ret));
+}
+
+/* ---- links ---- */
+
+/* Whether @path is a link of ours: to @place, or with @below to something in it. */
+static bool is_our_link(const char *path, const char *place, bool below)
+{
+	size_t len = strlen(place);
+	char target[PATH_MAX];
+	ssize_t got = readlink(path, target, sizeof(target) - 1);
+
+	if (got < 0)
+		return false;
+	target[got] = '\0';
+	return below ? !strncmp(target, place, len) && target[len] == '/' : !strcmp(target, place);
+}
+
+static void link_hgfs(const struct shares_system *system, const char *place, bool wanted)
+{
+	g_autofree char *path = g_build_filename(system->mnt, "hgfs", NULL);
+
+	/* A name that is taken stays as it is: EEXIST. */
+	if (wanted)
+		(void)!symlink(place, path);
+	else if (is_our_link(path, place, false))
+		(void)unlink(path);
+}
+
+static void link_share(const struct shares_system *system, const char *place, const char *name)
+{
+	g_autofree char *path = g_strdup_printf("%s/sf_%s", system->media, name);
+	g_autofree char *target = g_build_filename(place, name, NULL);
+
+	(void)mkdir(system->media, 0755);
+	(void)!symlink(target, path);
+}
+
+/* Those of shares that are gone, or all. */
+static void drop_links(const struct shares_system *system, const char *place, GHashTable *names)
+{
+	DIR *dir = opendir(system->media);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		g_autofree char *path = g_build_filename(system->media, entry->d_name, NULL);
+
+		if (!strncmp(entry->d_name, "sf_", 3) && is_our_link(path, place, true) &&
+		    !(names && g_hash_table_contains(names, entry->d_name + 3)))
+			(void)unlink(path);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static GHashTable *list_shares(const char *place)
+{
+	GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	DIR *dir = opendir(place);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			g_hash_table_add(names, g_strdup(entry->d_name));
+	}
+	if (dir)
+		closedir(dir);
+	return names;
+}
+
+static void keep_links(const struct shares_system *system, const struct shares_wish *wish,
+		       const char *place, bool mounted)
+{
+	GHashTable *names = mounted && wish->link_sf ? list_shares(place) : NULL;
+	GHashTableIter iter;
+	gpointer name;
+
+	link_hgfs(system, place, mounted && wish->link_hgfs);
+	drop_links(system, place, names);
+	if (!names)
+		return;
+	g_hash_table_iter_init(&iter, names);
+	while (g_hash_table_iter_next(&iter, &name, NULL))
+		link_share(system, place, name);
+	g_hash_table_destroy(names);
+}
+
+/* ---- all ---- */
+
+static bool find(const struct shares_system *system, const char *place, struct mount_line *line)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents(system->mountinfo, &text, NULL, NULL))
+		return false;
+	return place ? mounts_find_point(text, place, line) : mounts_find_shares(text, line);
+}
+
+bool shares_may_hang(const struct shares_system *system)
+{
+	g_autofree struct mount_line *line = g_new0(struct mount_line, 1);
+
+	return has_device(system) || find(system, NULL, line);
+}
+
+void shares_look(const struct shares_system *system, const struct shares_wish *wish,
+		 struct fields_builder *out)
+{
+	const char *place = wish->place ? wish->place : SHARES_PLACE;
+	g_autofree struct mount_line *line = g_new0(struct mount_line, 1);
+	g_autofree char *why = NULL;
+	bool mounted = find(system, NULL, line);
+	struct statfs st;
+
+	/* Wherever somebody has mounted them: that is where they are. */
+	if (mounted) {
+		place = line->point;
+	} else if (!wish->place) {
+		why = g_strdup("tools.conf says so: shares.mount");
+	} else if (find(system, place, line)) {
+		why = g_strdup_printf("%s is taken: %s is mounted there", place, line->type);
+	} else {
+		why = mount_shares(system, place);
+		mounted = !why && find(system, NULL, line);
+	}
+	keep_links(system, wish, place, mounted);
+	fields_add(out, "part", "shares");
+	if (mounted) {
+		fields_add(out, "mount", line->point);
+		fields_add(out, "by", mounts_transport(line->type));
+		if (statfs(line->point, &st))
+			why = g_strdup_printf("it answers: %s", g_strerror(errno));
+	}
+	if (why)
+		fields_add(out, "why", why);
+}

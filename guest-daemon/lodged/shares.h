@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One look at the host's shares: mounts them where they are not, and keeps the links to them. It
+ * may take as long as the host's file server does, or for ever: for a child then.
+ */
+#ifndef LODGE_GUEST_SHARES_H
+#define LODGE_GUEST_SHARES_H
+
+#include <stdbool.h>
+
+#include "protocol/lib/fields.h"
+
+/* The system as shares_look() sees it, so that tests may show it another. */
+struct shares_system {
+	const char *virtio; /* /sys/bus/virtio/devices */
+	const char *filesystems; /* /proc/filesystems */
+	const char *mountinfo; /* /proc/self/mountinfo */
+	const char *mnt, *media; /* where links go */
+	/* Mounts the device at @path: 0, -ENODEV: no such file system, -EINVAL: no such device. */
+	int (*mount)(const char *path);
+	/* Loads what the device needs. */
+	void (*load)(void);
+};
+
+struct shares_wish {
+	const char *place; /* absolute; NULL: nothing is to be mounted, links go */
+	bool link_hgfs; /* MNT/hgfs */
+	bool link_sf; /* MEDIA/sf_NAME */
+};
+
+/* The real one. */
+extern const struct shares_system shares_system;
+
+/* Whether a look may take long: there is something to mount, or mounted. */
+bool shares_may_hang(const struct shares_system *system);
+
+/*
+ * Puts into @out what there is, as the part "shares" of protocol/spec/facts.md has it: "mount" and
+ * "by", or "why" where the shares are not mounted.
+ */
+void shares_look(const struct shares_system *system, const struct shares_wish *wish,
+		 struct fields_builder *out);
+
+#endif
