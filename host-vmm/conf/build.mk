@@ -19,6 +19,11 @@ vmconf_reader_srcs := tests/unit/vmconf_reader.c
 vmconf_reader_libs := vmconf proto
 vmconf_reader_pkgs := check
 
+unit_tests += vmconf_shares
+vmconf_shares_srcs := tests/unit/vmconf_shares.c
+vmconf_shares_libs := vmconf proto
+vmconf_shares_pkgs := check
+
 man_pages += host-vmm/conf/lodge-vmm.8.scd host-vmm/conf/vm.conf.5.scd
 
 fuzz_targets += fuzz_vmconf

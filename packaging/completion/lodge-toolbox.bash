@@ -19,12 +19,13 @@ _lodge_toolbox() {
 	if [ -z "$verb" ]; then
 		case ${COMP_WORDS[COMP_CWORD - 1]} in
 		-d | --door) words='virtio port ioports daemon' ;;
-		*) words='status rpc stat timesync script config logging device info help
+		*) words='status share rpc stat timesync script config logging device info help
 			--door --quiet --version --help' ;;
 		esac
 	elif [ "$at" = 1 ]; then
 		case $verb in
 		status) words=--json ;;
+		share) words='list --json' ;;
 		rpc) words='info-get info-set' ;;
 		stat) words='hosttime speed sessionid balloon swap memlimit memres cpures cpulimit' ;;
 		timesync) words='enable disable status' ;;
@@ -37,13 +38,13 @@ _lodge_toolbox() {
 	elif [ "$at" = 2 ]; then
 		case $verb in
 		script) words='enable disable set current default' ;;
-		config) words='guest-ops powerops logging' ;;
+		config) words='guest-ops powerops shares logging' ;;
 		logging) words='get set' ;;
 		info) words=network ;;
 		esac
 	elif [ "$at" = 3 ]; then
 		case $verb in
-		config) words='allow-exec exec-users level script-timeout poweroff-script poweron-script
+		config) words='allow-exec exec-users level links mount script-timeout poweroff-script poweron-script
 			suspend-script resume-script' ;;
 		script) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 		esac

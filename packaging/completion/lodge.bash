@@ -42,7 +42,11 @@ _lodge() {
 		mapfile -t COMPREPLY < <(compgen -u -- "$word")
 		return
 		;;
-	--name | --cpus | --memory | --append | --share | --env | --timeout | --dir | --set | -[cmase]) return ;;
+	--owner | -o)
+		mapfile -t COMPREPLY < <(compgen -W 'user exact' -- "$word")
+		return
+		;;
+	--mask | --file-mask | --dir-mask | --name | --cpus | --memory | --append | --share | --env | --timeout | --dir | --set | -[cmase]) return ;;
 	esac
 	for ((i = 2; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} = -* ]] || at=$((at + 1))
@@ -59,8 +63,9 @@ _lodge() {
 			return
 			;;
 		var,0) words='get set list' ;;
+		share,0) words='add remove list' ;;
 		wait,1) words='tools ip off var' ;;
-		var,1 | *,0) words=$(_lodge_vms) ;;
+		var,1 | share,1 | *,0) words=$(_lodge_vms) ;;
 		*) return ;;
 		esac
 	fi

@@ -28,8 +28,10 @@ _lodge() {
 	create,* | check,* | list,* ) ;;
 	cp,* ) _alternative 'files:file:_files' 'vms:VM:_lodge_vms -S :' ;;
 	var,0 ) _values action get set list ;;
+	share,0 ) _values action add remove list ;;
+	share,2 ) _files -/ ;;
 	wait,1 ) _values condition tools ip off var ;;
-	var,1 | *,0 ) _lodge_vms ;;
+	var,1 | share,1 | *,0 ) _lodge_vms ;;
 	esac
 }
 
