@@ -122,7 +122,7 @@ static int store(int fd, const struct kept *host, const struct kept *wanted)
 
 static int look(const struct request *req, int fd, struct kept *ret_host)
 {
-	struct statx stx;
+	struct statx stx = { 0 };
 
 	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &stx))
 		return -errno;
