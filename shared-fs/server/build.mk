@@ -131,3 +131,15 @@ unit_tests += fsd_session
 fsd_session_srcs := tests/unit/fsd_session.c tests/unit/fsd_harness.c
 fsd_session_libs := fsd proto
 fsd_session_pkgs := check
+
+# What requests cost.
+unit_tests += fsd_calls
+fsd_calls_srcs := tests/unit/fsd_calls.c tests/unit/fsd_harness.c
+fsd_calls_libs := fsd proto
+fsd_calls_pkgs := check
+fsd_calls_ldflags := -Wl,--wrap=openat,--wrap=statx,--wrap=close
+
+unit_tests += fsd_outside
+fsd_outside_srcs := tests/unit/fsd_outside.c tests/unit/fsd_harness.c
+fsd_outside_libs := fsd proto
+fsd_outside_pkgs := check

@@ -31,6 +31,23 @@ static uint32_t name_hash(const struct inode *dir, const char *name)
 	return hash;
 }
 
+static uint8_t seen_mark(uint32_t hash)
+{
+	return (uint8_t)(hash >> 24 | 1);
+}
+
+static bool was_seen(struct fs *fs, uint32_t hash)
+{
+	return __atomic_load_n(&fs->seen[hash % SEEN_NAMES], __ATOMIC_RELAXED) == seen_mark(hash);
+}
+
+/* Until the inode goes: then the guess would cost a call. */
+static void note_seen(struct fs *fs, struct inode *inode, uint32_t hash)
+{
+	__atomic_store_n(&fs->seen[hash % SEEN_NAMES], seen_mark(hash), __ATOMIC_RELAXED);
+	__atomic_store_n(&inode->seen, (uint16_t)(hash % SEEN_NAMES), __ATOMIC_RELAXED);
+}
+
 /* 0 and the inode, 1 where the name is there but its inode is not known, or an error. */
 static int find_known(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
 		      struct statx *ret_stx)
@@ -87,14 +104,12 @@ int entry_find(struct fs *fs, struct inode *dir, const char *name, struct inode 
 	       struct statx *ret_stx)
 {
 	uint32_t hash = name_hash(dir, name);
-	uint8_t *seen = &fs->seen[hash % SEEN_NAMES];
-	uint8_t mark = (uint8_t)(hash >> 24 | 1);
 	int ret;
 	int fd;
 
 	if (dir->fd < 0)
 		return find_share(fs, name, ret_inode, ret_stx);
-	if (__atomic_load_n(seen, __ATOMIC_RELAXED) == mark) {
+	if (was_seen(fs, hash)) {
 		ret = find_known(fs, dir, name, ret_inode, ret_stx);
 		if (ret <= 0)
 			return ret;
@@ -110,7 +125,7 @@ int entry_find(struct fs *fs, struct inode *dir, const char *name, struct inode 
 	}
 	ret = adopt(fs, dir->share, dir, fd, ret_inode, ret_stx);
 	if (!ret)
-		__atomic_store_n(seen, mark, __ATOMIC_RELAXED);
+		note_seen(fs, *ret_inode, hash);
 	return ret;
 }
 

@@ -94,6 +94,7 @@ struct inode {
 	bool recent; /* lock: used since evict.c last looked */
 	bool gone; /* lock: its number is another file's by now; not in the hash */
 	bool pseudo; /* the root of a /proc, /sys or the like below a share: seen, not entered */
+	uint16_t seen; /* atomic: the place in fs->seen of the name that it was last opened by */
 	uint64_t dev; /* with ino, mount_id and share the key of the hash */
 	uint64_t ino;
 	uint64_t mount_id;
@@ -136,7 +137,7 @@ struct handle {
 };
 
 #define INODE_HASH_BUCKETS 4096 /* at the start; grows with the table */
-#define SEEN_NAMES	   4096
+#define SEEN_NAMES	   65536
 #define DATA_FILES	   256 /* files that are open without the guest's saying so */
 
 struct fs {

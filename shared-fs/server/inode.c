@@ -115,6 +115,8 @@ static struct remains take_remains(struct fs *fs, struct inode *inode)
 				   .data = { inode->data[0], inode->data[1] },
 				   .parent = place_drop_locked(fs, inode) };
 
+	__atomic_store_n(&fs->seen[__atomic_load_n(&inode->seen, __ATOMIC_RELAXED)], 0,
+			 __ATOMIC_RELAXED);
 	for (size_t i = 0; i < 2; i++) {
 		if (inode->data[i])
 			data_unlink_locked(fs, inode->data[i]);

@@ -380,57 +380,6 @@ START_TEST(t13_symbolic_links_lead_nowhere)
 }
 END_TEST
 
-struct swapper {
-	char a[256];
-	char b[256];
-	bool stop;
-};
-
-static void *swap(void *arg)
-{
-	struct swapper *swapper = arg;
-
-	while (!__atomic_load_n(&swapper->stop, __ATOMIC_ACQUIRE))
-		ck_assert_int_eq(
-			renameat2(AT_FDCWD, swapper->a, AT_FDCWD, swapper->b, RENAME_EXCHANGE), 0);
-	return NULL;
-}
-
-START_TEST(t14_a_folder_that_becomes_a_link)
-{
-	struct fsd_rig_options options = { 0 };
-	struct fuse_create_in create_in = { .flags = O_RDWR | O_CREAT, .mode = 0600 };
-	char outside[] = "/tmp/lodge-fsd-outside.XXXXXX";
-	struct swapper swapper = { 0 };
-	struct fsd_rig rig;
-	pthread_t thread;
-	int made = 0;
-
-	ck_assert_ptr_nonnull(mkdtemp(outside));
-	fsd_rig_start(&rig, &options);
-	fsd_path(&rig, "a", swapper.a);
-	fsd_path(&rig, "b", swapper.b);
-	ck_assert_int_eq(mkdir(swapper.a, 0755), 0);
-	ck_assert_int_eq(symlink(outside, swapper.b), 0);
-	ck_assert_int_eq(pthread_create(&thread, NULL, swap, &swapper), 0);
-	for (int i = 0; i < 2000; i++) {
-		char name[16];
-		uint64_t node;
-		int error;
-
-		node = fsd_lookup(&rig, ROOT, "a", &error);
-		snprintf(name, sizeof(name), "new%d", i);
-		made += fsd_call(&rig, FUSE_CREATE, node, &create_in, sizeof(create_in), name,
-				 strlen(name) + 1, NULL, 300) > 0;
-	}
-	__atomic_store_n(&swapper.stop, true, __ATOMIC_RELEASE);
-	pthread_join(thread, NULL);
-	ck_assert_int_gt(made, 0);
-	ck_assert_int_eq(rmdir(outside), 0); /* still empty */
-	fsd_rig_stop(&rig);
-}
-END_TEST
-
 START_TEST(t15_special_files_are_never_opened)
 {
 	struct fsd_rig_options options = { .classic = _i };
@@ -542,7 +491,6 @@ int main(void)
 	tcase_add_test(tcase, t10_forgets);
 	tcase_add_test(tcase, t11_names);
 	tcase_add_test(tcase, t13_symbolic_links_lead_nowhere);
-	tcase_add_test(tcase, t14_a_folder_that_becomes_a_link);
 	tcase_add_loop_test(tcase, t15_special_files_are_never_opened, 0, 2);
 	tcase_add_test(tcase, t18_descriptors_run_out_for_the_guest_alone);
 	tcase_add_loop_test(tcase, a_bad_message_ends_the_connection, 0,
