@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -125,6 +126,79 @@ static void privilege_bits(struct conform *c)
 	good(mkdir("g/sub", 0755));
 	good(stat("g/sub", &st));
 	check(st.st_gid == 555 && st.st_mode & S_ISGID);
+}
+
+static int allocate_it(void)
+{
+	int fd = open("p", O_WRONLY | O_CLOEXEC);
+	int ret = fd < 0 ? 99 : 0;
+
+	if (!ret && fallocate(fd, 0, 0, 8192))
+		ret = errno == EOPNOTSUPP ? EOPNOTSUPP : 98;
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+/* struct vfs_cap_data of linux/capability.h: revision 2, CAP_NET_RAW permitted and effective. */
+static const uint32_t some_capability[5] = { 0x02000001, 1 << 13 };
+
+static void give_capability(struct conform *c)
+{
+	char back[64];
+
+	if (setxattr("p", "security.capability", some_capability, sizeof(some_capability), 0))
+		skip("the server may not give capabilities to files");
+	check(getxattr("p", "security.capability", back, sizeof(back)) == sizeof(some_capability));
+}
+
+static void has_no_capability(struct conform *c)
+{
+	char back[64];
+
+	fails(ENODATA, getxattr("p", "security.capability", back, sizeof(back)));
+}
+
+/* They fall with what changes the file's bytes or owner, whoever does it. */
+static void capabilities_of_files(struct conform *c)
+{
+	if (geteuid())
+		skip("needs root");
+	put_file(c, "p", "x");
+	if (chown("p", 1000, 1000))
+		skip("the server may not give files away");
+	good(chmod(".", 0777));
+	give_capability(c);
+	check(as_user(write_byte) == 0);
+	has_no_capability(c);
+	give_capability(c);
+	check(as_user(truncate_it) == 0);
+	has_no_capability(c);
+	give_capability(c);
+	good(chown("p", 1001, 1001));
+	has_no_capability(c);
+	/* Names that a server which renames attributes would take for its own. */
+	good(setxattr("p", "user.virtiofs.security.capability", some_capability,
+		      sizeof(some_capability), 0));
+	has_no_capability(c);
+}
+
+static void privileges_and_space(struct conform *c)
+{
+	int ret;
+
+	if (geteuid())
+		skip("needs root to become another user");
+	put_file(c, "p", "x");
+	if (chown("p", 1000, 1000))
+		skip("the server may not give files away");
+	good(chmod(".", 0777));
+	good(chmod("p", 06755));
+	ret = as_user(allocate_it);
+	if (ret == EOPNOTSUPP)
+		skip("no fallocate(2) here");
+	check(ret == 0);
+	check(mode_of(c, "p") == 0755);
 }
 
 static int open_secret(void)
@@ -251,6 +325,8 @@ const struct conform_case conform_attrs[] = {
 	{ "modes", modes },
 	{ "owners", owners },
 	{ "privilege-bits", privilege_bits },
+	{ "file-capabilities", capabilities_of_files },
+	{ "privileges-and-space", privileges_and_space },
 	{ "permissions", permissions },
 	{ "times", times },
 	{ "xattrs", xattrs },

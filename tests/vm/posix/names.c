@@ -278,10 +278,12 @@ static void rename_flags(struct conform *c)
 
 static void deep(struct conform *c)
 {
+	int base = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char name[251];
 	struct stat st;
 	int depth;
 
+	check(base >= 0);
 	memset(name, 'd', 250);
 	name[250] = 0;
 	for (depth = 0; depth < 300; depth++) { /* 75,000 bytes of path */
@@ -292,6 +294,13 @@ static void deep(struct conform *c)
 	is_file(c, "bottom", "deep");
 	good(rename("bottom", "bottom2"));
 	good(stat("bottom2", &st));
+	/* The top gets another name, and one by which it can be removed. */
+	good(renameat(base, name, base, "top"));
+	good(stat("bottom2", &st));
+	is_file(c, "bottom2", "deep");
+	fails(ENOENT, fstatat(base, name, &st, 0));
+	good(renameat(base, "top", base, name));
+	close(base);
 	good(unlink("bottom2"));
 	while (depth--) {
 		good(chdir(".."));
