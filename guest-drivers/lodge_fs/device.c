@@ -48,8 +48,11 @@ static int configure(struct lodge_fs *fs)
 {
 	struct virtio_device *vdev = fs->vdev;
 	__le32 queues = 0;
+	unsigned int i;
 
-	vdev->config->get(vdev, 0, fs->tag, LODGE_FS_TAG_SIZE);
+	/* The transport reads what a register can be: a byte, here. */
+	for (i = 0; i < LODGE_FS_TAG_SIZE; i++)
+		vdev->config->get(vdev, i, &fs->tag[i], 1);
 	vdev->config->get(vdev, LODGE_FS_CONFIG_QUEUES, &queues, sizeof(queues));
 	fs->request_queues = min_t(u32, le32_to_cpu(queues), LODGE_FS_REQUEST_QUEUES_MAX);
 	if (!fs->tag[0] || !fs->request_queues) {
@@ -110,15 +113,23 @@ int lodge_fs_create(struct virtio_device *vdev, struct lodge_fs **ret_fs)
 	/* The file may be opened before offer() returns. */
 	vdev->priv = fs;
 	err = configure(fs);
-	if (!err)
-		err = offer(fs);
-	if (err) {
-		vdev->priv = NULL;
-		lodge_fs_put(fs);
-		return err;
-	}
+	if (err)
+		goto put_fs;
+	/* The virtio core makes a device ready that has no queues, which is of no use to it. */
+	err = lodge_fs_session_make(fs);
+	if (err)
+		goto put_fs;
+	err = offer(fs);
+	if (err)
+		goto close_session;
 	*ret_fs = fs;
 	return 0;
+close_session:
+	lodge_fs_session_close(fs, -ENODEV);
+put_fs:
+	vdev->priv = NULL;
+	lodge_fs_put(fs);
+	return err;
 }
 
 void lodge_fs_destroy(struct lodge_fs *fs)
@@ -131,12 +142,7 @@ void lodge_fs_destroy(struct lodge_fs *fs)
 	mutex_unlock(&devices_lock);
 
 	mutex_lock(&fs->lock);
-	if (fs->session) {
-		lodge_fs_session_fail(fs->session, -ENODEV);
-		lodge_fs_session_stop(fs->session);
-	}
-	/* The virtio core made it ready, whether it has queues or not. */
-	virtio_reset_device(vdev);
+	lodge_fs_session_close(fs, -ENODEV);
 	fs->vdev = NULL;
 	vdev->priv = NULL;
 	mutex_unlock(&fs->lock);
@@ -158,10 +164,20 @@ int lodge_fs_suspend(struct lodge_fs *fs)
 	int err = 0;
 
 	mutex_lock(&fs->lock);
-	if (fs->session)
+	if (fs->session && fs->session->open)
 		err = -EBUSY;
 	else
-		virtio_reset_device(fs->vdev);
+		lodge_fs_session_close(fs, -ENODEV);
+	mutex_unlock(&fs->lock);
+	return err;
+}
+
+int lodge_fs_resume(struct lodge_fs *fs)
+{
+	int err;
+
+	mutex_lock(&fs->lock);
+	err = lodge_fs_session_make(fs);
 	mutex_unlock(&fs->lock);
 	return err;
 }

@@ -21,9 +21,7 @@ static int fs_open(struct inode *inode, struct file *file)
 
 	if (!file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN))
 		return -EPERM;
-	mutex_lock(&fs->lock);
-	err = lodge_fs_session_begin(fs, &session);
-	mutex_unlock(&fs->lock);
+	err = lodge_fs_session_open(fs, &session);
 	if (err)
 		return err;
 	file->private_data = session;
@@ -32,7 +30,7 @@ static int fs_open(struct inode *inode, struct file *file)
 
 static int fs_release(struct inode *inode, struct file *file)
 {
-	lodge_fs_session_end(file->private_data);
+	lodge_fs_session_release(file->private_data);
 	return 0;
 }
 

@@ -4,7 +4,7 @@
  *
  *	main.c     the module: its parts in order, and the virtio driver
  *	device.c   struct lodge_fs: one virtio-fs device and its file's name, while it is bound
- *	session.c  struct lodge_fs_session: one opening of the file, its queues, from start to end
+ *	session.c  struct lodge_fs_session: the queues, made anew for each opening of the file
  *	slot.c     memory that the program and the device share, and exchanges through it
  *	message.c  small messages that are copied
  *	file.c     /dev/lodge-fs/TAG; protocol/spec/fs-device.md is its contract
@@ -81,6 +81,7 @@ struct lodge_fs_queue {
 
 struct lodge_fs_session {
 	struct lodge_fs *fs;
+	bool open; /* a file has it. fs->lock */
 	int error; /* not 0: it is over, negative errno */
 	unsigned int n_queues; /* hiprio among them */
 	unsigned int ring_size; /* least of all queues */
@@ -102,7 +103,7 @@ struct lodge_fs {
 	struct kref ref; /* the bound driver's, and the session's */
 	struct mutex lock;
 	struct virtio_device *vdev; /* NULL: unbound. lock */
-	struct lodge_fs_session *session; /* NULL: not open. lock, and session_lock to change it */
+	struct lodge_fs_session *session; /* NULL: unbound. lock, and session_lock to change it */
 	spinlock_t session_lock;
 	struct list_head link; /* of all devices */
 	u32 request_queues;
@@ -118,18 +119,22 @@ void lodge_fs_destroy(struct lodge_fs *fs);
 void lodge_fs_put(struct lodge_fs *fs);
 /* The device asks for a reset. Any context. */
 void lodge_fs_broken(struct lodge_fs *fs);
-/* -EBUSY while the file is open, else the device is reset. */
+/* -EBUSY while the file is open, else the device is reset; and back. */
 int lodge_fs_suspend(struct lodge_fs *fs);
+int lodge_fs_resume(struct lodge_fs *fs);
 
 /* session.c */
-/* Resets the device and makes its queues. Under fs->lock. -EBUSY, -ENODEV, -ENOMEM, -EIO. */
-int lodge_fs_session_begin(struct lodge_fs *fs, struct lodge_fs_session **ret_session);
-void lodge_fs_session_end(struct lodge_fs_session *session);
+/* Resets the device and makes its queues, for the next who opens the file. Under fs->lock. -ENOMEM,
+ * -EIO, -ENOENT. */
+int lodge_fs_session_make(struct lodge_fs *fs);
+/* The file is opened: -EBUSY, -ENODEV; what making returns. And closed. */
+int lodge_fs_session_open(struct lodge_fs *fs, struct lodge_fs_session **ret_session);
+void lodge_fs_session_release(struct lodge_fs_session *session);
+/* Ends fs->session, if there is one, and resets the device: whoever has it open gets @error. Under
+ * fs->lock. */
+void lodge_fs_session_close(struct lodge_fs *fs, int error);
 /* It is over, for the reason @error (negative). Any context. */
 void lodge_fs_session_fail(struct lodge_fs_session *session, int error);
-/* Resets the device, whose session has failed; nothing is in its queues any more. Under fs->lock.
- */
-void lodge_fs_session_stop(struct lodge_fs_session *session);
 /* What the device gets: a table that it reads, and one that it writes or NULL. */
 struct lodge_fs_buffers {
 	struct scatterlist *out;

@@ -51,7 +51,7 @@ static int freeze(struct virtio_device *vdev)
 
 static int restore(struct virtio_device *vdev)
 {
-	return 0;
+	return lodge_fs_resume(vdev->priv);
 }
 #endif
 

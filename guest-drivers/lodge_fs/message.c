@@ -192,7 +192,7 @@ static int take_reply(struct lodge_fs_session *session, size_t room,
 ssize_t lodge_fs_message_read(struct lodge_fs_session *session, char __user *to, size_t count,
 			      bool wait)
 {
-	struct lodge_fs_message *message;
+	struct lodge_fs_message *message = NULL;
 	ssize_t result;
 	int err;
 

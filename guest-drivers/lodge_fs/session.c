@@ -140,17 +140,19 @@ static void set_session(struct lodge_fs *fs, struct lodge_fs_session *session)
 	spin_unlock_irq(&fs->session_lock);
 }
 
-int lodge_fs_session_begin(struct lodge_fs *fs, struct lodge_fs_session **ret_session)
+static void session_free(struct lodge_fs_session *session)
 {
-	struct lodge_fs_session *session;
+	lodge_fs_messages_free(session);
+	lodge_fs_slots_free(session);
+	kfree(session);
+}
+
+int lodge_fs_session_make(struct lodge_fs *fs)
+{
+	struct lodge_fs_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
 	unsigned int i;
 	int err;
 
-	if (!fs->vdev)
-		return -ENODEV;
-	if (fs->session)
-		return -EBUSY;
-	session = kzalloc(sizeof(*session), GFP_KERNEL);
 	if (!session)
 		return -ENOMEM;
 	session->fs = fs;
@@ -166,18 +168,17 @@ int lodge_fs_session_begin(struct lodge_fs *fs, struct lodge_fs_session **ret_se
 		err = make_queues(session);
 	if (err) {
 		virtio_reset_device(fs->vdev);
-		kfree(session);
+		session_free(session);
 		return err;
 	}
 	/* There is nothing in the queues that could interrupt before. */
 	set_session(fs, session);
 	virtio_device_ready(fs->vdev);
-	kref_get(&fs->ref);
-	*ret_session = session;
 	return 0;
 }
 
-void lodge_fs_session_stop(struct lodge_fs_session *session)
+/* The device forgets what is in its queues, and they go. */
+static void stop(struct lodge_fs_session *session)
 {
 	struct virtio_device *vdev = session->fs->vdev;
 	unsigned int i;
@@ -191,27 +192,64 @@ void lodge_fs_session_stop(struct lodge_fs_session *session)
 		spin_lock_irq(&queue->lock);
 		queue->vq = NULL;
 		spin_unlock_irq(&queue->lock);
-		while (vq && (token = virtqueue_detach_unused_buf(vq)))
+		while ((token = virtqueue_detach_unused_buf(vq)))
 			if (token->kind == LODGE_FS_MESSAGE)
 				lodge_fs_message_free(
 					container_of(token, struct lodge_fs_message, token));
 	}
 	vdev->config->del_vqs(vdev);
-	set_session(session->fs, NULL);
 }
 
-void lodge_fs_session_end(struct lodge_fs_session *session)
+void lodge_fs_session_close(struct lodge_fs *fs, int error)
+{
+	struct lodge_fs_session *session = fs->session;
+
+	if (!session)
+		return;
+	lodge_fs_session_fail(session, error);
+	stop(session);
+	set_session(fs, NULL);
+	/* Whoever has it open gives it back. */
+	if (!session->open)
+		session_free(session);
+}
+
+int lodge_fs_session_open(struct lodge_fs *fs, struct lodge_fs_session **ret_session)
+{
+	int err = 0;
+
+	mutex_lock(&fs->lock);
+	if (!fs->vdev)
+		err = -ENODEV;
+	else if (fs->session && fs->session->open)
+		err = -EBUSY;
+	/* It may have asked for a reset meanwhile. */
+	if (!err && fs->session && fs->session->error)
+		lodge_fs_session_close(fs, -ECONNRESET);
+	if (!err && !fs->session)
+		err = lodge_fs_session_make(fs);
+	if (!err) {
+		fs->session->open = true;
+		*ret_session = fs->session;
+		kref_get(&fs->ref);
+	}
+	mutex_unlock(&fs->lock);
+	return err;
+}
+
+void lodge_fs_session_release(struct lodge_fs_session *session)
 {
 	struct lodge_fs *fs = session->fs;
 
 	mutex_lock(&fs->lock);
-	if (fs->session == session) {
-		lodge_fs_session_fail(session, -ENODEV);
-		lodge_fs_session_stop(session);
+	session->open = false;
+	if (fs->session != session) {
+		session_free(session);
+	} else {
+		lodge_fs_session_close(fs, -ENODEV);
+		if (lodge_fs_session_make(fs))
+			dev_err(&fs->vdev->dev, "cannot be started again; the next open tries\n");
 	}
 	mutex_unlock(&fs->lock);
-	lodge_fs_messages_free(session);
-	lodge_fs_slots_free(session);
-	kfree(session);
 	lodge_fs_put(fs);
 }
