@@ -192,8 +192,8 @@ lint:
 user_progs := $(filter lodge lodge-view,$(progs))
 inner_progs := $(filter-out $(user_progs),$(progs))
 # Of guests: install-tools. Hosts have them too, for instant VMs.
-tools_progs := $(filter lodged lodge-files lodge-toolbox,$(progs))
-tools_man := lodged.8 lodge-toolbox.1 tools.conf.5
+tools_progs := $(filter lodged lodge-files lodge-toolbox mount.lodge,$(progs))
+tools_man := lodged.8 lodge-toolbox.1 mount.lodge.8 tools.conf.5
 shipped_guest := $(foreach p,$(guest_progs),$(if $(filter tests/%,$(firstword $($(p)_srcs))),,$(p)))
 
 install: build man
@@ -213,6 +213,7 @@ install-tools: $(tools_progs:%=$(BUILD)/bin/%) $(tools_man:%=$(BUILD)/man/%)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/lodge $(DESTDIR)/etc/lodge/scripts
 	install -m 755 $(BUILD)/bin/lodge-toolbox $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(BUILD)/bin/lodged $(BUILD)/bin/lodge-files $(DESTDIR)$(PREFIX)/libexec/lodge/
+	install -D -m 755 $(BUILD)/bin/mount.lodge $(DESTDIR)/usr/sbin/mount.lodge
 	ln -sf ../../bin/lodge-toolbox $(DESTDIR)$(PREFIX)/libexec/lodge/vmware-toolbox-cmd
 	ln -sf ../../bin/lodge-toolbox $(DESTDIR)$(PREFIX)/libexec/lodge/vmware-rpctool
 	$(foreach m,$(tools_man),install -D -m 644 $(BUILD)/man/$(m) \

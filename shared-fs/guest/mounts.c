@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Mounts of this machine. */
+#include "shared-fs/guest/mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "protocol/lib/fd.h"
+
+void mounts_path(const char *tag, char ret_path[MOUNTS_PATH_SIZE])
+{
+	snprintf(ret_path, MOUNTS_PATH_SIZE, "%s/%s", MOUNTS_FOLDER, tag);
+}
+
+int mounts_lock(const char *tag)
+{
+	char path[MOUNTS_PATH_SIZE];
+	int fd;
+
+	mounts_path(tag, path);
+	if ((mkdir("/run/lodge", 0755) && errno != EEXIST) ||
+	    (mkdir(MOUNTS_FOLDER, 0700) && errno != EEXIST))
+		return -errno;
+	/* Of a mount whose server has died not even this is told. */
+	if (mkdir(path, 0700) && errno != EEXIST && errno != ENOTCONN)
+		return -errno;
+	fd = open(MOUNTS_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while (flock(fd, LOCK_EX)) {
+		if (errno != EINTR) {
+			int err = -errno;
+
+			close(fd);
+			return err;
+		}
+	}
+	return fd;
+}
+
+/* One line: ID PARENT MAJOR:MINOR ROOT POINT OPTIONS FIELD... - TYPE SOURCE OPTIONS. Our own paths
+ * have nothing in them that is written with a backslash. */
+static bool take_line(char *line, char **ret_device, char **ret_point, char **ret_type)
+{
+	char *words[5];
+	char *rest = line;
+	char *behind;
+
+	for (size_t i = 0; i < 5; i++) {
+		words[i] = strsep(&rest, " ");
+		if (!words[i] || !*words[i])
+			return false;
+	}
+	behind = rest ? strstr(rest, " - ") : NULL;
+	if (!behind)
+		return false;
+	behind += 3;
+	*ret_type = strsep(&behind, " ");
+	*ret_device = words[2];
+	*ret_point = words[4];
+	return true;
+}
+
+/* Calls for each line until false; what is at @path is found first, then what else has its device.
+ */
+static int scan(FILE *mountinfo, const char *path, const char *device, struct mounts_seen *seen,
+		char ret_device[32])
+{
+	char *line = NULL;
+	size_t size = 0;
+	int err = 0;
+
+	rewind(mountinfo);
+	while (!err && getline(&line, &size, mountinfo) > 0) {
+		char *has_device, *point, *type;
+
+		if (!take_line(line, &has_device, &point, &type)) {
+			err = -EIO;
+		} else if (!device && !strcmp(point, path)) {
+			seen->there = true;
+			snprintf(ret_device, 32, "%s", has_device);
+			snprintf(seen->type, sizeof(seen->type), "%s", type);
+		} else if (device && strcmp(point, path) && !strcmp(device, has_device)) {
+			seen->others++;
+		}
+	}
+	free(line);
+	return err;
+}
+
+int mounts_look(FILE *mountinfo, const char *path, struct mounts_seen *ret_seen)
+{
+	struct mounts_seen seen = { 0 };
+	char device[32] = "";
+	int err = scan(mountinfo, path, NULL, &seen, device);
+
+	if (!err && seen.there)
+		err = scan(mountinfo, path, device, &seen, NULL);
+	if (!err)
+		*ret_seen = seen;
+	return err;
+}
+
+int mounts_now(const char *path, struct mounts_seen *ret_seen)
+{
+	FILE *mountinfo = fopen("/proc/self/mountinfo", "re");
+	int err;
+
+	if (!mountinfo)
+		return -errno;
+	err = mounts_look(mountinfo, path, ret_seen);
+	fclose(mountinfo);
+	return err;
+}
+
+/* Down to @below, a component at a time: a host's symbolic link leads nowhere in the guest. */
+static int open_below(const char *whole, const char *below)
+{
+	int fd = open(whole, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char name[NAME_MAX + 1];
+
+	while (fd >= 0 && *below) {
+		size_t len = strcspn(below, "/");
+		int next;
+
+		if (len > NAME_MAX) {
+			close(fd);
+			return -ENAMETOOLONG;
+		}
+		memcpy(name, below, len);
+		name[len] = 0;
+		next = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0) {
+			int err = -errno;
+
+			close(fd);
+			return err;
+		}
+		close(fd);
+		fd = next;
+		below += len + (below[len] == '/');
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+int mounts_bind(const char *whole, const char *below, const char *folder, unsigned long flags)
+{
+	autofd fd = open_below(whole, below);
+	char path[32];
+
+	if (fd < 0)
+		return fd;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (mount(path, folder, NULL, MS_BIND, NULL))
+		return -errno;
+	if (flags && mount(NULL, folder, NULL, MS_REMOUNT | MS_BIND | flags, NULL)) {
+		int err = -errno;
+
+		umount2(folder, MNT_DETACH);
+		return err;
+	}
+	return 0;
+}

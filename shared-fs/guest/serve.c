@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Way 2: one process for each device, from mount(2) to its end. */
+#include "shared-fs/guest/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/select.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "protocol/lib/fd.h"
+#include "protocol/lib/log.h"
+#include "shared-fs/guest/device.h"
+#include "shared-fs/guest/message.h"
+#include "shared-fs/guest/mounts.h"
+#include "shared-fs/guest/pump.h"
+
+#define INIT_TIMEOUT_MS 20000
+#define BUSY_WAIT_MS	2000
+/* linux/prctl.h of 5.6 and newer */
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+struct serving {
+	const char *tag;
+	const char *path;
+	int fuse_fd;
+	int device_fd;
+	struct lodge_fs_info info;
+	struct pump *pump;
+};
+
+static int mount_fuse(const struct serving *serving)
+{
+	char data[128];
+
+	/* As the kernel's virtiofs does: the guest's kernel checks modes, and all users may come.
+	 */
+	snprintf(
+		data, sizeof(data),
+		"fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,max_read=%u",
+		serving->fuse_fd, device_data_most(&serving->info));
+	return mount(serving->tag, serving->path, "fuse.lodge", 0, data) ? -errno : 0;
+}
+
+/* The first request: it tells how much data a slot has to hold. */
+static int answer_init(const struct serving *serving, uint32_t *ret_data)
+{
+	struct pollfd device = { .fd = serving->device_fd, .events = POLLIN };
+	uint64_t message[LODGE_FS_MESSAGE_MAX / sizeof(uint64_t)];
+	/* FUSE_MIN_READ_BUFFER: the kernel gives nothing to smaller ones. */
+	uint64_t request[FUSE_MIN_READ_BUFFER / sizeof(uint64_t)];
+	struct fuse_in_header header;
+	ssize_t n = read(serving->fuse_fd, request, sizeof(request));
+	int64_t data;
+
+	if (n < 0)
+		return -errno;
+	memcpy(&header, request, sizeof(header));
+	if (!message_is_request(request, (size_t)n) || header.opcode != FUSE_INIT)
+		return -EPROTO;
+	if (write(serving->device_fd, request, (size_t)n) != n)
+		return -errno;
+	if (poll(&device, 1, INIT_TIMEOUT_MS) != 1)
+		return -ETIMEDOUT;
+	n = read(serving->device_fd, message, sizeof(message));
+	if (n < 0)
+		return -errno;
+	if (!message_is_reply(header.unique, message, (size_t)n))
+		return -EPROTO;
+	data = message_limit_init(message, (size_t)n, device_data_most(&serving->info));
+	if (data < 0)
+		return (int)data;
+	if (write(serving->fuse_fd, message, (size_t)n) != n)
+		return -errno;
+	*ret_data = (uint32_t)data;
+	return 0;
+}
+
+static int clone_fuse(int fuse_fd)
+{
+	uint32_t from = (uint32_t)fuse_fd;
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, FUSE_DEV_IOC_CLONE, &from)) {
+		int err = -errno; /* before Linux 4.2 */
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int start_pump(struct serving *serving, uint32_t data)
+{
+	struct pump_config config = {
+		.fuse_fd = serving->fuse_fd,
+		.clone = clone_fuse,
+		.device = device_of(&serving->device_fd),
+	};
+	int err = device_set_slots(serving->device_fd, data, &config.slots, &config.slot_size);
+
+	return err ? err : pump_start(&config, &serving->pump);
+}
+
+/* When memory is short this process must not wait for pages that it is to write out itself. */
+static void settle(void)
+{
+	autofd score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (score >= 0 && write(score, "-900", 4) < 0)
+		log_debug("oom_score_adj: %s", strerror(errno));
+	if (mlockall(MCL_CURRENT))
+		log_debug("mlockall: %s", strerror(errno));
+	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
+		log_debug("no PR_SET_IO_FLUSHER: %s", strerror(errno));
+}
+
+/* Unmounts the whole when nothing of it is mounted elsewhere any more. True: it did. */
+static bool let_go(const struct serving *serving)
+{
+	autofd lock = mounts_lock(serving->tag);
+	struct mounts_seen seen;
+
+	if (lock < 0 || mounts_now(serving->path, &seen))
+		return false;
+	if (seen.others || !seen.there)
+		return false;
+	umount2(serving->path, MNT_DETACH);
+	return true;
+}
+
+/* Until the pump ends. */
+static int watch(const struct serving *serving)
+{
+	autofd mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	struct pollfd fds[] = { { .fd = pump_over_fd(serving->pump), .events = POLLIN },
+				{ .fd = mounts, .events = POLLPRI } };
+
+	/* Whoever started us has the lock until something is bound. */
+	if (let_go(serving))
+		fds[1].fd = -1;
+	while (!fds[0].revents) {
+		if (poll(fds, 2, -1) > 0 && fds[1].revents && let_go(serving))
+			fds[1].fd = -1;
+	}
+	return pump_result(serving->pump);
+}
+
+/* One that is ending has it for some milliseconds more. */
+static int open_device(struct serving *serving)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	int waited = 0;
+	int fd;
+
+	while ((fd = device_open(serving->tag, &serving->info)) == -EBUSY &&
+	       waited++ < BUSY_WAIT_MS / 10)
+		nanosleep(&pause, NULL);
+	serving->device_fd = fd;
+	return fd < 0 ? fd : 0;
+}
+
+static int set_up(struct serving *serving)
+{
+	uint32_t data = 0;
+	int err;
+
+	err = open_device(serving);
+	if (err)
+		return err;
+	serving->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (serving->fuse_fd < 0)
+		return -errno;
+	err = mount_fuse(serving);
+	if (err)
+		return err;
+	err = answer_init(serving, &data);
+	if (!err)
+		err = start_pump(serving, data);
+	if (err)
+		umount2(serving->path, MNT_DETACH);
+	return err;
+}
+
+/* Nobody's terminal and nobody's pipes; what there is to say goes to the kernel's log. */
+static void leave_home(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int log = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+	}
+	if (log >= 0 || null >= 0)
+		dup2(log >= 0 ? log : null, STDERR_FILENO);
+	fd_close(&null);
+	fd_close(&log);
+	if (chdir("/"))
+		log_debug("chdir: %s", strerror(errno));
+}
+
+/* What was inherited, the lock of our parent above all: with a copy of it here it would stay
+ * locked. */
+static void close_others(int kept)
+{
+	for (int fd = STDERR_FILENO + 1; fd < FD_SETSIZE; fd++) {
+		if (fd != kept)
+			close(fd);
+	}
+}
+
+static _Noreturn void serve(const char *tag, const char *path, int ready)
+{
+	struct serving serving = { .tag = tag, .path = path, .fuse_fd = -1, .device_fd = -1 };
+	int err;
+
+	close_others(ready);
+	setsid();
+	settle();
+	err = set_up(&serving);
+	if (write(ready, &err, sizeof(err)) != sizeof(err))
+		err = err ? err : -EPIPE;
+	close(ready);
+	if (err)
+		_exit(1);
+	leave_home();
+	err = watch(&serving);
+	if (err)
+		log_error(
+			"%s: the device is gone: %s; its mounts give errors until they are unmounted",
+			tag, strerror(-err));
+	/* With the descriptors go the session at the host and, if it is still there, the mount. */
+	_exit(err ? 1 : 0);
+}
+
+int serve_start(const char *tag, const char *path)
+{
+	int ready[2];
+	int err = -EPIPE; /* it has died */
+	pid_t pid;
+
+	if (pipe2(ready, O_CLOEXEC))
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		close(ready[0]);
+		serve(tag, path, ready[1]);
+	}
+	if (pid < 0)
+		err = -errno;
+	close(ready[1]);
+	if (pid > 0 && fd_read_all(ready[0], &err, sizeof(err)) != sizeof(err))
+		err = -EPIPE;
+	close(ready[0]);
+	if (pid > 0 && err)
+		waitpid(pid, NULL, 0);
+	return err;
+}

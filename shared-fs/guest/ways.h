@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The ways to a share: which one a device has here, and mounting by it. */
+#ifndef LODGE_MOUNT_WAYS_H
+#define LODGE_MOUNT_WAYS_H
+
+#include "shared-fs/guest/options.h"
+
+/*
+ * The best way to the device @tag, or @wanted if that is not WAY_ANY; loads modules where that may
+ * help. -ENODEV: there is none.
+ */
+int way_find(const char *tag, enum mount_way wanted, enum mount_way *ret_way);
+/* Mounts what @options says, by @way: 0 or a negative errno. */
+int way_mount(const struct mount_options *options, enum mount_way way);
+
+#endif
