@@ -21,7 +21,8 @@ static bool get_flag(const json_t *params, const char *key)
 	return json_is_true(json_object_get(params, key));
 }
 
-static int explain(int ret, const char *name, struct control_error *error)
+/* @why: lodge-fsd's words, where it refused. */
+static int explain(int ret, const char *name, const char *why, struct control_error *error)
 {
 	if (ret == -ENODEV) {
 		error->message = g_strdup("this VM was started without the device for shares");
@@ -33,8 +34,7 @@ static int explain(int ret, const char *name, struct control_error *error)
 		error->message = g_strdup_printf("there is no share '%s'", name);
 		error->hint = g_strdup("share-list names those there are");
 	} else if (ret == -EREMOTEIO) {
-		error->message = g_strdup_printf("lodge-fsd does not take the share '%s'", name);
-		error->hint = g_strdup("the VM's log has its words");
+		error->message = g_strdup_printf("share '%s': lodge-fsd says: %s", name, why);
 	} else if (ret == -ENOSPC) {
 		error->message = g_strdup_printf("there are %d shares already", FS_SHARES_MAX);
 		error->hint = g_strdup("share a folder above some of them");
@@ -89,6 +89,7 @@ static void tell_tools(struct machine *machine)
 int control_share_add(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	struct fs_share_info info = { 0 };
+	char why[FS_WHY_MAX] = "";
 	int fd, ret;
 
 	(void)result;
@@ -100,14 +101,14 @@ int control_share_add(void *opaque, json_t *params, json_t *result, struct contr
 	if (ret)
 		return ret;
 	if (vm_check_share_name(info.name))
-		return explain(-EINVAL, info.name, error);
+		return explain(-EINVAL, info.name, "", error);
 	fd = open(info.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
 		error->message = g_strdup_printf("%s: %s", info.path, g_strerror(errno));
 		error->hint = g_strdup("a share must be a folder that you may read");
 		return -EINVAL;
 	}
-	ret = explain(fs_share_add(opaque, &info, fd), info.name, error);
+	ret = explain(fs_share_add(opaque, &info, fd, why), info.name, why, error);
 	if (!ret)
 		tell_tools(opaque);
 	return ret;
@@ -116,7 +117,8 @@ int control_share_add(void *opaque, json_t *params, json_t *result, struct contr
 int control_share_remove(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	const char *name = control_need_string(params, "name", error);
-	int ret = name ? explain(fs_share_remove(opaque, name), name, error) : -EINVAL;
+	char why[FS_WHY_MAX] = "";
+	int ret = name ? explain(fs_share_remove(opaque, name, why), name, why, error) : -EINVAL;
 
 	(void)result;
 	if (!ret)
@@ -155,5 +157,5 @@ int control_share_list(void *opaque, json_t *params, json_t *result, struct cont
 	(void)params;
 	json_object_set_new(result, "device", json_boolean(fs_shares_device(machine->config)));
 	json_object_set_new(result, "shares", rows);
-	return ret == -ENODEV ? 0 : explain(ret, "", error);
+	return ret == -ENODEV ? 0 : explain(ret, "", "", error);
 }

@@ -31,8 +31,9 @@ struct fs_backend *virtio_fs_backend(const struct device *device);
  * the device. add takes @path_fd over, also on failure; errors as fs_backend_share_add() and
  * fs_backend_share_remove().
  */
-int fs_share_add(struct machine *machine, const struct fs_share_info *info, int path_fd);
-int fs_share_remove(struct machine *machine, const char *name);
+int fs_share_add(struct machine *machine, const struct fs_share_info *info, int path_fd,
+		 char ret_why[FS_WHY_MAX]);
+int fs_share_remove(struct machine *machine, const char *name, char ret_why[FS_WHY_MAX]);
 int fs_share_each(struct machine *machine,
 		  void (*each)(void *opaque, const struct fs_share_info *info), void *opaque);
 

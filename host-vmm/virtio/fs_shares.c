@@ -7,7 +7,6 @@
 #include "host-vmm/machine.h"
 #include "host-vmm/virtio/fs.h"
 #include "host-vmm/virtio/fs_choice.h"
-#include "protocol/lib/log.h"
 
 static struct fs_backend *shares_of(struct machine *machine)
 {
@@ -21,34 +20,22 @@ static struct fs_backend *shares_of(struct machine *machine)
 	return NULL;
 }
 
-/* What lodge-fsd says has no errno: it goes to the log. */
-static int log_refusal(int ret, const char *name, const char *why)
-{
-	if (ret == -EREMOTEIO)
-		log_warn("share '%s': lodge-fsd says: %s", name, why);
-	return ret;
-}
-
-int fs_share_add(struct machine *machine, const struct fs_share_info *info, int path_fd)
+int fs_share_add(struct machine *machine, const struct fs_share_info *info, int path_fd,
+		 char ret_why[FS_WHY_MAX])
 {
 	struct fs_backend *backend = shares_of(machine);
-	char why[FS_WHY_MAX];
 
 	if (backend)
-		return log_refusal(fs_backend_share_add(backend, info, path_fd, why), info->name,
-				   why);
+		return fs_backend_share_add(backend, info, path_fd, ret_why);
 	close(path_fd);
 	return -ENODEV;
 }
 
-int fs_share_remove(struct machine *machine, const char *name)
+int fs_share_remove(struct machine *machine, const char *name, char ret_why[FS_WHY_MAX])
 {
 	struct fs_backend *backend = shares_of(machine);
-	char why[FS_WHY_MAX];
 
-	if (backend)
-		return log_refusal(fs_backend_share_remove(backend, name, why), name, why);
-	return -ENODEV;
+	return backend ? fs_backend_share_remove(backend, name, ret_why) : -ENODEV;
 }
 
 int fs_share_each(struct machine *machine,

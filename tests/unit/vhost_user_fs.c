@@ -43,6 +43,7 @@ static struct device *device;
 static struct rig_driver driver;
 static struct rig_ring hiprio;
 static struct vm_share share;
+static char why[FS_WHY_MAX];
 
 static void need_fsd(void)
 {
@@ -67,6 +68,23 @@ static void need_fsd(void)
 	free(path);
 }
 
+static void add_device(void)
+{
+	device = rig_add_device(&rig, &virtio_fs_type, 0);
+	ck_assert_ptr_nonnull(device);
+	rig.machine.devices = &device;
+	rig.machine.n_devices = 1;
+}
+
+/* With nothing to serve. */
+static void setup_idle(void)
+{
+	setup();
+	need_fsd();
+	rig.config.shares_device = true;
+	add_device();
+}
+
 static void setup_device(void)
 {
 	setup();
@@ -76,10 +94,7 @@ static void setup_device(void)
 				   .rules.owner.kind = VM_OWNER_EXACT };
 	rig.config.shares = &share;
 	rig.config.n_shares = 1;
-	device = rig_add_device(&rig, &virtio_fs_type, 0);
-	ck_assert_ptr_nonnull(device);
-	rig.machine.devices = &device;
-	rig.machine.n_devices = 1;
+	add_device();
 }
 
 static void teardown_device(void)
@@ -194,15 +209,16 @@ START_TEST(test_shares_come_and_go)
 
 	drive();
 	init_session(0);
-	ck_assert_int_eq(fs_share_add(&rig.machine, &later, open(folder, O_PATH)), 0);
-	ck_assert_int_eq(fs_share_add(&rig.machine, &later, open(folder, O_PATH)), -EEXIST);
-	ck_assert_int_eq(fs_share_add(&rig.machine, &bad, open(folder, O_PATH)), -EINVAL);
+	ck_assert_int_eq(fs_share_add(&rig.machine, &later, open(folder, O_PATH), why), 0);
+	ck_assert_int_eq(fs_share_add(&rig.machine, &later, open(folder, O_PATH), why), -EEXIST);
+	ck_assert_int_eq(fs_share_add(&rig.machine, &bad, open(folder, O_PATH), why), -EINVAL);
 	bad.name = "file";
-	ck_assert_int_eq(fs_share_add(&rig.machine, &bad, open("/dev/null", O_PATH)), -ENOTDIR);
-	ck_assert_int_eq(fs_share_remove(&rig.machine, "none"), -ENOENT);
+	ck_assert_int_eq(fs_share_add(&rig.machine, &bad, open("/dev/null", O_PATH), why),
+			 -ENOTDIR);
+	ck_assert_int_eq(fs_share_remove(&rig.machine, "none", why), -ENOENT);
 	look_for(1, "a b%=c", 0);
-	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs"), 0);
-	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs"), -ENOENT);
+	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs", why), 0);
+	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs", why), -ENOENT);
 	look_for(2, "docs", -ENOENT);
 	/* A new one knows what changed. */
 	kill_whole_fsd();
@@ -214,9 +230,9 @@ START_TEST(test_shares_come_and_go)
 	ck_assert_str_eq(names, "a b%=c:ro ");
 	/* The name is free again. */
 	later.name = "docs";
-	ck_assert_int_eq(fs_share_add(&rig.machine, &later, open(folder, O_PATH)), 0);
+	ck_assert_int_eq(fs_share_add(&rig.machine, &later, open(folder, O_PATH), why), 0);
 	look_for(7, "docs", 0);
-	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs"), 0);
+	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs", why), 0);
 	look_for(8, "docs", -ENOENT);
 }
 END_TEST
@@ -226,9 +242,27 @@ START_TEST(test_no_shares)
 	struct fs_share_info info = { .name = "x", .path = folder };
 
 	rig.config.n_shares = 0;
-	ck_assert_int_eq(fs_share_add(&rig.machine, &info, open(folder, O_PATH)), -ENODEV);
-	ck_assert_int_eq(fs_share_remove(&rig.machine, "x"), -ENODEV);
+	ck_assert_int_eq(fs_share_add(&rig.machine, &info, open(folder, O_PATH), why), -ENODEV);
+	ck_assert_int_eq(fs_share_remove(&rig.machine, "x", why), -ENODEV);
 	ck_assert_int_eq(fs_share_each(&rig.machine, note_share, NULL), -ENODEV);
+}
+END_TEST
+
+START_TEST(test_without_shares_nothing_runs_before_the_driver)
+{
+	struct fs_share_info info = { .name = "docs", .path = folder };
+	pid_t starter = child_of(getpid());
+
+	ck_assert_int_gt(starter, 0);
+	ck_assert_int_eq(child_of(starter), 0);
+	ck_assert_int_eq(fs_share_add(&rig.machine, &info, open(folder, O_PATH), why), 0);
+	ck_assert_int_eq(child_of(starter), 0);
+	drive();
+	ck_assert_int_gt(child_of(starter), 0);
+	init_session(0);
+	look_for(1, "docs", 0);
+	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs", why), 0);
+	look_for(2, "docs", -ENOENT);
 }
 END_TEST
 
@@ -465,6 +499,7 @@ int main(void)
 	Suite *suite = suite_create("virtio-fs");
 	TCase *real = tcase_create("device");
 	TCase *foreign = tcase_create("foreign");
+	TCase *idle = tcase_create("idle");
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
@@ -477,10 +512,14 @@ int main(void)
 	tcase_add_test(real, test_device_survives_the_loss_of_lodge_fsd);
 	tcase_add_test(real, test_device_gives_up_on_a_server_that_keeps_dying);
 	tcase_add_test(real, test_device_ends_a_frozen_server);
+	tcase_add_checked_fixture(idle, setup_idle, teardown_device);
+	tcase_set_timeout(idle, 60);
+	tcase_add_test(idle, test_without_shares_nothing_runs_before_the_driver);
 	tcase_add_checked_fixture(foreign, setup, teardown);
 	tcase_set_timeout(foreign, 60);
 	tcase_add_test(foreign, test_device_with_virtiofsd);
 	tcase_add_test(foreign, test_device_without_back_end);
+	suite_add_tcase(suite, idle);
 	suite_add_tcase(suite, foreign);
 	suite_add_tcase(suite, real);
 	srunner_run_all(runner, CK_NORMAL);
