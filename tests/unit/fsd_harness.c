@@ -7,6 +7,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,10 +181,13 @@ static void start_program(struct fsd_rig *rig, const struct fsd_rig_options *opt
 	snprintf(export, sizeof(export), "--export=%s", rig->folder);
 	rig->program = fork();
 	if (!rig->program) {
+		char session[32];
 		char fd[16];
 
 		snprintf(fd, sizeof(fd), "--fd=%d", fcntl(socket, F_DUPFD, 3));
-		execl(path, "lodge-fsd", fd, export, "--sandbox=none",
+		snprintf(session, sizeof(session), "--session-fd=%d",
+			 fcntl(rig->session_fd, F_DUPFD, 3));
+		execl(path, "lodge-fsd", fd, session, export, "--sandbox=none",
 		      options->host_locks ? "--locks=host" : "--locks=guest", (char *)NULL);
 		_exit(127);
 	}
@@ -227,6 +231,7 @@ void fsd_rig_start(struct fsd_rig *rig, const struct fsd_rig_options *options)
 	umask(0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	rig->socket = pair[0];
+	rig->session_fd = memfd_create("session", MFD_CLOEXEC);
 	if (options->program)
 		start_program(rig, options, pair[1]);
 	else
@@ -245,6 +250,27 @@ void fsd_rig_start(struct fsd_rig *rig, const struct fsd_rig_options *options)
 	fsd_rig_start_queues(rig);
 	if (!options->no_init)
 		begin_session(rig, options->classic);
+}
+
+void fsd_rig_replace(struct fsd_rig *rig, const struct fsd_rig_options *options)
+{
+	pid_t server = fsd_server(rig);
+	pid_t keeper = fsd_keeper(rig);
+	int pair[2];
+	char byte;
+
+	ck_assert(server && keeper);
+	/* From the top, so that none is left to start another. */
+	kill(rig->program, SIGKILL);
+	kill(keeper, SIGKILL);
+	kill(server, SIGKILL);
+	ck_assert_int_eq(waitpid(rig->program, NULL, 0), rig->program);
+	ck_assert_int_eq(read(rig->socket, &byte, 1), 0);
+	close(rig->socket);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	rig->socket = pair[0];
+	start_program(rig, options, pair[1]);
+	fsd_rig_start_queues(rig);
 }
 
 void fsd_rig_stop(struct fsd_rig *rig)
@@ -267,6 +293,7 @@ void fsd_rig_stop(struct fsd_rig *rig)
 	close(rig->socket);
 	munmap(rig->memory, RIG_MEMORY);
 	close(rig->memory_fd);
+	close(rig->session_fd);
 	for (size_t i = 0; i < RIG_QUEUES; i++) {
 		close(rig->kick[i]);
 		close(rig->call[i]);

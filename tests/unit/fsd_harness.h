@@ -36,6 +36,7 @@ struct fsd_rig {
 	int socket;
 	int server_socket; /* its other end, the back end's */
 	int memory_fd;
+	int session_fd; /* of a program */
 	uint8_t *memory;
 	int kick[RIG_QUEUES];
 	int call[RIG_QUEUES];
@@ -65,6 +66,9 @@ struct fsd_rig_options {
 
 void fsd_rig_start(struct fsd_rig *rig, const struct fsd_rig_options *options);
 void fsd_rig_stop(struct fsd_rig *rig);
+/* All processes of the program are killed, and another one takes their place: rings are set up
+ * anew, the session is not begun. */
+void fsd_rig_replace(struct fsd_rig *rig, const struct fsd_rig_options *options);
 /* Rings, kicks, memory: to the point where requests are taken; again after fsd_rig_stop_queues. */
 void fsd_rig_start_queues(struct fsd_rig *rig);
 void fsd_rig_stop_queues(struct fsd_rig *rig);

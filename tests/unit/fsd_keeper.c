@@ -22,10 +22,20 @@ static struct fsd_rig rig;
 static uint64_t nodeid;
 static struct fuse_open_out file;
 
+static void open_it(bool classic)
+{
+	struct fuse_open_in in = { .flags = O_RDONLY };
+
+	memset(&file, 0, sizeof(file));
+	if (classic)
+		ck_assert_int_gt(fsd_call(&rig, FUSE_OPEN, nodeid, &in, sizeof(in), NULL, 0, &file,
+					  sizeof(file)),
+				 0);
+}
+
 static void start(bool classic)
 {
 	struct fsd_rig_options options = { .program = true, .classic = classic };
-	struct fuse_open_in in = { .flags = O_RDONLY };
 	char path[256];
 	int error;
 
@@ -33,11 +43,7 @@ static void start(bool classic)
 	fsd_write_file(&rig, "open", "text");
 	nodeid = fsd_lookup(&rig, FUSE_ROOT_ID, "open", &error);
 	ck_assert_int_eq(error, 0);
-	memset(&file, 0, sizeof(file));
-	if (classic)
-		ck_assert_int_gt(fsd_call(&rig, FUSE_OPEN, nodeid, &in, sizeof(in), NULL, 0, &file,
-					  sizeof(file)),
-				 0);
+	open_it(classic);
 	/* No new server finds it by its name. */
 	ck_assert_int_eq(unlink(fsd_path(&rig, "open", path)), 0);
 }
@@ -119,6 +125,37 @@ START_TEST(keeper_may_die_at_the_end)
 }
 END_TEST
 
+/* What was open is lost, and nothing else: the next one knows what INIT agreed on. */
+START_TEST(all_may_die)
+{
+	const struct fsd_rig_options options = { .program = true, .classic = _i };
+	struct fuse_read_in in = { .size = 63 };
+	struct fuse_getattr_in look = { 0 };
+	char text[128];
+	int error;
+
+	start(_i);
+	fsd_write_file(&rig, "other", "text");
+	for (int i = 0; i < 3; i++) {
+		uint64_t old = nodeid;
+
+		fsd_wait_server(&rig);
+		fsd_rig_replace(&rig, &options);
+		ck_assert_int_gt(fsd_call(&rig, FUSE_GETATTR, FUSE_ROOT_ID, &look, sizeof(look),
+					  NULL, 0, text, sizeof(struct fuse_attr_out)),
+				 0);
+		ck_assert_int_eq(fsd_call(&rig, FUSE_READ, old, &in, sizeof(in), NULL, 0, text, 63),
+				 -ESTALE);
+		nodeid = fsd_lookup(&rig, FUSE_ROOT_ID, "other", &error);
+		ck_assert_int_eq(error, 0);
+		ck_assert_uint_ne(nodeid, old);
+		open_it(_i);
+		check_open_file();
+	}
+	stop();
+}
+END_TEST
+
 START_TEST(all_end_when_asked)
 {
 	int status;
@@ -168,6 +205,7 @@ int main(void)
 		{ "keeper and server", keeper_and_server_may_die, 2 },
 		{ "keeper, then server", keeper_and_then_server_may_die, 2 },
 		{ "keeper, then the end", keeper_may_die_at_the_end, 1 },
+		{ "all", all_may_die, 2 },
 		{ "asked", all_end_when_asked, 2 },
 		{ "in vain", the_keeper_gives_up, 1 },
 	};
