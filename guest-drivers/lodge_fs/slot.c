@@ -60,18 +60,20 @@ static void free_pages_of(struct page **pages, unsigned int n)
 {
 	unsigned int i;
 
-	/* A compound unit has its reference in its first page, single pages have one each. */
-	for (i = 0; i < n && pages[i]; i += PageHead(pages[i]) ? UNIT_PAGES : 1)
+	for (i = 0; i < n && pages[i]; i++)
 		put_page(pages[i]);
 }
 
-/* Few descriptors where memory is not in pieces: 64 KiB in one. */
+/* Few descriptors where memory is not in pieces: 64 KiB in one. Pages of their own all the same, as
+ * they are mapped one by one. */
 static bool alloc_unit(struct page **pages)
 {
-	struct page *page = alloc_pages(
-		GFP_KERNEL | __GFP_ZERO | __GFP_COMP | __GFP_NORETRY | __GFP_NOWARN, UNIT_ORDER);
+	struct page *page =
+		alloc_pages(GFP_KERNEL | __GFP_ZERO | __GFP_NORETRY | __GFP_NOWARN, UNIT_ORDER);
 	unsigned int i;
 
+	if (page)
+		split_page(page, UNIT_ORDER);
 	for (i = 0; i < UNIT_PAGES; i++) {
 		pages[i] = page ? page + i : alloc_page(GFP_KERNEL | __GFP_ZERO);
 		if (!pages[i])
