@@ -115,11 +115,15 @@ static int find_entry(int fd, uint64_t size, const Elf64_Phdr *phdr, uint64_t *r
 	return 0;
 }
 
-int elf_load(const struct memory *memory, int fd, uint64_t size, struct image *image,
-	     const char **ret_why)
-{
+/* What an ELF file says of itself, checked as far as the file alone can tell. */
+struct elf_kernel {
 	Elf64_Phdr phdrs[SEGMENTS_MAX];
-	bool has_entry = false;
+	unsigned int n_phdrs;
+	uint64_t entry;
+};
+
+static int read_kernel(int fd, uint64_t size, struct elf_kernel *kernel, const char **ret_why)
+{
 	Elf64_Ehdr ehdr;
 	int ret;
 
@@ -135,26 +139,50 @@ int elf_load(const struct memory *memory, int fd, uint64_t size, struct image *i
 	if (ret < 0)
 		return ret;
 	*ret_why = "cannot be read";
-	ret = read_at(fd, ehdr.e_phoff, phdrs, ehdr.e_phnum * sizeof(phdrs[0]));
+	kernel->n_phdrs = ehdr.e_phnum;
+	ret = read_at(fd, ehdr.e_phoff, kernel->phdrs, ehdr.e_phnum * sizeof(kernel->phdrs[0]));
 	if (ret < 0)
 		return ret;
-	for (unsigned int i = 0; i < ehdr.e_phnum && !has_entry; i++)
-		has_entry = phdrs[i].p_type == PT_NOTE &&
-			    find_entry(fd, size, &phdrs[i], &image->entry) == 1;
-	if (!has_entry || image->entry > UINT32_MAX) {
-		*ret_why =
-			"is an ELF file without a PVH entry: build the kernel with CONFIG_PVH=y, "
-			"or give its bzImage (/boot/vmlinuz-*)";
-		return -ENOEXEC;
+	for (unsigned int i = 0; i < kernel->n_phdrs; i++) {
+		if (kernel->phdrs[i].p_type == PT_NOTE &&
+		    find_entry(fd, size, &kernel->phdrs[i], &kernel->entry) == 1 &&
+		    kernel->entry <= UINT32_MAX)
+			return 0;
 	}
-	for (unsigned int i = 0; i < ehdr.e_phnum; i++) {
-		if (phdrs[i].p_type != PT_LOAD)
+	*ret_why = "is an ELF file without a PVH entry: build the kernel with CONFIG_PVH=y, or "
+		   "give its bzImage (/boot/vmlinuz-*)";
+	return -ENOEXEC;
+}
+
+int elf_check(int fd, uint64_t size, const char **ret_why)
+{
+	char magic[SELFMAG];
+	struct elf_kernel kernel;
+
+	*ret_why = "is no ELF file";
+	if (read_at(fd, 0, magic, sizeof(magic)) < 0 || memcmp(magic, ELFMAG, SELFMAG) != 0)
+		return -ENOEXEC;
+	return read_kernel(fd, size, &kernel, ret_why);
+}
+
+int elf_load(const struct memory *memory, int fd, uint64_t size, struct image *image,
+	     const char **ret_why)
+{
+	struct elf_kernel kernel;
+	int ret;
+
+	ret = read_kernel(fd, size, &kernel, ret_why);
+	if (ret < 0)
+		return ret;
+	for (unsigned int i = 0; i < kernel.n_phdrs; i++) {
+		if (kernel.phdrs[i].p_type != PT_LOAD)
 			continue;
-		ret = load_segment(memory, fd, size, &phdrs[i], image, ret_why);
+		ret = load_segment(memory, fd, size, &kernel.phdrs[i], image, ret_why);
 		if (ret < 0)
 			return ret;
 	}
 	image->kind = IMAGE_PVH;
+	image->entry = kernel.entry;
 	image->initrd_max = PVH_INITRD_MAX;
 	image->cmdline_max = 2047; /* COMMAND_LINE_SIZE of Linux on x86, less the NUL */
 	return 0;

@@ -14,4 +14,7 @@ struct memory;
 int elf_load(const struct memory *memory, int fd, uint64_t size, struct image *ret_image,
 	     const char **ret_why);
 
+/* Whether @fd, of @size bytes, is a kernel that has a PVH entry: 0, or as image_load(). */
+int elf_check(int fd, uint64_t size, const char **ret_why);
+
 #endif

@@ -33,4 +33,13 @@ cli_words_srcs := tests/unit/cli_words.c $(addprefix host-vmm/cli/, \
 cli_words_libs := vmconf proto
 cli_words_pkgs := check glib-2.0 json-glib-1.0
 
+# Kernels that are unpacked once.
+cli_srcs += host-vmm/cli/kernel_cache.c host-vmm/cli/unpack.c
+lodge_srcs += host-vmm/boot/elf.c
+unit_tests += cli_kernel_cache
+cli_kernel_cache_srcs := tests/unit/cli_kernel_cache.c tests/unit/tiny_kernel.c \
+	$(addprefix host-vmm/, boot/elf.c cli/kernel_cache.c cli/unpack.c memory.c)
+cli_kernel_cache_libs := proto
+cli_kernel_cache_pkgs := check glib-2.0 libarchive
+
 man_pages += host-vmm/cli/lodge.1.scd host-vmm/cli/lodge-exec.1.scd

@@ -16,12 +16,15 @@
 #include "host-vmm/cli/cli.h"
 #include "host-vmm/cli/hostcheck.h"
 #include "host-vmm/cli/initramfs.h"
+#include "host-vmm/cli/kernel_cache.h"
 #include "host-vmm/cli/paths.h"
 #include "host-vmm/conf/file.h"
 #include "host-vmm/conf/words.h"
 
 #define CONF_NAME   "vm.conf"
 #define INITRD_NAME "initrd"
+/* With the event device by which a machine without legacy hardware has a power button. */
+#define LEGACY_FREE_SINCE "4.12"
 
 /* Of the host's environment, what a command in the guest can use. LC_* come beside. */
 static const char *const kept_env[] = { "PATH", "TERM", "COLORTERM", "LANG", "TZ", NULL };
@@ -92,7 +95,27 @@ static void set_boot(GKeyFile *file, const struct run_options *options, const ch
 	g_key_file_set_string(file, "serial", "backend", options->initrd ? "stdio" : serial);
 }
 
-static char *make_conf(const struct run_options *options, const char *kernel,
+static bool has_setting(const struct run_options *options, const char *prefix)
+{
+	for (char **setting = options->settings; setting && *setting; setting++) {
+		if (g_str_has_prefix(*setting, prefix))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A kernel of the host's own is known to do without the PC's old hardware: it starts faster so, and
+ * the host has less of it to emulate. The time of day is KVM's clock then, which another
+ * hypervisor's signature would hide.
+ */
+static bool without_legacy(const struct run_options *options, const struct kernel *kernel)
+{
+	return !options->kernel && !options->initrd && !has_setting(options, "cpu.hypervisor=") &&
+	       strverscmp(kernel->version, LEGACY_FREE_SINCE) >= 0;
+}
+
+static char *make_conf(const struct run_options *options, const struct kernel *kernel,
 		       const char *kernel_log, bool terminal, gsize *ret_len)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
@@ -100,7 +123,9 @@ static char *make_conf(const struct run_options *options, const char *kernel,
 
 	g_key_file_set_integer(file, "cpu", "count", (int)options->cpus);
 	g_key_file_set_string(file, "memory", "size", size);
-	set_boot(file, options, kernel, kernel_log);
+	set_boot(file, options, kernel->image, kernel_log);
+	if (without_legacy(options, kernel))
+		g_key_file_set_string(file, "device", "legacy", "no");
 	set_folders(file, options);
 	if (!options->initrd)
 		set_streams(file, terminal);
@@ -183,8 +208,10 @@ static GByteArray *make_run_conf(const struct run_options *options, bool termina
 	return conf;
 }
 
+/* Unpacked where that can be: guests need not do it at each start. */
 static int find_kernel(const struct run_options *options, struct kernel *kernel)
 {
+	g_autofree char *unpacked = NULL;
 	g_autofree char *message = NULL;
 	int ret;
 
@@ -193,6 +220,11 @@ static int find_kernel(const struct run_options *options, struct kernel *kernel)
 	if (ret)
 		return fail(ret == -ENOENT && !options->kernel ? EX_UNAVAILABLE : status_of(ret),
 			    "%s", message);
+	unpacked = kernel_cache_find(NULL, kernel->image);
+	if (unpacked) {
+		g_free(kernel->image);
+		kernel->image = g_steal_pointer(&unpacked);
+	}
 	return 0;
 }
 
@@ -214,8 +246,8 @@ static int change_conf(const struct run_options *options, const char *dir, const
 	return 0;
 }
 
-static int write_conf(const struct run_options *options, const char *dir, const char *kernel,
-		      const char *kernel_log, bool terminal)
+static int write_conf(const struct run_options *options, const char *dir,
+		      const struct kernel *kernel, const char *kernel_log, bool terminal)
 {
 	g_autofree char *path = g_build_filename(dir, CONF_NAME, NULL);
 	g_autofree char *message = NULL;
@@ -264,7 +296,7 @@ int run_vm_make(const struct run_options *options, const char *dir, const char *
 				      message);
 	}
 	if (!status)
-		status = write_conf(options, dir, kernel.image, kernel_log, terminal);
+		status = write_conf(options, dir, &kernel, kernel_log, terminal);
 	kernel_clear(&kernel);
 	return status;
 }

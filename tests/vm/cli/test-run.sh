@@ -15,6 +15,7 @@ cat >job.sh <<'END'
 cat
 echo "args: $1|$2|"
 echo "env: $X"
+[ $(($(date +%s) - NOW)) -lt 300 ] && [ ! -e /sys/class/rtc/rtc0 ] && echo "clock is right"
 id -u
 hostname
 ls /mnt/lodge
@@ -27,7 +28,7 @@ exit 7
 END
 printf 'a\0b\nlast line without an end' >input
 status=0
-lodge run --name testrun --memory 384M --env X='a b' --share data=data --share sealed=sealed:ro -- \
+lodge run --name testrun --memory 384M --env X='a b' --env NOW="$(date +%s)" --share data=data --share sealed=sealed:ro -- \
 	sh "$PWD/job.sh" 'one  two' '' <input >out 2>err || status=$?
 is "$status" 7 "the command's exit status comes back"
 is "$(head -c 28 out | od -An -c)" "$(od -An -c input)" "input is handed on as it is"
@@ -39,7 +40,9 @@ like "$out" "from the host" "a share's file is read"
 is "$(cat data/answer)" "from the guest" "and one is written"
 is "$(ls sealed)" file "a read-only share stays as it is"
 like "$out" "root takes writes" "the root is writable"
+like "$out" "clock is right" "the clock is the host's, without a real-time clock"
 ok "which the host does not see" test ! -e /usr/scratch
+is "$(stat -c '%a %U' "$XDG_CACHE_HOME"/lodge/kernels/*)" "600 $(id -un)" "the unpacked kernel is kept, for its user alone"
 is "$(cat err)" "to stderr" "standard error is apart"
 
 status=0
