@@ -69,8 +69,7 @@ static bool take_line(char *line, char **ret_device, char **ret_point, char **re
 
 /* Calls for each line until false; what is at @path is found first, then what else has its device.
  */
-static int scan(FILE *mountinfo, const char *path, const char *device, struct mounts_seen *seen,
-		char ret_device[32])
+static int scan(FILE *mountinfo, const char *path, bool first, struct mounts_seen *seen)
 {
 	char *line = NULL;
 	size_t size = 0;
@@ -82,11 +81,11 @@ static int scan(FILE *mountinfo, const char *path, const char *device, struct mo
 
 		if (!take_line(line, &has_device, &point, &type)) {
 			err = -EIO;
-		} else if (!device && !strcmp(point, path)) {
+		} else if (first && !strcmp(point, path)) {
 			seen->there = true;
-			snprintf(ret_device, 32, "%s", has_device);
+			snprintf(seen->device, sizeof(seen->device), "%s", has_device);
 			snprintf(seen->type, sizeof(seen->type), "%s", type);
-		} else if (device && strcmp(point, path) && !strcmp(device, has_device)) {
+		} else if (!first && strcmp(point, path) && !strcmp(seen->device, has_device)) {
 			seen->others++;
 		}
 	}
@@ -97,11 +96,10 @@ static int scan(FILE *mountinfo, const char *path, const char *device, struct mo
 int mounts_look(FILE *mountinfo, const char *path, struct mounts_seen *ret_seen)
 {
 	struct mounts_seen seen = { 0 };
-	char device[32] = "";
-	int err = scan(mountinfo, path, NULL, &seen, device);
+	int err = scan(mountinfo, path, true, &seen);
 
 	if (!err && seen.there)
-		err = scan(mountinfo, path, device, &seen, NULL);
+		err = scan(mountinfo, path, false, &seen);
 	if (!err)
 		*ret_seen = seen;
 	return err;

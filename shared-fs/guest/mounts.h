@@ -22,6 +22,7 @@ int mounts_lock(const char *tag);
 struct mounts_seen {
 	bool there; /* at @path, the last one there */
 	unsigned int others; /* elsewhere, the same device */
+	char device[16]; /* MAJOR:MINOR, cut off */
 	char type[32]; /* its file system type, cut off */
 };
 /* 0 or -EIO: lines that make no sense. */

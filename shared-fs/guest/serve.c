@@ -39,6 +39,7 @@ struct serving {
 	int fuse_fd;
 	int device_fd;
 	struct lodge_fs_info info;
+	char device[sizeof(((struct mounts_seen *)0)->device)]; /* number of the mounted one */
 	struct pump *pump;
 };
 
@@ -53,6 +54,18 @@ static int mount_fuse(const struct serving *serving)
 		"fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,max_read=%u",
 		serving->fuse_fd, device_data_most(&serving->info));
 	return mount(serving->tag, serving->path, "fuse.lodge", 0, data) ? -errno : 0;
+}
+
+static int find_own_device(struct serving *serving)
+{
+	struct mounts_seen seen;
+	int err = mounts_now(serving->path, &seen);
+
+	if (!err && !seen.there)
+		err = -ENOENT;
+	if (!err)
+		memcpy(serving->device, seen.device, sizeof(seen.device));
+	return err;
 }
 
 /* The first request: it tells how much data a slot has to hold. */
@@ -130,15 +143,17 @@ static void settle(void)
 		log_debug("no PR_SET_IO_FLUSHER: %s", strerror(errno));
 }
 
-/* Unmounts the whole when nothing of it is mounted elsewhere any more. True: it did. */
-static bool let_go(const struct serving *serving)
+/*
+ * Unmounts the whole when nothing of it is mounted elsewhere any more, or, in the end, at any rate.
+ * True: it did. What is there may be another's, who came when ours was dead.
+ */
+static bool let_go(const struct serving *serving, bool at_any_rate)
 {
 	autofd lock = mounts_lock(serving->tag);
 	struct mounts_seen seen;
 
-	if (lock < 0 || mounts_now(serving->path, &seen))
-		return false;
-	if (seen.others || !seen.there)
+	if (lock < 0 || mounts_now(serving->path, &seen) || !seen.there ||
+	    strcmp(seen.device, serving->device) || (seen.others && !at_any_rate))
 		return false;
 	umount2(serving->path, MNT_DETACH);
 	return true;
@@ -152,12 +167,13 @@ static int watch(const struct serving *serving)
 				{ .fd = mounts, .events = POLLPRI } };
 
 	/* Whoever started us has the lock until something is bound. */
-	if (let_go(serving))
+	if (let_go(serving, false))
 		fds[1].fd = -1;
 	while (!fds[0].revents) {
-		if (poll(fds, 2, -1) > 0 && fds[1].revents && let_go(serving))
+		if (poll(fds, 2, -1) > 0 && fds[1].revents && let_go(serving, false))
 			fds[1].fd = -1;
 	}
+	let_go(serving, true);
 	return pump_result(serving->pump);
 }
 
@@ -189,7 +205,9 @@ static int set_up(struct serving *serving)
 	err = mount_fuse(serving);
 	if (err)
 		return err;
-	err = answer_init(serving, &data);
+	err = find_own_device(serving);
+	if (!err)
+		err = answer_init(serving, &data);
 	if (!err)
 		err = start_pump(serving, data);
 	if (err)

@@ -271,6 +271,7 @@ START_TEST(mounts_of_a_device_are_counted)
 			 0);
 	ck_assert(seen.there);
 	ck_assert_uint_eq(seen.others, 2);
+	ck_assert_str_eq(seen.device, "0:40");
 	ck_assert_str_eq(seen.type, "fuse.lodge");
 	ck_assert_int_eq(look("30 25 0:40 /\n", &seen), -EIO);
 }
