@@ -9,6 +9,11 @@ proto_srcs := \
 	protocol/lib/log.c \
 	protocol/lib/seccomp_filter.c
 
+# For those who pack and unpack files.
+libs += pack
+pack_srcs := protocol/lib/pack.c
+pack_pkgs := libarchive
+
 unit_tests += seccomp_filter
 seccomp_filter_srcs := tests/unit/seccomp_filter.c
 seccomp_filter_libs := proto

@@ -3,5 +3,5 @@
 progs += lodge-files
 lodge-files_srcs := $(addprefix guest-daemon/files/, \
 	below.c file.c input.c jail.c main.c tar_get.c tar_put.c)
-lodge-files_libs := proto
+lodge-files_libs := pack proto
 lodge-files_pkgs := libarchive libseccomp

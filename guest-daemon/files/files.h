@@ -25,8 +25,9 @@ int file_get(const char *path, int out, struct report *report);
 /* Writes a file beside @path and gives it that name when @in has ended. */
 int file_put(const char *path, const struct put_options *options, int in, struct report *report);
 int tar_get(const char *path, int out, struct report *report);
-/* Unpacks below the folder @path; nothing is written elsewhere. */
-int tar_put(const char *path, int in, struct report *report);
+/* Unpacks below the folder @path; nothing is written elsewhere. @owners: the archive says whose the
+ * files are, as far as this user may give them away. */
+int tar_put(const char *path, bool owners, int in, struct report *report);
 
 /* Fills in @report with errno and "@what: its text", and returns -1. */
 int failed(struct report *report, const char *what);

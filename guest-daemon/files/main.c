@@ -2,7 +2,7 @@
 /*
  * lodge-files: carries out one transfer for lodged. Not for people.
  *
- *	lodge-files get|put file|tar PATH [MODE [MTIME]]
+ *	lodge-files get|put file|tar PATH [MODE [MTIME [OWNERS]]]
  *
  * The bytes are on standard input or output; what went wrong goes to descriptor 3 as a struct
  * report. A program of its own, because the archive library is many times the size of lodged.
@@ -73,7 +73,7 @@ static int run(int argc, char **argv, struct report *report)
 	if (get)
 		return tar ? tar_get(argv[3], STDOUT_FILENO, report)
 			   : file_get(argv[3], STDOUT_FILENO, report);
-	return tar ? tar_put(argv[3], STDIN_FILENO, report)
+	return tar ? tar_put(argv[3], argc > 6 && !strcmp(argv[6], "1"), STDIN_FILENO, report)
 		   : file_put(argv[3], &options, STDIN_FILENO, report);
 }
 
@@ -82,7 +82,7 @@ int main(int argc, char **argv)
 	struct report report = { 0 };
 	int ret;
 
-	if (argc < 4 || argc > 6 || (strcmp(argv[1], "get") != 0 && strcmp(argv[1], "put") != 0) ||
+	if (argc < 4 || argc > 7 || (strcmp(argv[1], "get") != 0 && strcmp(argv[1], "put") != 0) ||
 	    (strcmp(argv[2], "file") != 0 && strcmp(argv[2], "tar") != 0)) {
 		fprintf(stderr, "lodge-files: this is a part of lodged\n");
 		return EX_USAGE;

@@ -13,11 +13,13 @@
 
 #include "guest-daemon/files/files.h"
 #include "protocol/lib/fd.h"
+#include "protocol/lib/pack.h"
 
 #define CHUNK 65536
 
 struct pack {
 	struct archive *archive;
+	struct archive_entry_linkresolver *links;
 	size_t skip; /* bytes of fts_path that are the parent's */
 	struct report *report;
 };
@@ -30,21 +32,35 @@ static int archive_fault(const struct pack *pack)
 			  archive_error_string(pack->archive));
 }
 
-/* A file that shrinks meanwhile is filled up by the archive; one that grows is cut. */
-static int write_body(const struct pack *pack, const FTSENT *found)
+static int write_entry(const struct pack *pack, struct archive_entry *entry, const FTSENT *found,
+		       int fd)
 {
-	autofd fd =
-		open(found->fts_accpath, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	char bytes[CHUNK];
-	ssize_t got;
+	int ret = 0;
 
+	if (archive_write_header(pack->archive, entry) < ARCHIVE_WARN)
+		return archive_fault(pack);
+	if (fd >= 0)
+		ret = pack_body(pack->archive, entry, fd);
+	if (ret == -EPIPE || (!ret && archive_write_finish_entry(pack->archive) < ARCHIVE_WARN))
+		return archive_fault(pack);
+	errno = -ret;
+	return ret ? failed(pack->report, found->fts_path) : 0;
+}
+
+/* The second name of a file that has several is a link to the first. */
+static int write_body(const struct pack *pack, struct archive_entry **entry, const FTSENT *found)
+{
+	struct archive_entry *spare = NULL;
+	autofd fd = -1;
+
+	archive_entry_linkify(pack->links, entry, &spare);
+	if (archive_entry_hardlink(*entry))
+		return write_entry(pack, *entry, found, -1);
+	fd = open(found->fts_accpath, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return failed(pack->report, found->fts_path);
-	while ((got = read(fd, bytes, sizeof(bytes))) > 0) {
-		if (archive_write_data(pack->archive, bytes, (size_t)got) < 0)
-			return archive_fault(pack);
-	}
-	return got < 0 ? failed(pack->report, found->fts_path) : 0;
+	pack_holes(*entry, fd);
+	return write_entry(pack, *entry, found, fd);
 }
 
 static int write_found(const struct pack *pack, const FTSENT *found)
@@ -63,15 +79,14 @@ static int write_found(const struct pack *pack, const FTSENT *found)
 		if (len < 0)
 			ret = failed(pack->report, found->fts_path);
 		archive_entry_copy_symlink(entry, target);
+	} else {
+		pack_attributes(entry, found->fts_accpath);
 	}
 	if (found->fts_info != FTS_F)
 		archive_entry_set_size(entry, 0);
-	if (!ret && archive_write_header(pack->archive, entry) < ARCHIVE_WARN)
-		ret = archive_fault(pack);
-	if (!ret && found->fts_info == FTS_F)
-		ret = write_body(pack, found);
-	if (!ret && archive_write_finish_entry(pack->archive) < ARCHIVE_WARN)
-		ret = archive_fault(pack);
+	if (!ret)
+		ret = found->fts_info == FTS_F ? write_body(pack, &entry, found)
+					       : write_entry(pack, entry, found, -1);
 	archive_entry_free(entry);
 	return ret;
 }
@@ -117,7 +132,9 @@ static int write_tree(const struct pack *pack, char *path)
 
 int tar_get(const char *path, int out, struct report *report)
 {
-	struct pack pack = { .archive = archive_write_new(), .report = report };
+	struct pack pack = { .archive = archive_write_new(),
+			     .links = archive_entry_linkresolver_new(),
+			     .report = report };
 	char root[PATH_MAX];
 	size_t len = strlen(path);
 	int ret = 0;
@@ -132,7 +149,7 @@ int tar_get(const char *path, int out, struct report *report)
 	pack.skip = len == 1 ? 1 : (size_t)(strrchr(root, '/') + 1 - root);
 	if (len == 1)
 		strcpy(root, "/.");
-	if (!pack.archive)
+	if (!pack.archive || !pack.links)
 		return report_set(report, ENOMEM, "out of memory");
 	/* Names are bytes; in which character set is for people to say. */
 	if (archive_write_set_format_pax(pack.archive) ||
@@ -141,12 +158,14 @@ int tar_get(const char *path, int out, struct report *report)
 	    archive_write_set_bytes_in_last_block(pack.archive, 1) ||
 	    archive_write_open_fd(pack.archive, out))
 		ret = archive_fault(&pack);
+	archive_entry_linkresolver_set_strategy(pack.links, ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE);
 	if (!ret && jail_enter())
 		ret = report_set(report, EPERM, "cannot enter the sandbox");
 	if (!ret)
 		ret = write_tree(&pack, root);
 	if (!ret && archive_write_close(pack.archive) < ARCHIVE_WARN)
 		ret = archive_fault(&pack);
+	archive_entry_linkresolver_free(pack.links);
 	archive_write_free(pack.archive);
 	return ret;
 }

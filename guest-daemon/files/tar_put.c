@@ -19,13 +19,18 @@
 
 #include "guest-daemon/files/files.h"
 #include "protocol/lib/fd.h"
+#include "protocol/lib/pack.h"
 
-#define CHUNK	    65536
-#define PERMISSIONS 0777 /* set-user-ID of another machine means nothing here */
+#define CHUNK 65536
+/* Set-user-ID means something only for files that keep their owner. */
+#define PERMISSIONS	  01777
+#define OWNED_PERMISSIONS 07777
 
 struct folder {
 	struct folder *next; /* the one before */
 	mode_t mode;
+	uid_t uid;
+	gid_t gid;
 	struct timespec mtime;
 	char name[];
 };
@@ -37,6 +42,7 @@ struct unpack {
 	int root;
 	struct folder *folders;
 	char temporary[32];
+	bool owners; /* are taken from the archive */
 	struct report *report;
 };
 
@@ -61,6 +67,15 @@ static struct timespec mtime_of(struct archive_entry *entry)
 		mtime = (struct timespec){ archive_entry_mtime(entry),
 					   archive_entry_mtime_nsec(entry) };
 	return mtime;
+}
+
+/* As cp(1) does it: one that may not be given is not. */
+static int set_owner_and_mode(const struct unpack *unpack, int fd, uid_t uid, gid_t gid,
+			      mode_t mode)
+{
+	bool owned = unpack->owners && !fchown(fd, uid, gid);
+
+	return fchmod(fd, mode & (owned ? OWNED_PERMISSIONS : PERMISSIONS)) ? -errno : 0;
 }
 
 static int write_blocks(const struct unpack *unpack, int fd)
@@ -94,7 +109,13 @@ static int make_file(const struct unpack *unpack, struct archive_entry *entry, i
 	/* A hole at the end is no block. */
 	if (!ret && archive_entry_size_is_set(entry) && ftruncate(fd, archive_entry_size(entry)))
 		ret = -errno;
-	if (!ret && (fchmod(fd, archive_entry_perm(entry) & PERMISSIONS) || futimens(fd, times)))
+	if (!ret)
+		pack_set_attributes(entry, fd);
+	if (!ret)
+		ret = set_owner_and_mode(unpack, fd, (uid_t)archive_entry_uid(entry),
+					 (gid_t)archive_entry_gid(entry),
+					 archive_entry_perm(entry));
+	if (!ret && futimens(fd, times))
 		ret = -errno;
 	return ret;
 }
@@ -129,6 +150,11 @@ static int make(const struct unpack *unpack, struct archive_entry *entry, int fo
 	case AE_IFLNK:
 		if (!link || symlinkat(link, folder, unpack->temporary))
 			return link ? -errno : -EBADMSG;
+		if (unpack->owners &&
+		    fchownat(folder, unpack->temporary, (uid_t)archive_entry_uid(entry),
+			     (gid_t)archive_entry_gid(entry), AT_SYMLINK_NOFOLLOW) &&
+		    errno != EPERM)
+			return -errno;
 		return utimensat(folder, unpack->temporary, times, AT_SYMLINK_NOFOLLOW) ? -errno
 											: 0;
 	case AE_IFIFO:
@@ -154,11 +180,20 @@ static int make_folder(struct unpack *unpack, struct archive_entry *entry, const
 		if (!S_ISDIR(st.st_mode))
 			return S_ISLNK(st.st_mode) ? -EPERM : -ENOTDIR;
 	}
+	if (archive_entry_xattr_count(entry)) {
+		autofd fd = openat(folder, *last ? last : ".",
+				   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd >= 0)
+			pack_set_attributes(entry, fd);
+	}
 	kept = malloc(sizeof(*kept) + strlen(name) + 1);
 	if (!kept)
 		return -ENOMEM;
 	kept->next = unpack->folders;
-	kept->mode = archive_entry_perm(entry) & PERMISSIONS;
+	kept->mode = archive_entry_perm(entry);
+	kept->uid = (uid_t)archive_entry_uid(entry);
+	kept->gid = (gid_t)archive_entry_gid(entry);
 	kept->mtime = mtime_of(entry);
 	strcpy(kept->name, name);
 	unpack->folders = kept;
@@ -198,6 +233,7 @@ static int finish_folder(const struct unpack *unpack, struct folder *kept)
 	char name[PATH_MAX];
 	const char *last;
 	autofd parent = -1, fd = -1;
+	int ret;
 
 	strcpy(name, kept->name);
 	parent = below_parent(unpack->root, name, &last);
@@ -206,7 +242,8 @@ static int finish_folder(const struct unpack *unpack, struct folder *kept)
 	fd = openat(parent, *last ? last : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	return fchmod(fd, kept->mode) || futimens(fd, times) ? -errno : 0;
+	ret = set_owner_and_mode(unpack, fd, kept->uid, kept->gid, kept->mode);
+	return !ret && futimens(fd, times) ? -errno : ret;
 }
 
 static int finish_folders(struct unpack *unpack, int ret)
@@ -261,7 +298,7 @@ static int unpack_all(struct unpack *unpack, int in)
 	return read_all(unpack);
 }
 
-int tar_put(const char *path, int in, struct report *report)
+int tar_put(const char *path, bool owners, int in, struct report *report)
 {
 	struct unpack *unpack = calloc(1, sizeof(*unpack));
 	int ret;
@@ -269,6 +306,7 @@ int tar_put(const char *path, int in, struct report *report)
 	if (!unpack)
 		return report_set(report, ENOMEM, "out of memory");
 	unpack->report = report;
+	unpack->owners = owners;
 	unpack->input.signals = -1;
 	unpack->archive = archive_read_new();
 	snprintf(unpack->temporary, sizeof(unpack->temporary), ".lodge-put-%d", (int)getpid());

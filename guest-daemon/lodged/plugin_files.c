@@ -57,7 +57,8 @@ static int run(const struct task_spec *spec, int report_fd, struct report *repor
 	execl(helper, HELPER, direction, form ? form : "file",
 	      fields_get(spec->fields, spec->len, "path"),
 	      or_empty(fields_get(spec->fields, spec->len, "mode")),
-	      or_empty(fields_get(spec->fields, spec->len, "mtime")), (char *)NULL);
+	      or_empty(fields_get(spec->fields, spec->len, "mtime")),
+	      or_empty(fields_get(spec->fields, spec->len, "owners")), (char *)NULL);
 	return report_set(report, REPORT_NOT_ALLOWED, "%s of this guest's tools: %s", HELPER,
 			  strerror(errno));
 }

@@ -11,12 +11,12 @@ cli_pkgs := glib-2.0 json-glib-1.0 libarchive
 
 progs += lodge
 lodge_srcs := host-vmm/cli/main.c host-vmm/kvm.c host-vmm/memory.c
-lodge_libs := cli vmconf proto
+lodge_libs := cli vmconf pack proto
 
 unit_tests += cli_copy cli_cpio cli_guest cli_kernel cli_words
 cli_copy_srcs := tests/unit/cli_copy.c $(addprefix host-vmm/cli/, \
-	cli.c copy.c copy_get.c guest_link.c outlet.c)
-cli_copy_libs := proto
+	cli.c copy.c copy_get.c copy_put.c guest_link.c outlet.c)
+cli_copy_libs := pack proto
 cli_copy_pkgs := check glib-2.0 libarchive
 cli_guest_srcs := tests/unit/cli_guest.c $(addprefix host-vmm/cli/, \
 	cli.c guest_exec.c guest_link.c outlet.c terminal.c)

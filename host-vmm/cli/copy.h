@@ -22,6 +22,7 @@ struct copy {
 	const char *user; /* of the guest, or NULL */
 	int signals; /* a signalfd: the copy ends when it is readable */
 	bool progress; /* told on standard error */
+	bool archive; /* as cp -a: owners and attributes, too */
 
 	/* Of the one that is under way. */
 	const char *what; /* the guest's path, for messages */
@@ -43,8 +44,8 @@ int copy_probe(struct copy *copy, const char *path, enum copy_kind *ret_kind);
 int copy_get(struct copy *copy, const char *path, const char *parent, const char *final);
 /* Its bytes to @fd, which is standard output. */
 int copy_get_stream(struct copy *copy, const char *path, int fd);
-/* The folder @path of this host, as @name below the guest's folder @folder. */
-int copy_put_folder(struct copy *copy, const char *path, const char *folder, const char *name);
+/* The file or folder @path of this host, as @name below the guest's folder @folder. */
+int copy_put_tree(struct copy *copy, const char *path, const char *folder, const char *name);
 /* What @fd gives, to the guest's @path; a regular file's mode and time go along. */
 int copy_put_stream(struct copy *copy, int fd, const char *path);
 

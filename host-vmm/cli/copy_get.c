@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "host-vmm/cli/cli.h"
+#include "protocol/lib/pack.h"
 
 #define OPEN_FOLDERS 16 /* that nftw() keeps at once */
 #define PADDING_MAX  (1 << 20) /* bytes behind an archive's end */
@@ -116,9 +117,11 @@ static int prepare(const struct unpack *unpack, struct archive_entry *entry)
 	if (hard)
 		archive_entry_set_hardlink(entry, target);
 	archive_entry_set_perm(entry, archive_entry_perm(entry) & PERMISSIONS);
-	/* Only mode and time are taken over. */
 	archive_entry_acl_clear(entry);
-	archive_entry_xattr_clear(entry);
+	if (unpack->copy->archive)
+		pack_user_attributes(entry);
+	else
+		archive_entry_xattr_clear(entry);
 	archive_entry_set_fflags(entry, 0, 0);
 	return 0;
 }
@@ -197,14 +200,18 @@ static int unpack_all(struct unpack *unpack)
 
 static int open_archives(struct unpack *unpack)
 {
-	const int flags = ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |
-			  ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
-			  ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS;
+	int flags = ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_SECURE_NODOTDOT |
+		    ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS;
 
 	unpack->from = archive_read_new();
 	unpack->to = archive_write_disk_new();
 	if (!unpack->from || !unpack->to)
 		return -ENOMEM;
+	if (unpack->copy->archive)
+		flags |= ARCHIVE_EXTRACT_XATTR;
+	/* Only root may give files away. */
+	if (unpack->copy->archive && !geteuid())
+		flags |= ARCHIVE_EXTRACT_OWNER;
 	/* Tar and nothing else: no decoder that a guest could choose. */
 	if (archive_read_support_format_tar(unpack->from) ||
 	    archive_write_disk_set_options(

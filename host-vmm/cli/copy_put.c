@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Brings a folder into the guest: walks it, and sends an archive that the guest's tools unpack.
+// Brings files and folders into the guest: walks them, and sends an archive that the guest's tools
+// unpack.
 #include "host-vmm/cli/copy.h"
 
 #include <archive.h>
@@ -15,14 +16,15 @@
 
 #include "host-vmm/cli/cli.h"
 #include "protocol/lib/fd.h"
+#include "protocol/lib/pack.h"
 
 #define CHUNK (64 << 10)
 
 struct pack {
 	struct copy *copy;
 	struct archive *archive;
-	const char *name; /* of the folder in the guest */
-	char *chunk;
+	struct archive_entry_linkresolver *links;
+	const char *name; /* of the file or folder in the guest */
 	size_t root_len; /* of the walk's root in paths */
 	int error; /* of the link, or of the guest */
 	unsigned int left_out;
@@ -46,41 +48,58 @@ static void leave_out(struct pack *pack, const char *path, const char *why)
 	(void)fail(0, "%s: %s; left out", path, why);
 }
 
-/* A file that shrinks while it is read is filled up with zeroes by libarchive, as by tar(1). */
-static int send_bytes(struct pack *pack, int fd)
+static int send_entry(struct pack *pack, struct archive_entry *entry, int fd)
 {
-	ssize_t got;
-
-	while ((got = read(fd, pack->chunk, CHUNK)) > 0) {
-		if (archive_write_data(pack->archive, pack->chunk, (size_t)got) < 0)
-			return -EPIPE;
-	}
-	return got < 0 ? -errno : 0;
-}
-
-static int send_entry(struct pack *pack, const FTSENT *found, int fd)
-{
-	struct archive_entry *entry = archive_entry_new();
-	g_autofree char *path = g_strconcat(pack->name, found->fts_path + pack->root_len, NULL);
-	g_autofree char *target = NULL;
 	int ret = 0;
 
-	archive_entry_copy_pathname(entry, path);
-	archive_entry_copy_stat(entry, found->fts_statp);
+	if (archive_write_header(pack->archive, entry) < ARCHIVE_WARN)
+		return -EPIPE;
+	if (fd >= 0)
+		ret = pack_body(pack->archive, entry, fd);
+	if (!ret && archive_write_finish_entry(pack->archive) < ARCHIVE_WARN)
+		ret = -EPIPE;
+	return ret;
+}
+
+/* The second name of a file that has several is a link to the first. */
+static int send_file(struct pack *pack, struct archive_entry **entry, int fd)
+{
+	struct archive_entry *spare = NULL;
+
+	archive_entry_linkify(pack->links, entry, &spare);
+	if (archive_entry_hardlink(*entry))
+		return send_entry(pack, *entry, -1);
+	pack_holes(*entry, fd);
+	return send_entry(pack, *entry, fd);
+}
+
+static void set_owner(const struct pack *pack, struct archive_entry *entry, const FTSENT *found)
+{
+	if (pack->copy->archive) {
+		pack_attributes(entry, found->fts_accpath);
+		return;
+	}
 	/* Whose they are in the guest is for the guest's user to be. */
 	archive_entry_set_uid(entry, 0);
 	archive_entry_set_gid(entry, 0);
 	archive_entry_set_perm(entry, found->fts_statp->st_mode & 0777);
+}
+
+static int send_one(struct pack *pack, const FTSENT *found, int fd)
+{
+	struct archive_entry *entry = archive_entry_new();
+	g_autofree char *path = g_strconcat(pack->name, found->fts_path + pack->root_len, NULL);
+	g_autofree char *target = NULL;
+	int ret;
+
+	archive_entry_copy_pathname(entry, path);
+	archive_entry_copy_stat(entry, found->fts_statp);
+	set_owner(pack, entry, found);
 	if (found->fts_info == FTS_SL || found->fts_info == FTS_SLNONE) {
 		target = g_file_read_link(found->fts_accpath, NULL);
 		archive_entry_copy_symlink(entry, target ? target : "");
 	}
-	if (archive_write_header(pack->archive, entry) < ARCHIVE_WARN)
-		ret = -EPIPE;
-	if (!ret && fd >= 0)
-		ret = send_bytes(pack, fd);
-	if (!ret && archive_write_finish_entry(pack->archive) < ARCHIVE_WARN)
-		ret = -EPIPE;
+	ret = fd >= 0 ? send_file(pack, &entry, fd) : send_entry(pack, entry, -1);
 	archive_entry_free(entry);
 	return ret;
 }
@@ -111,7 +130,7 @@ static int send_found(struct pack *pack, const FTSENT *found)
 		leave_out(pack, found->fts_path, "neither file, folder nor link");
 		return 0;
 	}
-	return send_entry(pack, found, fd);
+	return send_one(pack, found, fd);
 }
 
 static char *strip_slashes(const char *path)
@@ -144,8 +163,10 @@ static int send_tree(struct pack *pack, const char *path)
 static int open_archive(struct pack *pack)
 {
 	pack->archive = archive_write_new();
-	if (!pack->archive)
+	pack->links = archive_entry_linkresolver_new();
+	if (!pack->archive || !pack->links)
 		return -ENOMEM;
+	archive_entry_linkresolver_set_strategy(pack->links, ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE);
 	if (archive_write_set_format_pax(pack->archive) ||
 	    archive_write_set_bytes_per_block(pack->archive, CHUNK) ||
 	    archive_write_set_bytes_in_last_block(pack->archive, 1) ||
@@ -154,11 +175,10 @@ static int open_archive(struct pack *pack)
 	return 0;
 }
 
-int copy_put_folder(struct copy *copy, const char *path, const char *folder, const char *name)
+int copy_put_tree(struct copy *copy, const char *path, const char *folder, const char *name)
 {
-	static const char *const fields[] = { "form", "tar", NULL };
-	g_autofree char *chunk = g_malloc(CHUNK);
-	struct pack pack = { .copy = copy, .name = name, .chunk = chunk };
+	const char *const fields[] = { "form", "tar", copy->archive ? "owners" : NULL, "1", NULL };
+	struct pack pack = { .copy = copy, .name = name };
 	int ret = copy_begin(copy, "lodge.file-put ", folder, fields, false);
 
 	if (!ret)
@@ -168,6 +188,7 @@ int copy_put_folder(struct copy *copy, const char *path, const char *folder, con
 	/* What is still in its buffer goes out here, or nowhere. */
 	if (pack.archive && !ret && archive_write_close(pack.archive))
 		ret = -EPIPE;
+	archive_entry_linkresolver_free(pack.links);
 	archive_write_free(pack.archive);
 	if (pack.error)
 		ret = pack.error;

@@ -21,7 +21,9 @@ static const char summary[] = "Copies files and folders into a running VM's gues
 static const char description[] =
 	"NAME:PATH is in the guest, and PATH absolute there; what has a / before its first : is\n"
 	"here. - is standard input or output, for one file. Folders are copied with all that is in\n"
-	"them; modes and times are kept, owners are not. Links in folders stay links.";
+	"them; modes, times, hard links and holes are kept, owners are not. Links in folders stay\n"
+	"links. With --archive owners are kept by number where root receives them, set-user-ID only\n"
+	"into the guest, and extended attributes of user.*.";
 
 /* One side of a copy, as it is written. */
 struct side {
@@ -108,6 +110,7 @@ static int put(struct copy *copy, const struct side *from, const char *to, bool 
 	g_autofree char *whole = NULL;
 	g_autofree char *parent = NULL;
 	struct stat st = { 0 };
+	bool tree;
 	int status;
 
 	if (!is_stream(from) && stat(from->path, &st))
@@ -122,18 +125,19 @@ static int put(struct copy *copy, const struct side *from, const char *to, bool 
 	if (S_ISDIR(st.st_mode) && kind == COPY_FILE)
 		return fail(EX_CANTCREAT, "%s:%s is a file, and %s a folder", copy->name, to,
 			    from->path);
-	if (kind == COPY_FOLDER && S_ISDIR(st.st_mode))
-		return copy_put_folder(copy, from->path, to, base);
+	tree = S_ISDIR(st.st_mode) || (copy->archive && S_ISREG(st.st_mode));
+	if (kind == COPY_FOLDER && tree)
+		return copy_put_tree(copy, from->path, to, base);
 	if (kind == COPY_FOLDER) {
 		whole = g_build_filename(to, base, NULL);
 		return put_file(copy, from, whole);
 	}
-	if (!S_ISDIR(st.st_mode))
+	if (!tree)
 		return put_file(copy, from, to);
 	g_free(base);
 	base = g_path_get_basename(to);
 	parent = g_path_get_dirname(to);
-	return copy_put_folder(copy, from->path, parent, base);
+	return copy_put_tree(copy, from->path, parent, base);
 }
 
 /* ---- all of them ---- */
@@ -193,9 +197,9 @@ static int copy_all(struct copy *copy, const struct side *from, size_t n_from,
 }
 
 static int cp(const struct side *from, size_t n_from, const struct side *to, const char *user,
-	      bool quiet)
+	      bool quiet, bool archive)
 {
-	struct copy copy = { .user = user, .signals = -1 };
+	struct copy copy = { .user = user, .signals = -1, .archive = archive };
 	struct vm vm = { 0 };
 	int status = check(from, n_from, to);
 
@@ -216,8 +220,10 @@ static int cp(const struct side *from, size_t n_from, const struct side *to, con
 int verb_cp(int argc, char **argv)
 {
 	char *user = NULL;
-	gboolean quiet = FALSE;
+	gboolean quiet = FALSE, archive = FALSE;
 	const GOptionEntry entries[] = {
+		{ "archive", 'a', 0, G_OPTION_ARG_NONE, &archive, "keep owners and attributes, too",
+		  NULL },
 		{ "user", 'u', 0, G_OPTION_ARG_STRING, &user, "the guest's user", "NAME" },
 		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no progress", NULL },
 		{ 0 },
@@ -235,7 +241,7 @@ int verb_cp(int argc, char **argv)
 		sides = g_new0(struct side, n);
 		for (size_t i = 0; i < n; i++)
 			sides[i] = parse_side(argv[i + 1]);
-		status = cp(sides, n - 1, &sides[n - 1], user, quiet);
+		status = cp(sides, n - 1, &sides[n - 1], user, quiet, archive);
 		for (size_t i = 0; i < n; i++)
 			side_clear(&sides[i]);
 	}

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ struct play {
 	size_t len; /* of what is sent */
 	bool end, reset;
 	const char *result;
+	GByteArray *taken; /* what was sent to the guest, where that is what happens */
 	pthread_t thread;
 };
 
@@ -87,6 +89,30 @@ static void *perform(void *opaque)
 	return NULL;
 }
 
+/* Takes what one COMMAND sends, and says that it went well. */
+static void *collect(void *opaque)
+{
+	struct play *play = opaque;
+	unsigned char header[LODGE_RPC_HEADER_SIZE];
+	char payload[LODGE_RPC_DATA_MAX + 1];
+	uint32_t tag = 0;
+	struct frame frame;
+
+	while (fd_read_all(play->link, header, sizeof(header)) == sizeof(header)) {
+		ck_assert_int_eq(frame_parse(header, UINT32_MAX, &frame), 0);
+		ck_assert_int_eq(fd_read_all(play->link, payload, frame.size), frame.size);
+		if (frame.type == LODGE_RPC_COMMAND)
+			tag = frame.tag;
+		if (frame.type != LODGE_RPC_DATA)
+			continue;
+		g_byte_array_append(play->taken, (const guint8 *)payload, frame.size);
+		if (frame.flags & LODGE_RPC_F_END)
+			put(play, LODGE_RPC_RESULT, 0, tag, "OK bytes=1", sizeof("OK bytes=1"));
+	}
+	close(play->link);
+	return NULL;
+}
+
 static void begin(struct fixture *fixture)
 {
 	*fixture = (struct fixture){ .dir = "/tmp/copy-XXXXXX" };
@@ -120,9 +146,9 @@ static void add(struct fixture *fixture, const char *path, mode_t mode, const ch
 }
 
 /* The status of copying what was added to here/goal. @cut bytes are missing at its end. */
-static int get_cut(struct fixture *fixture, size_t cut, const char *result)
+static int get_as(struct fixture *fixture, size_t cut, const char *result, bool archive)
 {
-	struct copy copy = { .name = "box", .signals = -1 };
+	struct copy copy = { .name = "box", .signals = -1, .archive = archive };
 	int pair[2], status;
 
 	archive_write_close(fixture->writer);
@@ -141,6 +167,11 @@ static int get_cut(struct fixture *fixture, size_t cut, const char *result)
 	pthread_join(fixture->play.thread, NULL);
 	ck_assert(!chdir(fixture->dir));
 	return status;
+}
+
+static int get_cut(struct fixture *fixture, size_t cut, const char *result)
+{
+	return get_as(fixture, cut, result, false);
 }
 
 static int get(struct fixture *fixture)
@@ -318,6 +349,132 @@ START_TEST(bytes_that_are_no_archive)
 }
 END_TEST
 
+/* ---- cp -a ---- */
+
+/* "user.x=1" and attributes that are nobody's but the machine's own, of another owner. */
+static void add_attributed(struct fixture *fixture, const char *path, mode_t mode)
+{
+	struct archive_entry *entry = archive_entry_new();
+
+	archive_entry_set_pathname(entry, path);
+	archive_entry_set_mode(entry, mode);
+	archive_entry_set_uid(entry, 4321);
+	archive_entry_set_gid(entry, 4322);
+	archive_entry_xattr_add_entry(entry, "user.x", "1", 1);
+	archive_entry_xattr_add_entry(entry, "trusted.x", "1", 1);
+	archive_entry_xattr_add_entry(entry, "security.capability",
+				      "\1\0\0\2\377\377\377\377\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+	ck_assert_int_eq(archive_write_header(fixture->writer, entry), 0);
+	archive_entry_free(entry);
+}
+
+/* Whether this file system has attributes for users, and what @path has of @name. */
+static bool has_attribute(const char *path, const char *name)
+{
+	char value[64];
+
+	return lgetxattr(path, name, value, sizeof(value)) > 0;
+}
+
+static bool attributes_work(void)
+{
+	return g_file_set_contents("probe", "", 0, NULL) &&
+	       !setxattr("probe", "user.x", "1", 1, 0) && has_attribute("probe", "user.x");
+}
+
+START_TEST(only_users_attributes_come_and_only_when_asked_for)
+{
+	struct fixture fixture;
+	struct stat st;
+	bool archive = _i == 1, owned = archive && !geteuid();
+
+	begin(&fixture);
+	add(&fixture, "d/", S_IFDIR | 0755, NULL, NULL, NULL);
+	add_attributed(&fixture, "d/f", S_IFREG | 06755);
+	ck_assert_int_eq(get_as(&fixture, 0, "OK bytes=1", archive), 0);
+	ck_assert(!lstat("here/goal/f", &st));
+	ck_assert_uint_eq(st.st_mode, S_IFREG | 0755);
+	ck_assert_uint_eq(st.st_uid, owned ? 4321 : geteuid());
+	ck_assert_uint_eq(st.st_gid, owned ? 4322 : getegid());
+	ck_assert(has_attribute("here/goal/f", "user.x") == (archive && attributes_work()));
+	ck_assert(!has_attribute("here/goal/f", "trusted.x"));
+	ck_assert(!has_attribute("here/goal/f", "security.capability"));
+	finish(&fixture);
+}
+END_TEST
+
+/* d/: "file" with the second name "twin"; "holes" with one byte behind a megabyte of nothing. */
+static void make_tree(void)
+{
+	int fd;
+
+	ck_assert(!mkdir("d", 0750));
+	ck_assert(g_file_set_contents("d/file", "text", 4, NULL) && !chmod("d/file", 04711));
+	ck_assert(!link("d/file", "d/twin"));
+	(void)setxattr("d/file", "user.x", "1", 1, 0);
+	fd = open("d/holes", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	ck_assert(pwrite(fd, "x", 1, 1 << 20) == 1 && !ftruncate(fd, 3 << 20));
+	close(fd);
+}
+
+/* The archive that comes to the guest. */
+static GByteArray *put_tree(struct fixture *fixture, bool archive)
+{
+	struct copy copy = { .name = "box", .signals = -1, .archive = archive };
+	int pair[2];
+
+	make_tree();
+	ck_assert(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	fixture->play = (struct play){ .link = pair[1], .taken = g_byte_array_new() };
+	ck_assert_int_eq(guest_link_adopt(pair[0], &copy.link), 0);
+	ck_assert(!pthread_create(&fixture->play.thread, NULL, collect, &fixture->play));
+	ck_assert_int_eq(copy_put_tree(&copy, "d", "/root", "there"), 0);
+	guest_link_close(copy.link);
+	pthread_join(fixture->play.thread, NULL);
+	return fixture->play.taken;
+}
+
+static void check_sent(struct archive_entry *entry, bool archive)
+{
+	const char *path = archive_entry_pathname(entry);
+	bool file = g_str_has_suffix(path, "/file") || g_str_has_suffix(path, "/twin");
+
+	ck_assert(g_str_has_prefix(path, "there"));
+	ck_assert_int_eq(archive_entry_uid(entry), archive ? geteuid() : 0);
+	if (file && !archive_entry_hardlink(entry)) {
+		ck_assert_uint_eq(archive_entry_perm(entry), archive ? 04711 : 0711);
+		ck_assert((archive_entry_xattr_count(entry) > 0) == (archive && attributes_work()));
+	}
+	if (g_str_has_suffix(path, "/holes"))
+		ck_assert_int_eq(archive_entry_size(entry), 3 << 20);
+}
+
+START_TEST(links_and_holes_go_as_they_are)
+{
+	struct fixture fixture;
+	struct archive *reader = archive_read_new();
+	struct archive_entry *entry;
+	unsigned int entries = 0, links = 0;
+	GByteArray *sent;
+
+	begin(&fixture);
+	sent = put_tree(&fixture, _i == 1);
+	ck_assert_uint_lt(sent->len, 500000);
+	archive_read_support_format_tar(reader);
+	ck_assert(!archive_read_open_memory(reader, sent->data, sent->len));
+	while (archive_read_next_header(reader, &entry) == ARCHIVE_OK) {
+		entries++;
+		links += archive_entry_hardlink(entry) != NULL;
+		check_sent(entry, _i == 1);
+	}
+	ck_assert_uint_eq(entries, 4);
+	ck_assert_uint_eq(links, 1);
+	archive_read_free(reader);
+	g_byte_array_unref(sent);
+	finish(&fixture);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cli_copy");
@@ -332,6 +489,8 @@ int main(void)
 	tcase_add_test(tcase, hostile_archives);
 	tcase_add_test(tcase, links_without_end);
 	tcase_add_test(tcase, bytes_that_are_no_archive);
+	tcase_add_loop_test(tcase, only_users_attributes_come_and_only_when_asked_for, 0, 2);
+	tcase_add_loop_test(tcase, links_and_holes_go_as_they_are, 0, 2);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -195,7 +195,7 @@ START_TEST(an_aborted_archive_leaves_no_half_file)
 END_TEST
 
 /* What tar(1) of @folder makes of @names goes into the rig's folder "into". */
-static uint32_t put_archive(struct rig *rig, const char *script)
+static uint32_t put_archive_as(struct rig *rig, const char *script, const char *owners)
 {
 	g_autofree char *into = at(rig, "into"), *work = at(rig, "work"),
 			*archive = at(rig, "a.tar");
@@ -209,13 +209,78 @@ static uint32_t put_archive(struct rig *rig, const char *script)
 	ck_assert_int_eq(system(command), 0);
 	ck_assert(g_file_get_contents(archive, &bytes, &len, NULL));
 	tag = rig_fields(rig, "lodge.file-put", "user", me(), "path", into, "form", "tar", "stdin",
-			 "1", NULL);
+			 "1", "owners", owners, NULL);
 	ck_assert_uint_le(len, 200000);
 	for (gsize done = 0; done < len; done += 60000)
 		rig_send(rig, LODGE_RPC_DATA, done + 60000 >= len ? LODGE_RPC_F_END : 0, 1,
 			 bytes + done, MIN(len - done, 60000));
 	return tag;
 }
+
+static uint32_t put_archive(struct rig *rig, const char *script)
+{
+	return put_archive_as(rig, script, "0");
+}
+
+static void assert_shell(struct rig *rig, const char *script)
+{
+	g_autofree char *command = g_strdup_printf("cd '%s' && %s", rig->folder, script);
+
+	ck_assert_msg(system(command) == 0, "%s", script);
+}
+
+static void assert_put(struct rig *rig, uint32_t tag)
+{
+	struct rig_frame found;
+
+	do {
+		found = rig_next(rig, false);
+		if (found.frame.type == LODGE_RPC_RESULT) {
+			ck_assert_uint_eq(found.frame.tag, tag);
+			ck_assert_msg(g_str_has_prefix((char *)found.payload, "OK bytes="), "%s",
+				      found.payload);
+		}
+		g_free(found.payload);
+	} while (found.frame.type != LODGE_RPC_RESULT);
+}
+
+/* Holes and hard links always; owners, and set-user-ID with them, when it is asked for. */
+START_TEST(what_cp_keeps_is_kept)
+{
+	static const char make[] =
+		"mkdir t; echo x >t/f; ln t/f t/hard; python3 -c 'import os; os.setxattr(\"t/f\", "
+		"\"user.x\", b\"1\")' || :; chmod 4755 t/f; truncate -s 3M t/hole; "
+		"printf x | dd of=t/hole bs=1 seek=1000000 conv=notrunc status=none; "
+		"tar --format=pax --sparse --xattrs --owner=:4321 --group=:4322 -cf $A t";
+	bool owned = _i && !geteuid();
+	g_autofree char *out = NULL, *result = NULL, *owner = NULL, *back = NULL;
+	struct rig rig;
+
+	rig_up(&rig, CONF);
+	assert_put(&rig, put_archive_as(&rig, make, _i ? "1" : "0"));
+	owner = g_strdup_printf("[ \"$(stat -c '%%u %%g %%a' into/t/f)\" = '%u %u %o' ]",
+				owned ? 4321 : geteuid(), owned ? 4322 : getegid(),
+				owned ? 04755 : 0755);
+	assert_shell(&rig, owner);
+	assert_shell(&rig, "[ into/t/f -ef into/t/hard ] && cmp work/t/hole into/t/hole && "
+			   "[ $(stat -c %b into/t/hole) -lt 1000 ]");
+	assert_shell(&rig, "python3 -c 'import os; a, b = [os.listxattr(x + \"/t/f\") for x in "
+			   "(\"work\", \"into\")]; assert a == b, (a, b)'");
+	out = g_build_filename(rig.folder, "into", "t", NULL);
+	result = rig_result(&rig, rig_fields(&rig, "lodge.file-get", "user", me(), "path", out,
+					     "form", "tar", "stdout", "2", NULL));
+	ck_assert_msg(g_str_has_prefix(result, "OK bytes="), "%s", result);
+	ck_assert_uint_lt(rig.streams[2]->len, 300000);
+	back = at(&rig, "back.tar");
+	ck_assert(
+		g_file_set_contents(back, (char *)rig.streams[2]->data, rig.streams[2]->len, NULL));
+	assert_shell(&rig, "mkdir back && tar --xattrs -C back -xf back.tar && "
+			   "[ back/t/f -ef back/t/hard ] && cmp work/t/hole back/t/hole");
+	assert_shell(&rig, "python3 -c 'import os; a, b = [os.listxattr(x + \"/t/f\") for x in "
+			   "(\"work\", \"back\")]; assert a == b, (a, b)'");
+	rig_stop(&rig);
+}
+END_TEST
 
 START_TEST(a_tree_goes_in_and_comes_out)
 {
@@ -359,6 +424,7 @@ int main(void)
 	tcase_add_test(tests, an_aborted_transfer_leaves_nothing);
 	tcase_add_test(tests, an_aborted_archive_leaves_no_half_file);
 	tcase_add_test(tests, a_tree_goes_in_and_comes_out);
+	tcase_add_loop_test(tests, what_cp_keeps_is_kept, 0, 2);
 	tcase_add_loop_test(tests, hostile_archives_do_not_get_out, 0, G_N_ELEMENTS(hostile));
 	tcase_add_test(tests, processes_are_listed_and_ended);
 	suite_add_tcase(suite, tests);

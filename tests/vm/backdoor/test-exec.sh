@@ -133,6 +133,15 @@ check_copies() {
 		"$(cd tree && find . | sort | xargs -d '\n' stat -c '%n %F %a')" "the same names, kinds and modes"
 	is "$(readlink twig/etc)" /etc "links stay links"
 	ok "the same bytes" cmp "tree/a b/ten" "twig/a b/ten"
+	mkdir keep && echo x >keep/f && ln keep/f keep/twin && truncate -s 3M keep/hole && printf x >>keep/hole
+	chown -R 1234:1235 keep && chmod 4711 keep/f
+	ok "cp -a a folder in" lodge cp -a keep box:/root/
+	is "$(lodge exec -n box -- sh -c 'cd /root/keep && stat -c "%u %g %a %h" f && [ $(stat -c %b hole) -lt 100 ] && md5sum <hole')" \
+		"1234 1235 4711 2"$'\n'"$(md5sum <keep/hole)" "with its owner, set-user-ID, hard link and hole"
+	ok "and out" lodge cp -a box:/root/keep kept
+	is "$(stat -c '%u %g %a %h' kept/f) $(md5sum <kept/hole)" "1234 1235 711 2 $(md5sum <keep/hole)" \
+		"with them, but no set-user-ID of a guest's"
+	ok "which takes no room" [ "$(stat -c %b kept/hole)" -lt 100 ]
 	ok "out into the folder that is there" lodge cp box:/root/tree/x twig
 	is "$(lodge cp box:/root/plain -)" "some text" "cp to standard output"
 	ok "cp from standard input" sh -c 'echo via stdin | lodge cp - box:/root/in'
