@@ -124,6 +124,7 @@ static int look(const struct request *req, int fd, struct kept *ret_host)
 {
 	struct statx stx = { 0 };
 
+	*ret_host = (struct kept){ 0 };
 	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &stx))
 		return -errno;
 	*ret_host = kept_of(req->fs, inode_share(req->fs, req->inode), &stx);
