@@ -37,6 +37,7 @@ struct loop {
 	int epoll_fd;
 	int wake_fd; /* eventfd: calls are pending, or stop */
 	pthread_t thread;
+	char name[16];
 	bool started;
 	struct loop_source *removed; /* loop's thread: freed when no fetched event can name them */
 
@@ -86,6 +87,7 @@ static void *loop_thread(void *opaque)
 	struct epoll_event events[LOOP_BATCH];
 	bool stop = false;
 
+	pthread_setname_np(pthread_self(), loop->name);
 	while (!stop) {
 		int n = epoll_wait(loop->epoll_fd, events, LOOP_BATCH, -1);
 
@@ -106,7 +108,7 @@ static void *loop_thread(void *opaque)
 	return NULL;
 }
 
-static int start_thread(struct loop *loop, const char *name)
+static int start_thread(struct loop *loop)
 {
 	pthread_attr_t attr;
 	sigset_t all, old;
@@ -122,21 +124,19 @@ static int start_thread(struct loop *loop, const char *name)
 	if (ret != 0)
 		return -ret;
 	loop->started = true;
-	pthread_setname_np(loop->thread, name);
 	return 0;
 }
 
 int loop_create(const char *name, struct loop **ret_loop)
 {
 	struct epoll_event wake = { .events = EPOLLIN };
-	char short_name[16] = { 0 };
 	struct loop *loop = calloc(1, sizeof(*loop));
 	int ret;
 
 	if (!loop)
 		return -ENOMEM;
-	for (size_t i = 0; i + 1 < sizeof(short_name) && name[i]; i++)
-		short_name[i] = name[i];
+	for (size_t i = 0; i + 1 < sizeof(loop->name) && name[i]; i++)
+		loop->name[i] = name[i];
 	loop->calls_end = &loop->calls;
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->called, NULL);
@@ -152,7 +152,7 @@ int loop_create(const char *name, struct loop **ret_loop)
 		ret = -errno;
 		goto fail;
 	}
-	ret = start_thread(loop, short_name);
+	ret = start_thread(loop);
 	if (ret < 0)
 		goto fail;
 	*ret_loop = loop;

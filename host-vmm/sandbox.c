@@ -30,6 +30,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -195,6 +196,8 @@ static void add_conditions(struct seccomp_filter *filter, const struct sandbox_n
 	seccomp_filter_add_if(filter, SYS_mprotect, 2, PROT_EXEC, 0);
 	seccomp_filter_add_if(filter, SYS_tgkill, 0, all, self);
 	seccomp_filter_add_if(filter, SYS_kill, 0, all, self);
+	/* Threads that were made before name themselves when they first run. */
+	seccomp_filter_add_if(filter, SYS_prctl, 0, all, PR_SET_NAME);
 	/* Asking for limits, not setting them. */
 	seccomp_filter_add_if(filter, SYS_prlimit64, 2, all, 0);
 	seccomp_filter_add_if(filter, SYS_socketpair, 0, all, AF_UNIX);

@@ -218,7 +218,11 @@ static enum vcpu_order obey(struct vcpu *vcpu)
 static void *vcpu_thread(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
+	char name[16];
 
+	/* By the thread itself: for another one, the C library opens a file in /proc. */
+	snprintf(name, sizeof(name), "cpu %u", vcpu->index);
+	pthread_setname_np(pthread_self(), name);
 	while (obey(vcpu) == VCPU_RUN)
 		run(vcpu);
 	return NULL;
@@ -234,7 +238,6 @@ static int start_thread(struct vcpu *vcpu)
 	struct sigaction action = { .sa_handler = on_signal };
 	pthread_attr_t attr;
 	sigset_t blocked, old;
-	char name[16];
 	int ret;
 
 	sigaction(VCPU_SIGNAL, &action, NULL);
@@ -249,8 +252,6 @@ static int start_thread(struct vcpu *vcpu)
 	if (ret != 0)
 		return -ret;
 	vcpu->started = true;
-	snprintf(name, sizeof(name), "cpu %u", vcpu->index);
-	pthread_setname_np(vcpu->thread, name);
 	return 0;
 }
 

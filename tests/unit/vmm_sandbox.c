@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -200,6 +201,11 @@ static int try_chmod(void)
 	return result(syscall(SYS_fchmodat, AT_FDCWD, "/tmp", 0777));
 }
 
+static int try_dumpable(void)
+{
+	return result(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+}
+
 static int try_x32(void)
 {
 	return result(syscall(0x40000000 | SYS_getpid));
@@ -230,7 +236,7 @@ static const struct attempt attempts[] = {
 	{ try_execveat, true },	 { try_ptrace, true },	    { try_peek, true },
 	{ try_mount, true },	 { try_unshare, true },	    { try_keyctl, true },
 	{ try_bpf, true },	 { try_userfaultfd, true }, { try_x32, true },
-	{ try_int80, true },
+	{ try_int80, true },	 { try_dumpable, false },
 };
 #define N_ATTEMPTS ((int)(sizeof(attempts) / sizeof(attempts[0])))
 
@@ -288,6 +294,8 @@ static int work(void)
 		return -errno;
 	memset(at, 1, 4 << 20);
 	free(at);
+	if (prctl(PR_SET_NAME, "named", 0, 0, 0))
+		return -errno;
 	return close(fd) ? -errno : 0;
 }
 
