@@ -63,10 +63,14 @@ int vhost_user_create(int socket, unsigned int timeout_ms, struct vhost_user **r
 		vhost_user_destroy(vu);
 		return ret;
 	}
-	if (timeout_ms)
-		vu->wire.timeout_ms = timeout_ms;
+	vhost_user_set_timeout(vu, timeout_ms);
 	*ret_vu = vu;
 	return 0;
+}
+
+void vhost_user_set_timeout(struct vhost_user *vu, unsigned int timeout_ms)
+{
+	vu->wire.timeout_ms = timeout_ms ? timeout_ms : VHOST_WIRE_TIMEOUT_MS;
 }
 
 void vhost_user_destroy(struct vhost_user *vu)

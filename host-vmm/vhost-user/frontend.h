@@ -48,6 +48,8 @@ struct vhost_user_vring {
 
 /* Takes @socket over, also on failure. @timeout_ms of 0 means 5,000. */
 int vhost_user_create(int socket, unsigned int timeout_ms, struct vhost_user **ret_vu);
+/* Another limit for what is asked from here on. */
+void vhost_user_set_timeout(struct vhost_user *vu, unsigned int timeout_ms);
 /* NULL is fine. */
 void vhost_user_destroy(struct vhost_user *vu);
 

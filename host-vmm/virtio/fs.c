@@ -55,8 +55,10 @@
 #define FS_REQUEST_QUEUES_MAX 4
 #define FS_QUEUES_MAX	      (1 + FS_REQUEST_QUEUES_MAX) /* the first is for FORGET and INTERRUPT */
 #define FS_RETRY_SECONDS      1
-#define FS_GONE_MS	      2000 /* for a killed one to be really gone */
-#define FS_GRACE_MS	      100 /* for a lodge-fsd that ends by itself, to see how it ended */
+#define FS_START_MS \
+	30000 /* for a lodge-fsd to come up on a busy host; nothing waits but the start */
+#define FS_GONE_MS  2000 /* for a killed one to be really gone */
+#define FS_GRACE_MS 100 /* for a lodge-fsd that ends by itself, to see how it ended */
 /* Mass storage, other: what a folder comes nearest to. */
 #define FS_CLASS_CODE 0x018000
 
@@ -116,7 +118,8 @@ static int shake_hands(struct virtio_fs *fs, uint64_t needed)
 }
 
 /* Connects and negotiates; on an error *ret_why says what is wrong, to follow "the back end". */
-static int connect_backend(struct virtio_fs *fs, uint64_t needed, char ret_why[FS_WHY_MAX])
+static int connect_backend(struct virtio_fs *fs, uint64_t needed, unsigned int timeout_ms,
+			   char ret_why[FS_WHY_MAX])
 {
 	char end[SPAWN_STATUS_MAX];
 	int socket, ret;
@@ -124,10 +127,11 @@ static int connect_backend(struct virtio_fs *fs, uint64_t needed, char ret_why[F
 	ret = fs_backend_open(fs->choice.backend, &socket, ret_why);
 	if (ret)
 		return ret;
-	ret = vhost_user_create(socket, 0, &fs->vu);
+	ret = vhost_user_create(socket, timeout_ms, &fs->vu);
 	if (!ret)
 		ret = shake_hands(fs, needed);
 	if (!ret) {
+		vhost_user_set_timeout(fs->vu, 0);
 		fs_notify_connect(fs->notify, fs_backend_take_notify(fs->choice.backend));
 		return 0;
 	}
@@ -257,7 +261,7 @@ static int try_server(struct virtio_fs *fs, char ret_why[FS_WHY_MAX])
 	int ret = 0;
 
 	if (!fs->vu)
-		ret = connect_backend(fs, fs->features, ret_why);
+		ret = connect_backend(fs, fs->features, 0, ret_why);
 	if (ret)
 		return ret;
 	ret = give_queues(fs);
@@ -490,6 +494,12 @@ static int make_window(struct virtio_fs *fs)
 	return fs_window_connect(fs->window, fs->vu);
 }
 
+/* Ours is given time; what serves a socket of the user's is there, or is not. */
+static unsigned int start_timeout(const struct virtio_fs *fs)
+{
+	return fs_backend_is_own(fs->choice.backend) ? FS_START_MS : 0;
+}
+
 static int bring_up(struct virtio_fs *fs)
 {
 	char why[FS_WHY_MAX];
@@ -507,7 +517,7 @@ static int bring_up(struct virtio_fs *fs)
 	}
 	/* The starter is needed now: no process is made once the guest runs. */
 	ret = fs->choice.idle ? fs_backend_prepare(fs->choice.backend, why)
-			      : connect_backend(fs, FS_NEEDED_FEATURES, why);
+			      : connect_backend(fs, FS_NEEDED_FEATURES, start_timeout(fs), why);
 	if (ret) {
 		log_error("%s (%s): the back end %s", fs->model.device.name, fs->choice.tag, why);
 		return ret;
