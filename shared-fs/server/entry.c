@@ -52,7 +52,7 @@ static void note_seen(struct fs *fs, struct inode *inode, uint32_t hash)
 static int find_known(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
 		      struct statx *ret_stx)
 {
-	const struct found found = { dir->share, false, slot_id(&dir->slot), ret_stx };
+	const struct found found = { 0, dir->share, false, slot_id(&dir->slot), ret_stx };
 	int no_fd = -1;
 
 	if (statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx))

@@ -229,6 +229,7 @@ void inode_ref(struct fs *fs, struct inode *inode);
 void inode_put(struct fs *fs, struct inode *inode);
 void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup);
 struct found {
+	uint64_t id; /* that a new inode gets; 0: any */
 	uint16_t share;
 	bool pseudo;
 	uint64_t parent_id; /* the folder, 0: none */

@@ -7,6 +7,7 @@
  */
 #include "shared-fs/server/dir.h"
 #include "shared-fs/server/evict.h"
+#include "shared-fs/server/session.h"
 #include "shared-fs/server/watch.h"
 
 #include <errno.h>
@@ -133,6 +134,8 @@ static bool detach_if_unused(struct fs *fs, struct inode *inode, struct remains 
 	if (inode->share != NO_SHARE) {
 		hash_remove(fs, inode);
 		fs->shares[inode->share].n_inodes--;
+		if (!inode->parent_id)
+			session_root_gone(fs, inode->share);
 	}
 	slots_free(&fs->inodes, inode);
 	return true;
@@ -238,10 +241,13 @@ void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup)
 static struct inode *make_locked(struct fs *fs, const struct found *found, int *fd)
 {
 	const struct statx *stx = found->stx;
-	struct inode *inode = slots_alloc(&fs->inodes);
+	struct inode *inode = found->id ? slots_place(&fs->inodes, found->id)
+					: slots_alloc(&fs->inodes);
 
 	if (!inode)
 		return NULL;
+	if (!found->parent_id)
+		session_root_made(fs, found->share, slot_id(&inode->slot));
 	inode->fd = *fd;
 	*fd = -1;
 	inode->share = found->share;

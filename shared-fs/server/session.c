@@ -89,6 +89,49 @@ int session_map(int fd, struct session_record **ret_record)
 	return 0;
 }
 
+/* Where in the record the share is, or could be; -1: there is no room. */
+static int find_root(const struct session_record *record, const char *name, bool or_free)
+{
+	int free_one = -1;
+
+	for (int i = 0; i < SHARES_MAX; i++) {
+		if (!record->roots[i].nodeid)
+			free_one = i;
+		else if (!memcmp(record->roots[i].name, name, sizeof(record->roots[i].name)))
+			return i;
+	}
+	return or_free ? free_one : -1;
+}
+
+uint64_t session_root(const struct fs *fs, const char name[SHARE_NAME_MAX + 1])
+{
+	const struct session_record *record = fs->config.session;
+	int i = record ? find_root(record, name, false) : -1;
+
+	return i < 0 ? 0 : record->roots[i].nodeid;
+}
+
+void session_root_made(const struct fs *fs, uint16_t share, uint64_t nodeid)
+{
+	struct session_record *record = fs->config.session;
+	const char *name = fs->shares[share].name;
+	int i = record ? find_root(record, name, true) : -1;
+
+	if (i < 0)
+		return;
+	memcpy(record->roots[i].name, name, sizeof(record->roots[i].name));
+	__atomic_store_n(&record->roots[i].nodeid, nodeid, __ATOMIC_RELEASE);
+}
+
+void session_root_gone(const struct fs *fs, uint16_t share)
+{
+	struct session_record *record = fs->config.session;
+	int i = record ? find_root(record, fs->shares[share].name, false) : -1;
+
+	if (i >= 0)
+		__atomic_store_n(&record->roots[i].nodeid, 0, __ATOMIC_RELEASE);
+}
+
 void session_adopt(struct fs *fs)
 {
 	struct session_record *record = fs->config.session;
@@ -96,22 +139,30 @@ void session_adopt(struct fs *fs)
 	if (!record)
 		return;
 	if (record->magic != SESSION_MAGIC) {
-		*record = (struct session_record){ .magic = SESSION_MAGIC };
+		memset(record, 0, sizeof(*record));
+		record->magic = SESSION_MAGIC;
 		return;
 	}
 	record->era = (record->era + 1) % SLOT_ERAS;
 	fs->inodes.era = (uint16_t)record->era;
 	fs->handles.era = (uint16_t)record->era;
-	if (!record->begun || record->minor < MINOR_LEAST)
+	if (!record->begun || record->minor < MINOR_LEAST) {
+		session_ended(fs);
 		return;
+	}
 	agree(fs, record->minor, record->features & POSSIBLE_FEATURES);
 	fs->started = true;
 }
 
 void session_ended(const struct fs *fs)
 {
-	if (fs->config.session)
-		__atomic_store_n(&fs->config.session->begun, 0, __ATOMIC_RELEASE);
+	struct session_record *record = fs->config.session;
+
+	if (!record)
+		return;
+	__atomic_store_n(&record->begun, 0, __ATOMIC_RELEASE);
+	for (size_t i = 0; i < SHARES_MAX; i++)
+		record->roots[i].nodeid = 0;
 }
 
 void session_begun(const struct fs *fs)

@@ -14,6 +14,7 @@
 
 #include "shared-fs/server/dax.h"
 #include "shared-fs/server/dir.h"
+#include "shared-fs/server/session.h"
 
 /* Not in linux/magic.h of all supported systems; fs/ceph/super.h, fs/9p/v9fs.h and friends. */
 #define CEPH_MAGIC     0x00c36400
@@ -141,6 +142,27 @@ static int become_root(struct fs *fs, uint16_t share, const struct statx *stx)
 	return 0;
 }
 
+/* The guest may know the share's folder from another lodge-fsd's time (session.h). */
+static void restore_root(struct fs *fs, uint16_t share, const struct statx *stx)
+{
+	const struct found found = { .id = session_root(fs, fs->shares[share].name),
+				     .share = share,
+				     .stx = stx };
+	int fd = found.id && fs->started ? fcntl(fs->shares[share].fd, F_DUPFD_CLOEXEC, 3) : -1;
+	struct inode *inode = NULL;
+
+	if (fd < 0)
+		return;
+	fd_charge(fs, 1);
+	/* Without it, the folder's names are looked up anew, as all others are. */
+	inode_find(fs, &found, &fd, &inode);
+	inode_put(fs, inode);
+	if (fd >= 0) {
+		close(fd);
+		fd_uncharge(fs, 1);
+	}
+}
+
 int fs_share_add(struct fs *fs, const char *name, int fd, bool read_only,
 		 const struct owner_map *owner, bool export)
 {
@@ -164,6 +186,8 @@ int fs_share_add(struct fs *fs, const char *name, int fd, bool read_only,
 		ret = become_root(fs, (uint16_t)ret, &stx);
 	pthread_mutex_unlock(&fs->lock);
 
+	if (ret >= 0 && !export)
+		restore_root(fs, (uint16_t)ret, &stx);
 	if (ret >= 0)
 		return 0;
 out:

@@ -76,6 +76,25 @@ static struct slot *take(struct slots *slots, uint32_t number)
 	return slot;
 }
 
+static void use_chunk(struct slots *slots, uint32_t number)
+{
+	if (number >= slots->n_chunks)
+		slots->n_chunks = number + 1;
+	if (slots->spare == number + 1)
+		slots->spare = 0;
+}
+
+static void *make_object(struct slots *slots, struct slot *slot, uint32_t generation, uint16_t era)
+{
+	memset(slot + 1, 0, slots->object_size - sizeof(*slot));
+	slot->generation = generation;
+	slot->era = era;
+	slot->next_free = 0;
+	slots->n_used++;
+	__atomic_store_n(&slot->used, true, __ATOMIC_RELEASE);
+	return slot;
+}
+
 void *slots_alloc(struct slots *slots)
 {
 	uint32_t number = find_chunk(slots);
@@ -83,18 +102,57 @@ void *slots_alloc(struct slots *slots)
 
 	if (number == SLOTS_CHUNKS)
 		return NULL;
-	if (number >= slots->n_chunks)
-		slots->n_chunks = number + 1;
-	if (slots->spare == number + 1)
-		slots->spare = 0;
+	use_chunk(slots, number);
 	slot = take(slots, number);
-	memset(slot + 1, 0, slots->object_size - sizeof(*slot));
-	slot->generation = slots->chunks[number].generation++;
-	slot->era = slots->era;
-	slot->next_free = 0;
-	slots->n_used++;
-	__atomic_store_n(&slot->used, true, __ATOMIC_RELEASE);
-	return slot;
+	return make_object(slots, slot, slots->chunks[number].generation++, slots->era);
+}
+
+/* Takes slot @n, which is free, out of the chunk's list. */
+static void take_from_list(struct slots *slots, uint32_t number, uint32_t n)
+{
+	struct slots_chunk *chunk = &slots->chunks[number];
+	uint32_t base = number * SLOTS_CHUNK;
+	const struct slot *slot = slots_at(slots, base + n);
+	struct slot *before = NULL;
+
+	for (uint32_t at = chunk->first_free; at && at != n + 1; at = before->next_free)
+		before = slots_at(slots, base + at - 1);
+	if (before)
+		before->next_free = slot->next_free;
+	else
+		chunk->first_free = (uint16_t)slot->next_free;
+}
+
+void *slots_place(struct slots *slots, uint64_t id)
+{
+	uint32_t index = ((uint32_t)id & ((1u << SLOT_INDEX_BITS) - 1)) - 1;
+	uint32_t number = index / SLOTS_CHUNK;
+	uint32_t n = index % SLOTS_CHUNK;
+	struct slots_chunk *chunk;
+	struct slot *slot;
+
+	if (number >= SLOTS_CHUNKS)
+		return NULL;
+	chunk = &slots->chunks[number];
+	slot = slots_at(slots, index);
+	if (n < chunk->n_made && slot->used)
+		return NULL;
+	use_chunk(slots, number);
+	/* Those before it are made and free. */
+	while (chunk->n_made <= n) {
+		struct slot *made = slots_at(slots, number * SLOTS_CHUNK + chunk->n_made);
+
+		made->index = number * SLOTS_CHUNK + chunk->n_made;
+		made->used = false;
+		made->next_free = chunk->first_free;
+		__atomic_store_n(&chunk->n_made, chunk->n_made + 1, __ATOMIC_RELEASE);
+		chunk->first_free = chunk->n_made;
+	}
+	take_from_list(slots, number, n);
+	chunk->n_used++;
+	mark_full(slots, number, chunk->n_used == SLOTS_CHUNK);
+	return make_object(slots, slot, (uint32_t)(id >> 32),
+			   (uint16_t)((uint32_t)id >> SLOT_INDEX_BITS));
 }
 
 /* An empty chunk stays for the next object: a guest at a chunk's border is not to pay each time. */

@@ -59,6 +59,9 @@ struct slots {
 int slots_init(struct slots *slots, size_t object_size);
 /* A zeroed object (but for its struct slot), NULL where ids are used up. */
 void *slots_alloc(struct slots *slots);
+/* The same, and the object gets the id @id, of another table perhaps. NULL where it cannot be an id
+ * or its place is taken. */
+void *slots_place(struct slots *slots, uint64_t id);
 void slots_free(struct slots *slots, void *object);
 /* NULL where @id is not one that slots_alloc() gave or was freed. */
 void *slots_get(const struct slots *slots, uint64_t id);

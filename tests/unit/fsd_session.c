@@ -53,18 +53,35 @@ static void teardown(void)
 	ck_assert_int_eq(system(command), 0);
 }
 
-/* The next lodge-fsd. Of the one before nothing is left but the record. */
-static void begin(void)
+static void add_share(const char *name, bool export)
+{
+	ck_assert_int_eq(fs_share_add(fs, name, open(folder, O_PATH | O_CLOEXEC), false,
+				      &(struct owner_map){ 0 }, export),
+			 0);
+}
+
+/* The next lodge-fsd. Of the one before nothing is left but the record, as it was at its death. */
+static void begin_with(const char *const *shares)
 {
 	struct fs_config config = { .fd_limit = 500 };
+	struct session_record last = { 0 };
+	bool first = !record;
 
+	if (record)
+		last = *record;
 	end();
 	ck_assert_int_eq(session_map(session_fd, &record), 0);
+	if (!first)
+		*record = last;
 	config.session = record;
 	ck_assert_int_eq(fs_create(&config, &fs), 0);
-	ck_assert_int_eq(fs_share_add(fs, "share", open(folder, O_PATH | O_CLOEXEC), false,
-				      &(struct owner_map){ 0 }, true),
-			 0);
+	for (; *shares; shares++)
+		add_share(*shares, !shares[1] && !strcmp(*shares, "export"));
+}
+
+static void begin(void)
+{
+	begin_with((const char *const[]){ "export", NULL });
 }
 
 static int64_t call(uint32_t opcode, uint64_t nodeid, const void *body, size_t len, void *reply,
@@ -81,14 +98,25 @@ static void init(uint32_t minor, uint32_t flags)
 	ck_assert_int_gt(call(FUSE_INIT, 0, &in, sizeof(in), &out, sizeof(out)), 0);
 }
 
-static uint64_t lookup(const char *name)
+static uint64_t lookup_in(uint64_t dir, const char *name)
 {
 	struct fuse_entry_out entry;
 
-	ck_assert_int_eq(
-		call(FUSE_LOOKUP, FUSE_ROOT_ID, name, strlen(name) + 1, &entry, sizeof(entry)),
-		sizeof(entry));
+	ck_assert_int_eq(call(FUSE_LOOKUP, dir, name, strlen(name) + 1, &entry, sizeof(entry)),
+			 sizeof(entry));
 	return entry.nodeid;
+}
+
+static uint64_t lookup(const char *name)
+{
+	return lookup_in(FUSE_ROOT_ID, name);
+}
+
+static void forget(uint64_t nodeid, uint64_t nlookup)
+{
+	struct fuse_forget_in in = { .nlookup = nlookup };
+
+	call(FUSE_FORGET, nodeid, &in, sizeof(in), NULL, 0);
 }
 
 static int64_t look_at(uint64_t nodeid)
@@ -100,7 +128,7 @@ static int64_t look_at(uint64_t nodeid)
 	return ret < 0 ? ret : 0;
 }
 
-static void make_file(const char *name)
+static const char *make_file_in(uint64_t dir, const char *name)
 {
 	struct {
 		struct fuse_mknod_in in;
@@ -109,9 +137,15 @@ static void make_file(const char *name)
 	struct fuse_entry_out entry;
 
 	strcpy(mknod.name, name);
-	ck_assert_int_eq(call(FUSE_MKNOD, FUSE_ROOT_ID, &mknod, sizeof(mknod.in) + strlen(name) + 1,
-			      &entry, sizeof(entry)),
+	ck_assert_int_eq(call(FUSE_MKNOD, dir, &mknod, sizeof(mknod.in) + strlen(name) + 1, &entry,
+			      sizeof(entry)),
 			 sizeof(entry));
+	return name;
+}
+
+static void make_file(const char *name)
+{
+	make_file_in(FUSE_ROOT_ID, name);
 }
 
 START_TEST(goes_on)
@@ -170,6 +204,68 @@ START_TEST(handles_are_gone)
 }
 END_TEST
 
+/* Mounts of a share's folder go on: whatever the order in which shares are there again. */
+START_TEST(folders_of_shares)
+{
+	uint64_t a;
+	uint64_t b;
+	uint64_t file;
+
+	begin_with((const char *const[]){ "a", "b", "c", NULL });
+	init(FUSE_KERNEL_MINOR_VERSION, INT32_MAX);
+	ck_assert_uint_ne(lookup("c"), 0);
+	b = lookup("b");
+	file = lookup_in(b, make_file_in(b, "file"));
+	a = lookup("a");
+	for (int i = 0; i < 3; i++) {
+		begin_with(i & 1 ? (const char *const[]){ "x", "b", "a", NULL }
+				 : (const char *const[]){ "b", "x", "y", "a", NULL });
+		ck_assert_int_eq(look_at(file), -ESTALE);
+		ck_assert_int_eq(look_at(b), 0);
+		ck_assert_int_eq(look_at(a), 0);
+		file = lookup_in(b, "file");
+		ck_assert_int_eq(look_at(file), 0);
+		ck_assert_uint_eq(lookup("a"), a);
+		ck_assert_uint_eq(lookup("b"), b);
+	}
+	/* What the guest has forgotten, and a share that goes, is not kept. */
+	forget(a, 100);
+	ck_assert_int_eq(fs_share_remove(fs, "b"), 0);
+	forget(b, 100);
+	begin_with((const char *const[]){ "b", "a", NULL });
+	ck_assert_int_eq(look_at(a), -ESTALE);
+	ck_assert_int_eq(look_at(b), -ESTALE);
+	ck_assert_uint_ne(lookup("a"), a);
+}
+END_TEST
+
+START_TEST(folders_that_lie)
+{
+	begin_with((const char *const[]){ "a", "b", NULL });
+	init(FUSE_KERNEL_MINOR_VERSION, INT32_MAX);
+	lookup("a");
+	lookup("b");
+	for (int i = 0; i < SHARES_MAX; i++) {
+		memset(record->roots[i].name, 'a', sizeof(record->roots[i].name));
+		record->roots[i].nodeid = UINT64_MAX;
+	}
+	begin_with((const char *const[]){ "a", "b", NULL });
+	ck_assert_int_eq(look_at(lookup("a")), 0);
+	for (int i = 0; i < SHARES_MAX; i++) {
+		static const uint64_t ids[] = { FUSE_ROOT_ID, UINT64_MAX, 1 << SLOT_INDEX_BITS,
+						SLOTS_CHUNK * SLOTS_CHUNKS };
+
+		memset(record->roots[i].name, 0, sizeof(record->roots[i].name));
+		record->roots[i].name[0] = "ab"[i & 1];
+		record->roots[i].nodeid = ids[_i];
+	}
+	begin_with((const char *const[]){ "a", "b", NULL });
+	ck_assert_int_eq(look_at(lookup("a")), 0);
+	ck_assert_int_eq(look_at(lookup("b")), 0);
+	ck_assert_int_eq(look_at(FUSE_ROOT_ID), 0);
+}
+END_TEST
+
 static void destroy(void)
 {
 	call(FUSE_DESTROY, 0, "", 0, NULL, 0);
@@ -217,6 +313,7 @@ START_TEST(record_that_lies)
 	ck_assert_int_eq(look_at(FUSE_ROOT_ID), -EIO);
 	ck_assert_uint_eq(record->era, 0);
 	/* Cut off, it is made whole. */
+	end();
 	ck_assert_int_eq(ftruncate(session_fd, 3), 0);
 	begin();
 	ck_assert_int_eq(look_at(FUSE_ROOT_ID), -EIO);
@@ -246,6 +343,8 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, goes_on);
 	tcase_add_test(tcase, handles_are_gone);
+	tcase_add_test(tcase, folders_of_shares);
+	tcase_add_loop_test(tcase, folders_that_lie, 0, 4);
 	tcase_add_test(tcase, ends_with_the_guests_word);
 	tcase_add_test(tcase, record_that_lies);
 	tcase_add_test(tcase, no_file_no_record);

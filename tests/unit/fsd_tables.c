@@ -83,6 +83,50 @@ static const struct {
 	{ "\xe2\x82=/x", -EINVAL, NULL, NULL, false, false },
 };
 
+/* An object with the id that it had in another table, wherever there is room. */
+START_TEST(objects_are_placed)
+{
+	static const uint32_t places[] = { 7, 3, 255, 256, 600, 1, SLOTS_CHUNK * SLOTS_CHUNKS - 1 };
+	struct slots *slots = calloc(1, sizeof(*slots));
+	const uint64_t above = 5ull << 32 | 9u << SLOT_INDEX_BITS;
+	struct thing *thing;
+
+	ck_assert_ptr_nonnull(slots);
+	ck_assert_int_eq(slots_init(slots, sizeof(struct thing)), 0);
+	slots->era = 10;
+	ck_assert_ptr_nonnull(slots_alloc(slots));
+	ck_assert_ptr_null(slots_place(slots, above | 1)); /* taken */
+	ck_assert_ptr_null(slots_place(slots, above));
+	ck_assert_ptr_null(slots_place(slots, UINT64_MAX));
+	ck_assert_ptr_null(slots_place(slots, above | (SLOTS_CHUNK * SLOTS_CHUNKS + 1)));
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		uint64_t id = above | (places[i] + 1);
+
+		thing = slots_place(slots, id);
+		ck_assert_ptr_nonnull(thing);
+		ck_assert_uint_eq(slot_id(&thing->slot), id);
+		ck_assert_ptr_eq(slots_get(slots, id), thing);
+		ck_assert_ptr_null(slots_place(slots, id));
+		ck_assert_ptr_null(slots_get(slots, id + (1ull << 32)));
+	}
+	slots_recover(slots);
+	ck_assert_uint_eq(slots->n_used, 8);
+	/* The others' places are as good as ever. */
+	for (int i = 0; i < 1000; i++) {
+		thing = slots_alloc(slots);
+		ck_assert_ptr_nonnull(thing);
+		ck_assert_uint_eq(thing->slot.era, 10);
+		ck_assert_ptr_eq(slots_get(slots, slot_id(&thing->slot)), thing);
+	}
+	ck_assert_uint_eq(slots->n_used, 1008);
+	thing = slots_get(slots, above | 8);
+	slots_free(slots, thing);
+	ck_assert_ptr_null(slots_get(slots, above | 8));
+	slots_fini(slots);
+	free(slots);
+}
+END_TEST
+
 START_TEST(share_options)
 {
 	struct share_option share;
@@ -209,6 +253,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tcase, ids_are_not_reused);
+	tcase_add_test(tcase, objects_are_placed);
 	tcase_add_loop_test(tcase, share_options, 0, sizeof(options) / sizeof(options[0]));
 	tcase_add_test(tcase, names_have_255_bytes_at_most);
 	tcase_add_test(tcase, inode_numbers_of_two_devices_differ);

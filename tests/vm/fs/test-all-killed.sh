@@ -9,10 +9,12 @@
 # shellcheck source=tests/vm/fs/servers.sh
 . "$TOP/tests/vm/fs/servers.sh"
 
-mkdir -p work/sub
+mkdir -p work/sub fixed
 echo "old text" >work/sub/open
+echo "never written" >fixed/file
 cat >job.sh <<'END'
 D=/mnt/lodge/work
+mkdir /tmp/bound && mount --bind $D /tmp/bound
 for round in 1 2; do
 	exec 7<$D/sub/open
 	touch $D/ready.$round
@@ -21,10 +23,11 @@ for round in 1 2; do
 	mkdir $D/sub/dir.$round && rmdir $D/sub/dir.$round && ls $D/sub | xargs
 	echo "open: $(timeout 5 cat <&7 2>&1 | sed 's/.*: //')"
 	exec 7<&-
-	cat $D/sub/open
+	cat $D/sub/open /mnt/lodge/fixed/file
+	cat /tmp/bound/sub/new.$round >/dev/null && echo "bound $round"
 done
 END
-timeout 170 lodge run --memory 512M --share work=work -- bash "$PWD/job.sh" >out 2>err </dev/null &
+timeout 170 lodge run --memory 512M --share work=work --share fixed=fixed:ro -- bash "$PWD/job.sh" >out 2>err </dev/null &
 vm=$!
 
 for i in 1 2; do
@@ -48,6 +51,8 @@ is "$(grep -c 'cannot write' out)" 0 "it makes files and folders as before"
 like "$(cat out)" "new file 1.*new.1 open.*new file 2.*new.1 new.2 open" "and finds them"
 is "$(grep -c '^open: Stale file handle' out)" 2 "what it had open is lost, and it is told so"
 is "$(grep -c '^old text' out)" 2 "by its name it is there"
+is "$(grep -c '^never written' out)" 2 "a share that is read-only goes on as well"
+is "$(grep -c '^bound' out)" 2 "and a mount of the share's folder"
 is "$(cat work/sub/new.2)" "new file 2" "the host sees what it wrote"
 like "$(cat err)" "session goes on, without the files" "the log says what is lost"
 [ "$failures" = 0 ] || sed 's/^/#   /' out err
