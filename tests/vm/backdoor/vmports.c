@@ -302,6 +302,34 @@ static int measure(int count, size_t len, bool strings)
 	return 0;
 }
 
+/* Messages for @seconds, of which every other answer is taken. */
+static int flood(int seconds)
+{
+	static char text[4096] = "log flood ", answer[4096];
+	time_t end = time(NULL) + seconds;
+	unsigned long sent = 0, opened = 0;
+
+	memset(text + strlen(text), 'f', sizeof(text) - strlen(text));
+	while (time(NULL) < end) {
+		struct channel channel;
+
+		if (!open_channel(&channel))
+			continue;
+		opened++;
+		for (int i = 0; i < 1000 && time(NULL) < end; i++) {
+			if (!send_text(&channel, text, 20 + (size_t)i * 4, i % 2))
+				break;
+			sent++;
+			if (i % 4 < 2)
+				(void)receive_text(&channel, answer, sizeof(answer), i % 2);
+		}
+		if (opened % 2)
+			step(&channel, CLOSE, 0, NULL);
+	}
+	printf("%lu messages in %lu channels\n", sent, opened);
+	return sent == 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_fault };
@@ -320,9 +348,12 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(word, "abuse"))
 		return abuse();
+	if (!strcmp(word, "flood") && argc == 3)
+		return flood(atoi(argv[2]));
 	if (!strcmp(word, "measure") && argc == 5)
 		return measure(atoi(argv[2]), strtoul(argv[3], NULL, 10),
 			       !strcmp(argv[4], "strings"));
-	fputs("usage: vmports probe | abuse | measure COUNT BYTES pieces|strings\n", stderr);
+	fputs("usage: vmports probe | abuse | flood SECONDS | measure COUNT BYTES pieces|strings\n",
+	      stderr);
 	return 2;
 }
