@@ -454,6 +454,65 @@ static const struct bad_message {
 	{ "features of the future", { VHOST_USER_SET_FEATURES, 1, 8 }, 8 },
 };
 
+#define IN_FLIGHT    16
+#define READ_SIZE    65536
+#define READ_BUFFERS (RIG_IN + 0x100000) /* in the rig's memory */
+
+/* READs of @node, all at once; nobody waits for them. */
+static void read_many(struct fsd_rig *rig, uint64_t node)
+{
+	struct raw_desc *ring = (struct raw_desc *)(rig->memory + RIG_RINGS + 0x10000);
+	struct {
+		struct fuse_in_header head;
+		struct fuse_read_in body;
+	} in = { .head = { .len = sizeof(in), .opcode = FUSE_READ, .nodeid = node },
+		 .body = { .size = READ_SIZE - sizeof(struct fuse_out_header) } };
+
+	for (uint16_t i = 0; i < IN_FLIGHT; i++) {
+		uint16_t head = 2 * i;
+		uint64_t out = RIG_OUT + i * sizeof(in);
+
+		memcpy(rig->memory + out, &in, sizeof(in));
+		ring[head] = (struct raw_desc){ RAM + out, sizeof(in), NEXT, head + 1 };
+		ring[head + 1] = (struct raw_desc){ RAM + READ_BUFFERS + i * (uint64_t)READ_SIZE,
+						    READ_SIZE, WR, 0 };
+		fsd_ring_set_avail(rig, 1, head, ++rig->avail[1]);
+	}
+	fsd_ring_kick(rig, 1);
+}
+
+/* Once a queue is stopped, its memory is the driver's: what was in flight is done, or never is. */
+START_TEST(t29_stopped_with_reads_in_flight)
+{
+	static uint8_t poison[IN_FLIGHT * READ_SIZE];
+	struct fsd_rig_options options = { 0 };
+	struct fsd_rig rig;
+	char path[256];
+	uint64_t node;
+	int error;
+
+	memset(poison, 0xa5, sizeof(poison));
+	fsd_rig_start(&rig, &options);
+	fsd_write_file(&rig, "f", "");
+	ck_assert_int_eq(truncate(fsd_path(&rig, "f", path), READ_SIZE), 0);
+	node = fsd_lookup(&rig, ROOT, "f", &error);
+	for (int round = 0; round < 300; round++) {
+		read_many(&rig, node);
+		if (_i)
+			ck_assert_int_eq(fsd_rig_message(&rig, VHOST_USER_RESET_DEVICE, NULL, 0,
+							 NULL, 0, NULL, 0),
+					 0);
+		fsd_rig_stop_queues(&rig);
+		memcpy(rig.memory + READ_BUFFERS, poison, sizeof(poison));
+		fsd_rig_start_queues(&rig);
+		if (!_i)
+			still_answers(&rig);
+		ck_assert(!memcmp(rig.memory + READ_BUFFERS, poison, sizeof(poison)));
+	}
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 START_TEST(a_bad_message_ends_the_connection)
 {
 	const struct bad_message *bad = &bad_messages[_i];
@@ -491,6 +550,7 @@ int main(void)
 	tcase_add_test(tcase, t10_forgets);
 	tcase_add_test(tcase, t11_names);
 	tcase_add_test(tcase, t13_symbolic_links_lead_nowhere);
+	tcase_add_loop_test(tcase, t29_stopped_with_reads_in_flight, 0, 2);
 	tcase_add_loop_test(tcase, t15_special_files_are_never_opened, 0, 2);
 	tcase_add_test(tcase, t18_descriptors_run_out_for_the_guest_alone);
 	tcase_add_loop_test(tcase, a_bad_message_ends_the_connection, 0,
