@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -87,14 +88,31 @@ static int open_share(const struct share_option *share)
 	return fd;
 }
 
+static void drop_share(struct options *options, size_t i)
+{
+	struct share_option *share = &options->shares[i];
+
+	free(share->path);
+	options->n_shares--;
+	memmove(share, share + 1, (options->n_shares - i) * sizeof(*share));
+}
+
 static int open_shares(struct server *server)
 {
-	const struct options *options = &server->options;
+	struct options *options = &server->options;
+	size_t i = 0;
 
-	for (size_t i = 0; i < options->n_shares; i++) {
+	while (i < options->n_shares) {
 		server->share_fds[i] = open_share(&options->shares[i]);
-		if (server->share_fds[i] < 0)
+		if (server->share_fds[i] >= 0) {
+			i++;
+			continue;
+		}
+		/* Whoever commands us has seen it at an earlier start: it is gone since, which must
+		 * not take the others away. */
+		if (options->control_fd < 0 || options->export)
 			return EX_NOINPUT;
+		drop_share(options, i);
 	}
 	return 0;
 }

@@ -248,6 +248,30 @@ START_TEST(test_no_shares)
 }
 END_TEST
 
+START_TEST(test_a_folder_that_is_gone_takes_no_other_share_away)
+{
+	char gone[] = "/tmp/fs-gone-XXXXXX";
+	struct vm_share shares[2] = { { .name = (char *)"gone", .path = gone },
+				      { .name = (char *)"docs", .path = folder } };
+
+	ck_assert_ptr_nonnull(mkdtemp(gone));
+	rig.config.shares = shares;
+	rig.config.n_shares = 2;
+	need_fsd();
+	add_device();
+	drive();
+	init_session(0);
+	look_for(1, "gone", 0);
+	ck_assert_int_eq(rmdir(gone), 0);
+	kill_whole_fsd();
+	lookup(2);
+	init_session(3);
+	look_for(4, "gone", -ENOENT);
+	look_for(5, "docs", 0);
+	rig_remove_device(device);
+}
+END_TEST
+
 START_TEST(test_without_shares_nothing_runs_before_the_driver)
 {
 	struct fs_share_info info = { .name = "docs", .path = folder };
@@ -517,6 +541,7 @@ int main(void)
 	tcase_add_test(idle, test_without_shares_nothing_runs_before_the_driver);
 	tcase_add_checked_fixture(foreign, setup, teardown);
 	tcase_set_timeout(foreign, 60);
+	tcase_add_test(foreign, test_a_folder_that_is_gone_takes_no_other_share_away);
 	tcase_add_test(foreign, test_device_with_virtiofsd);
 	tcase_add_test(foreign, test_device_without_back_end);
 	suite_add_tcase(suite, idle);
