@@ -6,8 +6,11 @@
 #include <glib.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "host-vmm/backdoor/tools.h"
 #include "host-vmm/conf/uuid.h"
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/control/json.h"
@@ -139,18 +142,33 @@ static void add_memory(struct machine *machine, json_t *features, json_t *result
 	json_object_set_new(result, "balloon", balloon);
 }
 
-/* Rung 0 is what the guest's own drivers do; nothing of ours in a guest reports itself yet. */
+/* The guest's word counts for its own part: where its tools have the shares. */
+static void add_shares(struct machine *machine, json_t *features)
+{
+	struct tools_facts *facts = NULL;
+
+	if (machine->backdoor)
+		(void)tools_get_facts(machine->backdoor, &facts);
+	if (!fs_devices(machine->config))
+		add_feature(features, "fs", -1, "this VM has no device for shares");
+	else if (facts && *facts->shares_mount)
+		add_feature(features, "fs", strcmp(facts->shares_by, "mount.lodge") ? 1 : 2,
+			    facts->shares_by);
+	else
+		add_feature(features, "fs", 0, "virtio-fs");
+	free(facts);
+}
+
+/* Rung 0 is what the guest's own drivers do, 1 what its daemon does, 2 what our modules do. */
 static int info(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	struct machine *machine = opaque;
-	const struct vm_config *config = machine->config;
 	json_t *features = json_array();
-	bool shared = fs_devices(config);
 	char uuid[VM_UUID_TEXT];
 
 	(void)params;
 	(void)error;
-	add_feature(features, "fs", shared ? 0 : -1, shared ? "virtio-fs" : "no share is set");
+	add_shares(machine, features);
 	add_memory(machine, features, result);
 	add_feature(features, "clock", 0, "kvm-clock");
 	vm_uuid_format(machine->uuid, uuid);
