@@ -119,6 +119,7 @@ unit_tests += fsd_scarce
 fsd_scarce_srcs := tests/unit/fsd_scarce.c tests/unit/fsd_harness.c
 fsd_scarce_libs := fsd proto
 fsd_scarce_pkgs := check
+$(BUILD)/unit/fsd_scarce: | $(BUILD)/bin/lodge-fsd
 fsd_scarce_ldflags := -Wl,--wrap=malloc,--wrap=calloc,--wrap=mmap,--wrap=openat,--wrap=pthread_create
 
 unit_tests += fsd_watch

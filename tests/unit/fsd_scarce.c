@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -359,6 +360,34 @@ START_TEST(t21_the_quota_is_used_up)
 }
 END_TEST
 
+/* The limit of the process for a file's size is an error, and no signal that ends the server. */
+START_TEST(t55_files_may_not_grow)
+{
+	const struct rlimit limit = { 1 << 20, RLIM_INFINITY };
+	struct fsd_rig_options options = { .program = true };
+	struct fuse_setattr_in longer = { .valid = FATTR_SIZE, .size = 2 << 20 };
+	struct fuse_fallocate_in more = { .length = 2 << 20 };
+	struct fuse_entry_out file;
+	pid_t server;
+
+	fsd_rig_start(&rig, &options);
+	ck_assert_int_gt(make(FUSE_ROOT_ID, "f", &file), 0);
+	server = fsd_server(&rig);
+	ck_assert_int_eq(prlimit(server, RLIMIT_FSIZE, &limit, NULL), 0);
+	ck_assert_int_eq(write_zeroes(file.nodeid, 1 << 20, 4096), -EFBIG);
+	ck_assert_int_eq(fsd_call(&rig, FUSE_SETATTR, file.nodeid, &longer, sizeof(longer), NULL, 0,
+				  NULL, sizeof(struct fuse_attr_out)),
+			 -EFBIG);
+	ck_assert_int_eq(
+		fsd_call(&rig, FUSE_FALLOCATE, file.nodeid, &more, sizeof(more), NULL, 0, NULL, 0),
+		-EFBIG);
+	/* What there is room for is written. */
+	ck_assert_int_eq(write_zeroes(file.nodeid, (1 << 20) - 4096, 8192), 4096);
+	ck_assert_int_eq(fsd_server(&rig), server);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 struct mounter {
 	char path[256];
 	bool stop;
@@ -472,6 +501,7 @@ int main(void)
 	tcase_add_test(tcase, t55_any_call_may_fail);
 	tcase_add_test(tcase, t19_the_disk_is_full);
 	tcase_add_test(tcase, t21_the_quota_is_used_up);
+	tcase_add_test(tcase, t55_files_may_not_grow);
 	tcase_add_test(tcase, t14_a_mount_comes_and_goes);
 	tcase_add_test(tcase, t25_a_mount_in_use_is_taken_away);
 	tcase_add_test(tcase, t25_the_folder_itself_goes);
