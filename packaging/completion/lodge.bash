@@ -22,8 +22,14 @@ _lodge_options() {
 	lodge "$1" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u
 }
 
+# Those of a verb's options that a value follows, with a blank around each.
+_lodge_valued() {
+	lodge "$1" --help 2>/dev/null | sed -nE 's/^  (-., )?(--[a-z][a-z-]*)=.*/\1\2 /p' | tr ',\n' '  '
+}
+
 _lodge() {
 	local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]} words='' i
+	local valued
 	local at=0 # which of the verb's own words this is
 
 	COMPREPLY=()
@@ -31,6 +37,7 @@ _lodge() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_lodge_verbs)" -- "$word")
 		return
 	fi
+	valued=" $(_lodge_valued "$verb") "
 	case $previous in
 	--kernel | --initrd | --disk | --root | -[kir])
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
@@ -46,10 +53,15 @@ _lodge() {
 		mapfile -t COMPREPLY < <(compgen -W 'user exact' -- "$word")
 		return
 		;;
-	--mask | --file-mask | --dir-mask | --name | --cpus | --memory | --append | --share | --env | --timeout | --dir | --set | -[cmase]) return ;;
+	*) [[ $valued != *" $previous "* ]] || return ;;
 	esac
 	for ((i = 2; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} = -* ]] || at=$((at + 1))
+		if [[ $valued = *" ${COMP_WORDS[i]} "* ]]; then
+			i=$((i + 1))
+			[ "${COMP_WORDS[i]}" != = ] || i=$((i + 1))
+		elif [[ ${COMP_WORDS[i]} != -* ]]; then
+			at=$((at + 1))
+		fi
 	done
 	if [[ $word = -* ]]; then
 		words=$(_lodge_options "$verb")

@@ -11,8 +11,8 @@ _lodge_vms() {
 }
 
 _lodge() {
-	local -a verbs options
-	local verb=$words[2]
+	local -a verbs options valued
+	local verb=$words[2] i at=0 # which of the verb's own words this is
 	if (( CURRENT == 2 )); then
 		verbs=(${(f)"$(lodge --help 2>/dev/null | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\)  *\(.*\)/\1:\2/p')"})
 		_describe -t verbs verb verbs
@@ -23,7 +23,20 @@ _lodge() {
 		_describe -t options option options
 		return
 	fi
-	case $verb,$(( CURRENT - 3 )) in
+	# A value follows these.
+	valued=(${=${(f)"$(lodge $verb --help 2>/dev/null | sed -nE 's/^  (-., )?(--[a-z][a-z-]*)=.*/\1\2/p' | tr , ' ')"}})
+	for (( i = 3; i < CURRENT; i++ )); do
+		if (( $valued[(Ie)$words[i]] )); then
+			(( i++ ))
+		elif [[ $words[i] != -* ]]; then
+			(( at++ ))
+		fi
+	done
+	if (( i > CURRENT )); then
+		_files
+		return
+	fi
+	case $verb,$at in
 	run,* ) _command_names -e ;;
 	create,* | check,* | list,* ) ;;
 	cp,* ) _alternative 'files:file:_files' 'vms:VM:_lodge_vms -S :' ;;
