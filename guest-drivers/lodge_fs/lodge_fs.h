@@ -8,6 +8,7 @@
  *	slot.c     memory that the program and the device share, and exchanges through it
  *	message.c  small messages that are copied
  *	file.c     /dev/lodge-fs/TAG; protocol/spec/fs-device.md is its contract
+ *	events.c   /dev/lodge-fs-events; protocol/spec/fs-notify.md
  *
  * Locks: fs->lock (a mutex) holds off unbinding while a file is opened or closed. Each queue's lock
  *is that of its ring and of what is in it; interrupts take it. session->messages_lock is that of
@@ -178,5 +179,9 @@ void lodge_fs_messages_free(struct lodge_fs_session *session);
 
 /* file.c */
 extern const struct file_operations lodge_fs_file_operations;
+
+/* events.c: a part of the module. */
+int lodge_fs_events_begin(void);
+void lodge_fs_events_end(void);
 
 #endif

@@ -89,6 +89,7 @@ static const struct {
 	int (*begin)(void);
 	void (*end)(void);
 } parts[] = {
+	{ lodge_fs_events_begin, lodge_fs_events_end },
 	{ begin_driver, end_driver },
 };
 
