@@ -18,3 +18,7 @@ unit_tests += seccomp_filter
 seccomp_filter_srcs := tests/unit/seccomp_filter.c
 seccomp_filter_libs := proto
 seccomp_filter_pkgs := check
+
+fuzz_targets += fs_changes
+fs_changes_srcs := tests/fuzz/fs_changes.c
+fs_changes_libs := proto
