@@ -240,27 +240,14 @@ static long shared_kib(void)
 	return kib;
 }
 
-/* The tables alone: no rings, no threads. */
+/* The tables alone. @reply: a struct fuse_entry_out, or NULL. */
 static int64_t direct(struct fs *fs, struct scratch *scratch, uint32_t opcode, uint64_t nodeid,
 		      const void *body, size_t len, void *reply)
 {
-	struct fuse_in_header in = { .len = (uint32_t)(sizeof(in) + len),
-				     .opcode = opcode,
-				     .nodeid = nodeid };
-	struct {
-		struct fuse_out_header head;
-		uint8_t payload[256];
-	} out;
-	struct iovec iov[] = { { &in, sizeof(in) }, { (void *)body, len }, { &out, sizeof(out) } };
-	struct request req;
-	uint32_t written;
+	int64_t ret = fsd_direct(fs, scratch, opcode, nodeid, body, len, reply,
+				 sizeof(struct fuse_entry_out));
 
-	fs_request(&req, fs, scratch, iov, 2, in.len, 1, sizeof(out), true, &written);
-	if (!written)
-		return 0;
-	if (reply && !out.head.error)
-		memcpy(reply, out.payload, out.head.len - sizeof(out.head));
-	return out.head.error;
+	return ret < 0 ? ret : 0;
 }
 
 #define PEAK 10000
