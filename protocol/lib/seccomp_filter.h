@@ -13,28 +13,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SECCOMP_FILTER_MAX 512 /* instructions; a row takes 2, or 9 with a condition */
+#define SECCOMP_FILTER_MAX 512 /* instructions; a condition takes 9, a call somewhat above 2 */
+#define SECCOMP_CALLS_MAX  192 /* without a condition */
 
 enum seccomp_verdict {
 	SECCOMP_ALLOW = 1,
 	SECCOMP_KILL = 2, /* the whole process, by SIGSYS */
 };
 
+struct seccomp_call {
+	uint32_t number;
+	uint32_t action; /* SECCOMP_RET_... of <linux/seccomp.h> */
+};
+
 struct seccomp_filter {
 	struct sock_filter code[SECCOMP_FILTER_MAX];
 	size_t len;
+	struct seccomp_call calls[SECCOMP_CALLS_MAX];
+	size_t n_calls;
 	bool full; /* something did not fit */
 };
 
 /* Calls of another architecture (x32 and i386 on x86-64) kill. */
 void seccomp_filter_begin(struct seccomp_filter *filter);
 
-/* The earlier a call is added, the cheaper it is. @call is a number of <sys/syscall.h>. */
+/* @call is a number of <sys/syscall.h>. Once for each. */
 void seccomp_filter_add(struct seccomp_filter *filter, long call, enum seccomp_verdict verdict);
 
 /*
  * Allows @call where argument @arg (0 to 5), masked by @mask, is @value. Several conditions for one
- * call are alternatives.
+ * call are alternatives. The earlier a condition is added, the cheaper it is.
  */
 void seccomp_filter_add_if(struct seccomp_filter *filter, long call, unsigned int arg,
 			   uint64_t mask, uint64_t value);

@@ -11,10 +11,11 @@
 
 #include "protocol/lib/seccomp_filter.h"
 
-#define REFUSED	   ENOANO /* which no call gives here by itself */
-#define NOT_BOUND  99
-#define BEYOND_32  (1ull << 32)
-#define LOW_NIBBLE 0xfull
+#define REFUSED	     ENOANO /* which no call gives here by itself */
+#define NOT_BOUND    99
+#define SEARCHED_MAX 40
+#define BEYOND_32    (1ull << 32)
+#define LOW_NIBBLE   0xfull
 
 static struct seccomp_filter filter;
 
@@ -96,10 +97,33 @@ START_TEST(test_alternatives)
 }
 END_TEST
 
+/* The call is found wherever it stands among many, and what is not there is not. */
+START_TEST(test_search)
+{
+	for (long call = 0; call < SYS_lseek && call < _i; call++)
+		seccomp_filter_add(&filter, call, SECCOMP_KILL);
+	for (long call = 1000; call < 1000 + 2 * _i; call += 2)
+		seccomp_filter_add(&filter, call, SECCOMP_KILL);
+	ck_assert_int_eq(seek(0), REFUSED);
+	seccomp_filter_add(&filter, SYS_lseek, SECCOMP_ALLOW);
+	for (long call = 1001; call < 1001 + _i; call += 2)
+		seccomp_filter_add(&filter, call, SECCOMP_KILL);
+	ck_assert_int_eq(seek(0), EBADF);
+}
+END_TEST
+
+START_TEST(test_too_many_conditions)
+{
+	for (int i = 0; i < SECCOMP_FILTER_MAX / 9; i++)
+		seccomp_filter_add_if(&filter, SYS_lseek, 1, UINT64_MAX, (uint64_t)i);
+	ck_assert_int_eq(seccomp_filter_enter(&filter, REFUSED), -E2BIG);
+}
+END_TEST
+
 START_TEST(test_too_many)
 {
-	for (int i = 0; i < SECCOMP_FILTER_MAX; i++)
-		seccomp_filter_add(&filter, SYS_lseek, SECCOMP_ALLOW);
+	for (int i = 0; i < SECCOMP_CALLS_MAX; i++)
+		seccomp_filter_add(&filter, 1000 + i, SECCOMP_ALLOW);
 	ck_assert_int_eq(seccomp_filter_enter(&filter, REFUSED), -E2BIG);
 	ck_assert_int_eq(lseek(-1, 0, SEEK_SET), -1);
 	ck_assert_int_eq(errno, EBADF);
@@ -120,6 +144,8 @@ int main(void)
 	tcase_add_test(tcase, test_high_half);
 	tcase_add_test(tcase, test_mask);
 	tcase_add_test(tcase, test_alternatives);
+	tcase_add_loop_test(tcase, test_search, 0, SEARCHED_MAX);
+	tcase_add_test(tcase, test_too_many_conditions);
 	tcase_add_test(tcase, test_too_many);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
