@@ -96,7 +96,7 @@ struct fuse_out_header message_error(uint64_t unique, int error)
 int64_t message_limit_init(void *reply, size_t size, uint32_t most)
 {
 	struct fuse_out_header header;
-	struct fuse_init_out out = { 0 };
+	struct message_init out = { 0 };
 	uint32_t data = DATA_DEFAULT;
 	size_t len;
 

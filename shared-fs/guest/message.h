@@ -11,6 +11,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the headers of Linux 3.10 do not have: linux/fuse.h of 4.2 and newer. */
+#ifndef FUSE_COMPAT_22_INIT_OUT_SIZE
+#define FUSE_COMPAT_22_INIT_OUT_SIZE 24
+#endif
+#ifndef FUSE_DEV_IOC_CLONE
+#define FUSE_DEV_IOC_CLONE _IOR(229, 0, uint32_t)
+#endif
+#ifndef FUSE_MAX_PAGES
+#define FUSE_MAX_PAGES (1 << 22)
+#endif
+
+/* struct fuse_init_out of FUSE 7.36; 7.22 ends behind max_write. */
+struct message_init {
+	uint32_t major;
+	uint32_t minor;
+	uint32_t max_readahead;
+	uint32_t flags;
+	uint16_t max_background;
+	uint16_t congestion_threshold;
+	uint32_t max_write;
+	uint32_t time_gran;
+	uint16_t max_pages;
+	uint16_t map_alignment;
+	uint32_t flags2;
+	uint32_t unused[7];
+};
+_Static_assert(sizeof(struct message_init) == 64, "message_init");
+
 enum message_route {
 	MESSAGE_EXCHANGED, /* a reply comes soon */
 	MESSAGE_QUIET, /* no reply */

@@ -32,7 +32,7 @@ static void reply(const uint8_t *bytes, size_t size)
 static void init(uint8_t *bytes, size_t size, uint32_t most)
 {
 	int64_t limit = message_limit_init(bytes, size, most);
-	struct fuse_init_out out = { 0 };
+	struct message_init out = { 0 };
 
 	if (limit < 0)
 		return;

@@ -173,7 +173,7 @@ END_TEST
 
 struct init_reply {
 	struct fuse_out_header header;
-	struct fuse_init_out out;
+	struct message_init out;
 };
 
 START_TEST(init_is_fitted_to_the_slots)
@@ -193,7 +193,7 @@ START_TEST(init_is_fitted_to_the_slots)
 	reply.out.flags = 0;
 	ck_assert_int_eq(message_limit_init(&reply, sizeof(reply), 1 << 20), 128 << 10);
 	ck_assert_uint_eq(reply.out.max_write, 128 << 10);
-	reply.out = (struct fuse_init_out){ .major = 7, .minor = 22, .max_write = 1 << 20 };
+	reply.out = (struct message_init){ .major = 7, .minor = 22, .max_write = 1 << 20 };
 	ck_assert_int_eq(message_limit_init(&reply, 16 + FUSE_COMPAT_22_INIT_OUT_SIZE, 1 << 20),
 			 128 << 10);
 	ck_assert_uint_eq(reply.out.max_write, 128 << 10);
