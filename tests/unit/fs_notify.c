@@ -215,7 +215,7 @@ END_TEST
 
 START_TEST(records_are_checked)
 {
-	uint64_t room[64];
+	uint64_t room[64] = { 0 };
 	char *batch = (char *)room;
 	struct lodge_fs_change *head = (void *)room;
 	size_t len = make("name", batch, sizeof(room));
