@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "host-vmm/control/control.h"
+#include "host-vmm/control/json.h"
 #include "protocol/lib/fd.h"
 
 #define PATIENCE_MS 20000
