@@ -168,6 +168,8 @@ int main(int argc, char **argv)
 	if (!ret)
 		ret = lodged_start(&lodged, &options);
 	if (ret == -ENODEV) {
+		/* A service that ends before it says so has failed, whatever its status is. */
+		notify("READY=1");
 		lodged.exit_status = LODGED_EXIT_NO_HOST;
 	} else if (ret) {
 		log_error("cannot start: %s", strerror(-ret));
