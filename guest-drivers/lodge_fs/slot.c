@@ -170,7 +170,8 @@ static unsigned int pages_in(u32 offset, u32 size)
 	return DIV_ROUND_UP(offset % PAGE_SIZE + size, PAGE_SIZE);
 }
 
-/* Pages that lie behind each other are one entry. The number of entries. */
+/* Pages that lie behind each other are one entry, up to a size that any IOMMU maps. The number of
+ * entries. */
 static unsigned int fill_table(struct scatterlist *sg, struct page **pages, u32 offset, u32 size)
 {
 	struct page **page = pages + (offset >> PAGE_SHIFT);
@@ -189,7 +190,8 @@ static unsigned int fill_table(struct scatterlist *sg, struct page **pages, u32 
 			size -= part;
 			offset = 0;
 			page++;
-		} while (size && page_to_pfn(*page) == page_to_pfn(page[-1]) + 1);
+		} while (size && length < LODGE_FS_SLOT_UNIT &&
+			 page_to_pfn(*page) == page_to_pfn(page[-1]) + 1);
 		sg_set_page(&sg[n++], first, length, start);
 	}
 	sg_mark_end(&sg[n - 1]);
