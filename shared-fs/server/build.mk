@@ -127,6 +127,11 @@ fsd_watch_srcs := tests/unit/fsd_watch.c tests/unit/fsd_harness.c
 fsd_watch_libs := fsd proto
 fsd_watch_pkgs := check
 
+unit_tests += fsd_watch_queue
+fsd_watch_queue_srcs := tests/unit/fsd_watch_queue.c
+fsd_watch_queue_libs := fsd proto
+fsd_watch_queue_pkgs := check
+
 # What outlives all of its processes.
 unit_tests += fsd_session
 fsd_session_srcs := tests/unit/fsd_session.c tests/unit/fsd_harness.c

@@ -97,6 +97,16 @@ static void make_room(struct watcher *watcher)
 		inotify_rm_watch(watcher->inotify, wd);
 }
 
+static uint32_t count_watches(struct watcher *watcher)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&watcher->fs->lock);
+	n = watcher->n_watches;
+	pthread_mutex_unlock(&watcher->fs->lock);
+	return n;
+}
+
 static void tell_limit(struct watcher *watcher)
 {
 	if (watcher->limit_told)
@@ -104,7 +114,7 @@ static void tell_limit(struct watcher *watcher)
 	watcher->limit_told = true;
 	log_warn("the host lets us watch %u folders, the guest knows more: it sees changes in the "
 		 "others when its cache runs out; raise fs.inotify.max_user_watches",
-		 watcher->n_watches);
+		 count_watches(watcher));
 }
 
 /* A watch of @inode, which is referenced: -1, where there is none. */
@@ -112,7 +122,7 @@ static int add_watch(struct watcher *watcher, const struct inode *inode)
 {
 	int wd;
 
-	if (watcher->n_watches == WATCHES_MAX) {
+	if (count_watches(watcher) == WATCHES_MAX) {
 		tell_limit(watcher);
 		make_room(watcher);
 	}
@@ -127,9 +137,14 @@ static int add_watch(struct watcher *watcher, const struct inode *inode)
 	return wd;
 }
 
-static bool may_be_watched(const struct inode *inode)
+static bool may_be_watched(struct fs *fs, const struct inode *inode)
 {
-	return !inode->watch && inode->fd >= 0 && !inode->pseudo;
+	bool may;
+
+	pthread_mutex_lock(&fs->lock);
+	may = !inode->watch && inode->fd >= 0 && !inode->pseudo;
+	pthread_mutex_unlock(&fs->lock);
+	return may;
 }
 
 static void watch_folder(struct watcher *watcher, uint64_t nodeid)
@@ -140,7 +155,7 @@ static void watch_folder(struct watcher *watcher, uint64_t nodeid)
 
 	if (inode_get(fs, nodeid, &inode))
 		return;
-	if (!may_be_watched(inode))
+	if (!may_be_watched(fs, inode))
 		goto out;
 	wd = add_watch(watcher, inode);
 	pthread_mutex_lock(&fs->lock);
