@@ -11,13 +11,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "host-vmm/memory.h"
+#include "protocol/lib/thread.h"
 
 #define PAUSE_MIN_MS 10
 #define PAUSE_MAX_MS 60000
@@ -79,6 +79,7 @@ static void *hugepages_thread(void *opaque)
 	struct hugepages *hugepages = opaque;
 	uint64_t start = now_ms();
 
+	pthread_setname_np(pthread_self(), "hugepages");
 	for (;;) {
 		bool found = memory_collapse(hugepages->memory) > 0;
 
@@ -98,8 +99,6 @@ int hugepages_start(struct memory *memory, struct hugepages **ret_hugepages)
 {
 	struct hugepages *hugepages = calloc(1, sizeof(*hugepages));
 	pthread_condattr_t clock;
-	pthread_attr_t attr;
-	sigset_t all, old;
 	int ret;
 
 	if (!hugepages)
@@ -111,20 +110,13 @@ int hugepages_start(struct memory *memory, struct hugepages **ret_hugepages)
 	pthread_cond_init(&hugepages->wake, &clock);
 	pthread_condattr_destroy(&clock);
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&hugepages->thread, &attr, hugepages_thread, hugepages);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	if (ret) {
+	ret = thread_start(&hugepages->thread, STACK_SIZE, 0, hugepages_thread, hugepages);
+	if (ret < 0) {
 		pthread_cond_destroy(&hugepages->wake);
 		pthread_mutex_destroy(&hugepages->lock);
 		free(hugepages);
-		return -ret;
+		return ret;
 	}
-	pthread_setname_np(hugepages->thread, "hugepages");
 	*ret_hugepages = hugepages;
 	return 0;
 }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "protocol/lib/fd.h"
+#include "protocol/lib/thread.h"
 
 #define LOOP_BATCH	16 /* events fetched by one epoll_wait(2) */
 #define LOOP_STACK_SIZE (256u << 10) /* bytes; only what is touched is memory */
@@ -108,25 +108,6 @@ static void *loop_thread(void *opaque)
 	return NULL;
 }
 
-static int start_thread(struct loop *loop)
-{
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int ret;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, LOOP_STACK_SIZE);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&loop->thread, &attr, loop_thread, loop);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	if (ret != 0)
-		return -ret;
-	loop->started = true;
-	return 0;
-}
-
 int loop_create(const char *name, struct loop **ret_loop)
 {
 	struct epoll_event wake = { .events = EPOLLIN };
@@ -152,9 +133,10 @@ int loop_create(const char *name, struct loop **ret_loop)
 		ret = -errno;
 		goto fail;
 	}
-	ret = start_thread(loop);
+	ret = thread_start(&loop->thread, LOOP_STACK_SIZE, 0, loop_thread, loop);
 	if (ret < 0)
 		goto fail;
+	loop->started = true;
 	*ret_loop = loop;
 	return 0;
 

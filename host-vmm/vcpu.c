@@ -33,6 +33,7 @@
 #include "host-vmm/vcpu_state.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
+#include "protocol/lib/thread.h"
 
 #define VCPU_STACK_SIZE (128u << 10) /* bytes; only what is touched is memory */
 #define VCPU_SIGNAL	SIGRTMIN
@@ -236,21 +237,12 @@ static void on_signal(int number)
 static int start_thread(struct vcpu *vcpu)
 {
 	struct sigaction action = { .sa_handler = on_signal };
-	pthread_attr_t attr;
-	sigset_t blocked, old;
 	int ret;
 
 	sigaction(VCPU_SIGNAL, &action, NULL);
-	sigfillset(&blocked);
-	sigdelset(&blocked, VCPU_SIGNAL);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, VCPU_STACK_SIZE);
-	pthread_sigmask(SIG_SETMASK, &blocked, &old);
-	ret = pthread_create(&vcpu->thread, &attr, vcpu_thread, vcpu);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	if (ret != 0)
-		return -ret;
+	ret = thread_start(&vcpu->thread, VCPU_STACK_SIZE, VCPU_SIGNAL, vcpu_thread, vcpu);
+	if (ret < 0)
+		return ret;
 	vcpu->started = true;
 	return 0;
 }

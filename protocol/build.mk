@@ -7,7 +7,8 @@ proto_srcs := \
 	protocol/lib/frame.c \
 	protocol/lib/fs_change.c \
 	protocol/lib/log.c \
-	protocol/lib/seccomp_filter.c
+	protocol/lib/seccomp_filter.c \
+	protocol/lib/thread.c
 
 # For those who pack and unpack files.
 libs += pack

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "protocol/lib/fd.h"
+#include "protocol/lib/thread.h"
 #include "shared-fs/server/dax_buffer.h"
 #include "shared-fs/server/workers.h"
 
@@ -316,7 +317,7 @@ int queue_start(struct queue *queue)
 	__atomic_store_n(&queue->stopping, false, __ATOMIC_RELEASE);
 	ret = prepare(queue);
 	if (!ret)
-		ret = thread_start(&queue->thread, queue_thread, queue);
+		ret = thread_start(&queue->thread, SERVER_STACK_SIZE, 0, queue_thread, queue);
 	if (ret)
 		release(queue);
 	else

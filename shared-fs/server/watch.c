@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "protocol/lib/fd.h"
+#include "protocol/lib/thread.h"
 #include "shared-fs/server/workers.h"
 
 #define SAME_FOLDER_MAX 8 /* nodeids of one folder: shares that overlap */
@@ -211,7 +212,7 @@ int watcher_create(struct fs *fs, int socket, bool recovered)
 	}
 	fs->watcher = ret ? NULL : watcher;
 	if (!ret)
-		ret = thread_start(&watcher->thread, run, watcher);
+		ret = thread_start(&watcher->thread, SERVER_STACK_SIZE, 0, run, watcher);
 	if (ret) {
 		fs->watcher = NULL;
 		release(watcher);

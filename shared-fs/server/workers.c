@@ -3,29 +3,11 @@
 #include "shared-fs/server/workers.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#define STACK_SIZE (256 * 1024) /* touched: some 12 KiB */
-
-int thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
-{
-	pthread_attr_t attr;
-	sigset_t all;
-	sigset_t old;
-	int ret;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	ret = pthread_create(thread, &attr, run, arg);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -ret;
-}
+#include "protocol/lib/thread.h"
 
 static void run_job(struct job *job, struct scratch *scratch)
 {
@@ -108,7 +90,8 @@ int workers_submit(struct workers *workers, struct queue *queue, const struct ch
 	if (workers->n_jobs == JOBS_MAX)
 		goto out;
 	if (workers->n_waiting <= workers->n_jobs && workers->n_threads < WORKERS_MAX &&
-	    !thread_start(&workers->threads[workers->n_threads], worker, workers))
+	    !thread_start(&workers->threads[workers->n_threads], SERVER_STACK_SIZE, 0, worker,
+			  workers))
 		workers->n_threads++;
 	if (!workers->n_threads)
 		goto out;

@@ -45,7 +45,6 @@ int workers_submit(struct workers *workers, struct queue *queue, const struct ch
 /* Waits until no job is left. New ones must not come meanwhile. */
 void workers_drain(struct workers *workers);
 
-/* A thread with the small stack and the empty signal mask that all of the server's have. */
-int thread_start(pthread_t *thread, void *(*run)(void *), void *arg);
+#define SERVER_STACK_SIZE (256u << 10) /* of the server's threads, which touch some 12 KiB */
 
 #endif
