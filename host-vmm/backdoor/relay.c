@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -257,12 +256,9 @@ int relay_start(struct backdoor *backdoor, struct loop *loop, const char *path,
 	if (!relay->path || !relay->chunk) {
 		ret = -ENOMEM;
 	} else {
-		relay->fd = unix_listen(path, RELAY_CLIENTS_MAX);
+		relay->fd = unix_listen_ours(path, RELAY_CLIENTS_MAX);
 		ret = relay->fd < 0 ? relay->fd : 0;
 	}
-	/* The peer's credentials decide; the mode only says so to whoever lists the folder. */
-	if (!ret && chmod(path, 0600))
-		ret = -errno;
 	if (!ret)
 		ret = loop_add(loop, relay->fd, EPOLLIN, accept_ready, relay, &relay->source);
 	if (ret) {

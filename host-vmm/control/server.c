@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "protocol/lib/fd.h"
@@ -407,12 +406,9 @@ int control_start_with(const char *path, const struct control_method *methods, v
 	int fd;
 
 	*ret_control = NULL;
-	fd = unix_listen(path, CONTROL_CLIENTS_MAX);
+	fd = unix_listen_ours(path, CONTROL_CLIENTS_MAX);
 	if (fd < 0)
 		return fd;
-	/* The peer's credentials decide; the mode only says so to whoever lists the folder. */
-	if (chmod(path, 0600))
-		log_warn("control: cannot set the mode of %s: %s", path, g_strerror(errno));
 	seed_tables();
 	control = g_new0(struct control, 1);
 	control->methods = methods;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 ssize_t fd_read_all(int fd, void *buffer, size_t len)
@@ -101,6 +102,22 @@ int unix_listen(const char *path, int backlog)
 	}
 	if (listen(fd, backlog))
 		return -errno;
+	return fd_steal(&fd);
+}
+
+int unix_listen_ours(const char *path, int backlog)
+{
+	autofd fd = unix_listen(path, backlog);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	/* The peer's credentials decide; the mode only says so to whoever lists the folder. */
+	if (chmod(path, 0600)) {
+		ret = -errno;
+		unlink(path);
+		return ret;
+	}
 	return fd_steal(&fd);
 }
 

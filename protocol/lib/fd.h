@@ -51,6 +51,8 @@ int fd_write_all(int fd, const void *buffer, size_t len);
  */
 int unix_listen(const char *path, int backlog);
 int unix_connect(const char *path);
+/* As unix_listen(), with mode 0600: for servers that ask each peer unix_peer_is_ours(). */
+int unix_listen_ours(const char *path, int backlog);
 
 /* Whether a connected socket's other end was opened by our own user or by root; false where that
  * cannot be told. */
