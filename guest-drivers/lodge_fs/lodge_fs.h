@@ -69,8 +69,8 @@ struct lodge_fs_message {
 	struct list_head link; /* session->replies */
 	bool quiet; /* no reply */
 	u32 used;
-	u8 *out; /* LODGE_FS_MESSAGE_MAX bytes */
-	u8 *in; /* the same, or NULL */
+	u8 *out;
+	u8 *in; /* LODGE_FS_MESSAGE_MAX bytes, or NULL */
 	struct scatterlist sg[2];
 };
 
@@ -147,6 +147,9 @@ struct lodge_fs_buffers {
 int lodge_fs_queue_add(struct lodge_fs_session *session, struct lodge_fs_queue *queue,
 		       const struct lodge_fs_buffers *buffers, struct lodge_fs_token *token,
 		       bool wait);
+/* Takes what the device has given back without saying so, as it may with what nobody waits for.
+ * False: nothing. */
+bool lodge_fs_queue_reap(struct lodge_fs_session *session, struct lodge_fs_queue *queue);
 static inline struct lodge_fs_queue *lodge_fs_request_queue(struct lodge_fs_session *session,
 							    u32 number)
 {

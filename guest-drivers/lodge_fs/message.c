@@ -27,7 +27,7 @@ void lodge_fs_message_free(struct lodge_fs_message *message)
 	kfree(message);
 }
 
-static struct lodge_fs_message *message_alloc(bool quiet)
+static struct lodge_fs_message *message_alloc(size_t size, bool quiet)
 {
 	struct lodge_fs_message *message = kzalloc(sizeof(*message), GFP_KERNEL);
 
@@ -35,7 +35,7 @@ static struct lodge_fs_message *message_alloc(bool quiet)
 		return NULL;
 	message->token.kind = LODGE_FS_MESSAGE;
 	message->quiet = quiet;
-	message->out = kmalloc(LODGE_FS_MESSAGE_MAX, GFP_KERNEL);
+	message->out = kmalloc(size, GFP_KERNEL);
 	message->in = quiet ? NULL : kzalloc(LODGE_FS_MESSAGE_MAX, GFP_KERNEL);
 	if (message->out && (quiet || message->in))
 		return message;
@@ -93,6 +93,8 @@ static int wait_to_count(struct lodge_fs_session *session, bool quiet, bool wait
 	int err;
 
 	while ((err = count_one(session, quiet)) == -EAGAIN && wait) {
+		if (lodge_fs_queue_reap(session, &session->queues[LODGE_FS_QUEUE_HIPRIO]))
+			continue;
 		err = wait_event_killable(session->readers,
 					  session->n_quiet < LODGE_FS_QUIET_MAX || session->error);
 		if (err)
@@ -143,7 +145,7 @@ ssize_t lodge_fs_message_write(struct lodge_fs_session *session, const char __us
 	err = wait_to_count(session, quiet, wait);
 	if (err)
 		return err;
-	message = message_alloc(quiet);
+	message = message_alloc(count, quiet);
 	err = message ? 0 : -ENOMEM;
 	if (!err) {
 		memcpy(message->out, &header, sizeof(header));

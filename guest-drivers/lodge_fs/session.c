@@ -20,15 +20,26 @@ static void give_back(struct lodge_fs_session *session, struct lodge_fs_token *t
 				      used);
 }
 
+static bool take_back(struct lodge_fs_session *session, struct lodge_fs_queue *queue)
+{
+	struct lodge_fs_token *token;
+	bool any = false;
+	unsigned int used;
+
+	while ((token = virtqueue_get_buf(queue->vq, &used))) {
+		give_back(session, token, used);
+		any = true;
+	}
+	return any;
+}
+
 static void queue_ready(struct virtqueue *vq)
 {
 	struct lodge_fs *fs = vq->vdev->priv;
 	struct lodge_fs_session *session = fs->session;
 	struct lodge_fs_queue *queue;
-	struct lodge_fs_token *token;
 	bool broken = false;
 	unsigned long flags;
-	unsigned int used;
 
 	if (!session)
 		return;
@@ -37,8 +48,7 @@ static void queue_ready(struct virtqueue *vq)
 	if (queue->vq) {
 		do {
 			virtqueue_disable_cb(vq);
-			while ((token = virtqueue_get_buf(vq, &used)))
-				give_back(session, token, used);
+			take_back(session, queue);
 		} while (!virtqueue_is_broken(vq) && !virtqueue_enable_cb(vq));
 		broken = virtqueue_is_broken(vq);
 		wake_up_all(&queue->room);
@@ -46,6 +56,16 @@ static void queue_ready(struct virtqueue *vq)
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (broken)
 		lodge_fs_session_fail(session, -ECONNRESET);
+}
+
+bool lodge_fs_queue_reap(struct lodge_fs_session *session, struct lodge_fs_queue *queue)
+{
+	bool any;
+
+	spin_lock_irq(&queue->lock);
+	any = queue->vq && take_back(session, queue);
+	spin_unlock_irq(&queue->lock);
+	return any;
 }
 
 void lodge_fs_session_fail(struct lodge_fs_session *session, int error)

@@ -30,8 +30,9 @@
 #define LODGE_FS_MESSAGE_MAX 4096u
 /* Such messages that may be on their way, or whose reply nobody has read. */
 #define LODGE_FS_MESSAGES_MAX 256u
-/* The same of those that have no reply: then write(2) waits. */
-#define LODGE_FS_QUIET_MAX 64u
+/* The same of those that have no reply: then write(2) waits. Above a quarter of a queue of 1024,
+ * which lodge-fsd may let come together before it looks at them. */
+#define LODGE_FS_QUIET_MAX 512u
 
 /* Slots are made of blocks of this size, which is a multiple of the page size. */
 #define LODGE_FS_SLOT_UNIT (64u << 10)
