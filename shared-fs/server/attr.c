@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -269,6 +270,22 @@ static int set_mode(const struct request *req, uint32_t mode)
 	if (mode & S_ISGID)
 		capability_fsetid(req->fs, false);
 	return ret;
+}
+
+void privileges_drop(const struct fs *fs, int fd)
+{
+	struct stat st;
+	mode_t kept;
+
+	if (fstat(fd, &st))
+		return;
+	kept = st.st_mode & 07777 & ~(mode_t)S_ISUID;
+	if (st.st_mode & S_IXGRP)
+		kept &= ~(mode_t)S_ISGID;
+	if (kept != (st.st_mode & 07777) && fchmodat(fs->proc_fd, fd_name(fd).text, kept, 0))
+		log_debug("privilege bits stay: %s", strerror(errno));
+	if (!fs->config.no_xattr)
+		(void)removexattr(fd_name(fd).text, "security.capability");
 }
 
 static int set_owner(const struct request *req, const struct fuse_setattr_in *body)

@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <lodge/vhost_user.h>
@@ -404,19 +403,9 @@ uint32_t dax_attr_flags(const struct fs *fs, const struct statx *stx)
 static void note_write(const struct request *req, int fd)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
-	struct stat st;
-	mode_t kept;
 
 	(void)futimens(fd, times);
-	if (fstat(fd, &st))
-		return;
-	kept = st.st_mode & 07777 & ~(mode_t)S_ISUID;
-	if (st.st_mode & S_IXGRP)
-		kept &= ~(mode_t)S_ISGID;
-	if (kept != (st.st_mode & 07777) && fchmodat(req->fs->proc_fd, fd_name(fd).text, kept, 0))
-		log_debug("privilege bits stay: %s", strerror(errno));
-	if (!req->fs->config.no_xattr)
-		(void)removexattr(fd_name(fd).text, "security.capability");
+	privileges_drop(req->fs, fd);
 }
 
 static int check_range(const struct dax *dax, const struct fuse_setupmapping_in *body)

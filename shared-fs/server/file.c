@@ -444,6 +444,12 @@ int64_t op_fallocate(struct request *req)
 	ret = fallocate(handle->fd, (int)body->mode, (off_t)body->offset, (off_t)body->length)
 		      ? -errno
 		      : 0;
+	/* Unlike write(2), not every file system does so, and the guest leaves it to us. Its root
+	 * keeps them. */
+	if (!ret && req->in.uid) {
+		privileges_drop(req->fs, handle->fd);
+		kept_drop_privileges(req);
+	}
 	handle_put(req->fs, handle);
 	return ret;
 }

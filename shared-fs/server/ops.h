@@ -80,6 +80,10 @@ void caller_leave(const struct fs *fs, const struct caller *caller);
  * it chmod(2) may set them. Off but for the one call that needs it. */
 void capability_fsetid(const struct fs *fs, bool on);
 
+/* Takes from the file of @fd the privilege bits and capabilities that a write(2) takes. Best
+ * effort. */
+void privileges_drop(const struct fs *fs, int fd);
+
 /* lock.c */
 int lock_owner_drop(struct fs *fs, struct inode *inode, uint64_t owner);
 

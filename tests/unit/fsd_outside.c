@@ -255,6 +255,37 @@ START_TEST(t16_capabilities_fall)
 }
 END_TEST
 
+/* As another user of the guest than root: no file system need do it by itself. */
+START_TEST(t16_privileges_fall_with_space)
+{
+	struct {
+		struct fuse_in_header head;
+		struct fuse_fallocate_in body;
+	} in = { .head = { .len = sizeof(in), .opcode = FUSE_FALLOCATE, .uid = _i ? 1000 : 0 },
+		 .body = { .length = 8192 } };
+	struct fuse_out_header out;
+	struct iovec iov[] = { { &in, sizeof(in) }, { &out, sizeof(out) } };
+	struct fuse_attr attr;
+	struct request req;
+	char path[128];
+	struct stat st;
+	uint32_t written;
+
+	make_file("share/f", "x");
+	path_of("share/f", path);
+	ck_assert_int_eq(chmod(path, 06755), 0);
+	in.head.nodeid = look_up(FUSE_ROOT_ID, "f", &attr);
+	fs_request(&req, fs, scratch, iov, 1, sizeof(in), 1, sizeof(out), true, &written);
+	if (out.error == -EOPNOTSUPP)
+		return; /* this file system has none */
+	ck_assert_int_eq(out.error, 0);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_size, 8192);
+	if (_i)
+		ck_assert_uint_eq(st.st_mode & 07777, 0755);
+}
+END_TEST
+
 /* A server that renamed attributes would take these for its own: this one keeps them as they are.
  */
 START_TEST(t16_names_of_others)
@@ -295,6 +326,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, t14_a_folder_that_becomes_a_link);
 	tcase_add_loop_test(tcase, t16_capabilities_fall, 0, 3);
+	tcase_add_loop_test(tcase, t16_privileges_fall_with_space, 0, 2);
 	tcase_add_test(tcase, t16_names_of_others);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
