@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "guest-daemon/lib/mounts.h"
@@ -79,6 +80,23 @@ static int mount_device(const char *path)
 	return mount(SHARES_TAG, path, "virtiofs", MS_NOSUID | MS_NODEV, NULL) ? -errno : 0;
 }
 
+static bool is_read_only(const char *path)
+{
+	char rules[2];
+
+	return getxattr(path, SHARES_XATTR, rules, sizeof(rules)) == sizeof(rules) &&
+	       !memcmp(rules, "ro", sizeof(rules));
+}
+
+/* The mount goes by itself when the folder below it does. */
+static void seal(const char *path)
+{
+	if (mount(path, path, NULL, MS_BIND, NULL))
+		return;
+	(void)mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+		    NULL);
+}
+
 const struct shares_system shares_system = {
 	.virtio = "/sys/bus/virtio/devices",
 	.filesystems = "/proc/filesystems",
@@ -87,9 +105,20 @@ const struct shares_system shares_system = {
 	.media = "/media",
 	.mount = mount_device,
 	.load = load_module,
+	.is_read_only = is_read_only,
+	.seal = seal,
 };
 
 /* ---- mounting ---- */
+
+static bool find(const struct shares_system *system, const char *place, struct mount_line *line)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents(system->mountinfo, &text, NULL, NULL))
+		return false;
+	return place ? mounts_find_point(text, place, line) : mounts_find_shares(text, line);
+}
 
 static bool has_device(const struct shares_system *system)
 {
@@ -213,33 +242,38 @@ static GHashTable *list_shares(const char *place)
 	return names;
 }
 
-static void keep_links(const struct shares_system *system, const struct shares_wish *wish,
-		       const char *place, bool mounted)
+static void seal_shares(const struct shares_system *system, const char *place, GHashTable *names)
 {
-	GHashTable *names = mounted && wish->link_sf ? list_shares(place) : NULL;
+	g_autofree struct mount_line *line = g_new0(struct mount_line, 1);
 	GHashTableIter iter;
 	gpointer name;
 
-	link_hgfs(system, place, mounted && wish->link_hgfs);
-	drop_links(system, place, names);
-	if (!names)
+	g_hash_table_iter_init(&iter, names);
+	while (g_hash_table_iter_next(&iter, &name, NULL)) {
+		g_autofree char *path = g_build_filename(place, name, NULL);
+
+		if (system->is_read_only(path) && !find(system, path, line))
+			system->seal(path);
+	}
+}
+
+/* @names: of the shares; NULL: they are not mounted. */
+static void keep_links(const struct shares_system *system, const struct shares_wish *wish,
+		       const char *place, GHashTable *names)
+{
+	GHashTableIter iter;
+	gpointer name;
+
+	link_hgfs(system, place, names && wish->link_hgfs);
+	drop_links(system, place, wish->link_sf ? names : NULL);
+	if (!names || !wish->link_sf)
 		return;
 	g_hash_table_iter_init(&iter, names);
 	while (g_hash_table_iter_next(&iter, &name, NULL))
 		link_share(system, place, name);
-	g_hash_table_destroy(names);
 }
 
 /* ---- all ---- */
-
-static bool find(const struct shares_system *system, const char *place, struct mount_line *line)
-{
-	g_autofree char *text = NULL;
-
-	if (!g_file_get_contents(system->mountinfo, &text, NULL, NULL))
-		return false;
-	return place ? mounts_find_point(text, place, line) : mounts_find_shares(text, line);
-}
 
 bool shares_may_hang(const struct shares_system *system)
 {
@@ -255,6 +289,7 @@ void shares_look(const struct shares_system *system, const struct shares_wish *w
 	g_autofree struct mount_line *line = g_new0(struct mount_line, 1);
 	g_autofree char *why = NULL;
 	bool mounted = find(system, NULL, line);
+	g_autoptr(GHashTable) names = NULL;
 	struct statfs st;
 
 	/* Wherever somebody has mounted them: that is where they are. */
@@ -268,7 +303,10 @@ void shares_look(const struct shares_system *system, const struct shares_wish *w
 		why = mount_shares(system, place);
 		mounted = !why && find(system, NULL, line);
 	}
-	keep_links(system, wish, place, mounted);
+	names = mounted ? list_shares(place) : NULL;
+	if (names)
+		seal_shares(system, place, names);
+	keep_links(system, wish, place, names);
 	fields_add(out, "part", "shares");
 	if (mounted) {
 		fields_add(out, "mount", line->point);

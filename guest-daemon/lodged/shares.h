@@ -20,6 +20,10 @@ struct shares_system {
 	int (*mount)(const char *path);
 	/* Loads what the device needs. */
 	void (*load)(void);
+	/* Whether what is at @path is of a read-only share. */
+	bool (*is_read_only)(const char *path);
+	/* Makes it read-only here, too, so that open(2) says so and not only write(2). */
+	void (*seal)(const char *path);
 };
 
 struct shares_wish {

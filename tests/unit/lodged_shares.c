@@ -21,7 +21,7 @@ struct fake {
 /* What the callbacks see of it, which have no argument for it. */
 struct ways {
 	struct fake *fake;
-	int mount_error, mounts, loads;
+	int mount_error, mounts, loads, seals;
 };
 
 static struct ways *ways(void)
@@ -45,6 +45,23 @@ static int fake_mount(const char *path)
 	if (!ways()->mount_error)
 		write_text(ways()->fake->mountinfo, line);
 	return ways()->mount_error;
+}
+
+static bool fake_is_read_only(const char *path)
+{
+	return strstr(path, "sealed") != NULL;
+}
+
+static void fake_seal(const char *path)
+{
+	g_autofree char *line = g_strdup_printf("2 1 0:1 /s %s ro - virtiofs lodge rw\n", path);
+	g_autofree char *text = NULL;
+	g_autofree char *both = NULL;
+
+	ways()->seals++;
+	ck_assert(g_file_get_contents(ways()->fake->mountinfo, &text, NULL, NULL));
+	both = g_strconcat(text, line, NULL);
+	write_text(ways()->fake->mountinfo, both);
 }
 
 static void fake_load(void)
@@ -78,7 +95,7 @@ static void setup(struct fake *fake)
 	write_text(fake->mountinfo, "1 0 0:1 / / rw - ext4 /dev/vda rw\n");
 	fake->system = (struct shares_system){ fake->virtio, fake->filesystems, fake->mountinfo,
 					       fake->mnt,    fake->media,	fake_mount,
-					       fake_load };
+					       fake_load,    fake_is_read_only, fake_seal };
 	*ways() = (struct ways){ .fake = fake };
 }
 
@@ -233,6 +250,30 @@ START_TEST(links_follow_the_shares)
 }
 END_TEST
 
+START_TEST(a_read_only_share_is_sealed_once)
+{
+	const char *const names[] = { "sealed", "open", "sealed-too" };
+	struct fake fake;
+
+	setup(&fake);
+	add_device(&fake, "0x001a\n");
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *path = g_build_filename(fake.place, names[i], NULL);
+
+		ck_assert_int_eq(mkdir(path, 0755), 0);
+	}
+	for (int i = 0; i < 2; i++) {
+		const struct shares_wish wish = { .place = fake.place };
+		g_autofree char *mount = look(&fake, &wish, "mount");
+
+		ck_assert_str_eq(mount, fake.place);
+	}
+	ck_assert_int_eq(ways()->mounts, 1);
+	ck_assert_int_eq(ways()->seals, 2);
+	teardown(&fake);
+}
+END_TEST
+
 START_TEST(lines_of_mountinfo)
 {
 	static const char text[] =
@@ -285,6 +326,7 @@ int main(void)
 	tcase_add_test(tcase, what_is_in_the_way_is_said);
 	tcase_add_test(tcase, a_mount_by_somebody_else_is_used);
 	tcase_add_test(tcase, links_follow_the_shares);
+	tcase_add_test(tcase, a_read_only_share_is_sealed_once);
 	tcase_add_test(tcase, lines_of_mountinfo);
 	tcase_add_test(tcase, the_host_nudges_and_is_told);
 	suite_add_tcase(suite, tcase);
