@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Whose files are, for an ordinary user of a host whose file system has attributes: exact owners, modes, devices and
 # fifos on a file system where that user can make none of them, the first user's, and other ids.
-# TIMEOUT: 150
+# TIMEOUT: 240
 # NEEDS: lodge mkfs.ext4 losetup
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Shared folders that come and go while a VM runs, as an ordinary user: there without a step in the guest, gone
 # without a hang, kept in vm.conf, there again after a restart and a reboot; owners, masks and odd names.
-# TIMEOUT: 300
+# TIMEOUT: 400
 # USER: ordinary
 # NEEDS: lodge
 # shellcheck source=tests/vm/lib.sh
@@ -81,12 +81,18 @@ is "$(inside ./box 'echo back >/mnt/lodge/later/back; stat -c "%u:%g %a" /mnt/lo
 	"1000:1000 644 1000:1000 644 " "files are the guest's first user's"
 is "$(cat later/back; stat -c %u later/back)" "back
 $(id -u)" "and ours here"
-like "$(inside ./box 'echo x >/mnt/lodge/docs/new; echo y | tee -a /mnt/lodge/docs/one >/dev/null; rm /mnt/lodge/docs/one; cat /mnt/lodge/docs/one')" \
+like "$(inside ./box 'echo x >/mnt/lodge/docs/new; echo y >>/mnt/lodge/docs/one; rm /mnt/lodge/docs/one; cat /mnt/lodge/docs/one')" \
 	"Read-only file system.*Read-only file system.*Read-only file system.*one" "a read-only share is"
 ok "a mask" lodge share add ./box "masked=$PWD/masked" --file-mask 0111 --dir-mask 0077
 is "$(inside ./box 'stat -c %a /mnt/lodge/masked /mnt/lodge/masked/file; chmod 600 /mnt/lodge/masked/file' | tr '\n' ' ')" \
 	"700 644 " "hides bits"
 is "$(stat -c %a masked/file)" 711 "and spares them"
+ok "another read-only one" lodge share add ./box "sealed=$PWD/later:ro"
+ok "is so for open(2), too" wait_for 10 inside ./box 'grep -q " /mnt/lodge/sealed virtiofs ro" /proc/mounts'
+ok "it goes" lodge share remove ./box sealed
+ok "and comes for writing" lodge share add ./box "sealed=$PWD/later"
+ok "which the guest can" wait_for 10 inside ./box 'echo sealed >/mnt/lodge/sealed/sealed'
+ok "and goes" lodge share remove ./box sealed
 long=$(printf 'n%.0s' {1..255})
 for name in 'two words' 'ä ö €' "$long" 'b%20c' "it's"; do
 	ok "the name '${name:0:20}'" lodge share add ./box "$name=$PWD/later"
