@@ -122,11 +122,7 @@ START_TEST(buffer_in_a_window)
 	buffers[1].address++;
 	rig_add(&ring, buffers, 3);
 	assert_broken();
-	/* Where the window is gone. */
-	buffers[1].address--;
 	memory_set_window(rig.machine.memory, 1, window, 0);
-	rig_add(&ring, buffers, 3);
-	assert_broken();
 	chain.may_leave_out = false;
 }
 END_TEST
@@ -134,28 +130,22 @@ END_TEST
 /* For a device that cannot fail one request it is a chain without buffers. */
 START_TEST(buffer_in_a_window_is_dropped)
 {
-	const uint64_t window = 0x6000000000ull, size = 2 << 20;
+	const uint64_t window = 0x6000000000ull;
 	struct rig_buffer buffers[] = { { DATA, 16, false }, { window, 512, true } };
-	uint32_t id, len;
 
-	memory_set_window(rig.machine.memory, 1, window, size);
+	memory_set_window(rig.machine.memory, 1, window, 2 << 20);
 	rig_add(&ring, buffers, 2);
-	rig_add(&ring, buffers, 1);
 	ck_assert_int_eq(virtqueue_pop(&vq, &chain), 1);
 	ck_assert(chain.left_out);
-	ck_assert_uint_eq(chain.n_out + chain.n_in, 0);
-	ck_assert_uint_eq(chain.out_len + chain.in_len, 0);
-	virtqueue_push(&vq, chain.head, 0);
-	ck_assert(rig_take(&ring, &id, &len));
-	ck_assert_uint_eq(len, 0);
-	ck_assert_int_eq(virtqueue_pop(&vq, &chain), 1);
-	ck_assert(!chain.left_out);
-	ck_assert_uint_eq(chain.out_len, 16);
+	ck_assert_uint_eq(chain.n_out + chain.n_in + chain.out_len + chain.in_len, 0);
 	/* A table of descriptors there is no buffer: nothing can be made of it. */
 	rig_desc(&ring, 0, window, 32, VRING_DESC_F_INDIRECT, 0);
 	rig_offer(&ring, 0);
 	assert_broken();
+	/* Where the window is gone. */
 	memory_set_window(rig.machine.memory, 1, window, 0);
+	rig_add(&ring, buffers, 2);
+	assert_broken();
 }
 END_TEST
 
