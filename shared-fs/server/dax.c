@@ -15,6 +15,7 @@
 #include <lodge/vhost_user.h>
 
 #include "protocol/lib/fd.h"
+#include "shared-fs/server/kept.h"
 #include "shared-fs/server/ops.h"
 #include "shared-fs/server/watch.h"
 #include "shared-fs/server/shared.h"
@@ -406,6 +407,7 @@ static void note_write(const struct request *req, int fd)
 
 	(void)futimens(fd, times);
 	privileges_drop(req->fs, fd);
+	kept_drop_privileges(req);
 }
 
 static int check_range(const struct dax *dax, const struct fuse_setupmapping_in *body)
