@@ -359,8 +359,10 @@ static void start_watcher(struct server *server, bool first)
 /* In a process of its own. */
 static int run_server(struct server *server, bool first)
 {
-	int status = seal(server, first);
+	int status;
 
+	server->fs->watcher = NULL; /* the last server's, in its own memory */
+	status = seal(server, first);
 	if (status)
 		return status;
 	if (!first)
