@@ -52,8 +52,7 @@ static void load_module(void)
 	}
 }
 
-/* A unit may give lodged a mount namespace of its own; the shares are for everybody. */
-static int enter_first_namespace(void)
+int shares_leave_namespace(void)
 {
 	struct stat ours, first;
 	int fd, ret = 0;
@@ -71,7 +70,7 @@ static int enter_first_namespace(void)
 
 static int mount_device(const char *path)
 {
-	int ret = enter_first_namespace();
+	int ret = shares_leave_namespace();
 
 	if (ret)
 		return ret;

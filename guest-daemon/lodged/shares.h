@@ -35,6 +35,10 @@ struct shares_wish {
 /* The real one. */
 extern const struct shares_system shares_system;
 
+/* For a child, before it looks: a unit may give lodged a mount namespace of its own, and shares are
+ * for everybody. -EXDEV where it may not leave that. */
+int shares_leave_namespace(void);
+
 /* Whether a look may take long: there is something to mount, or mounted. */
 bool shares_may_hang(const struct shares_system *system);
 

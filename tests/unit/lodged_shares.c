@@ -3,9 +3,11 @@
 // keeps.
 #include <check.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "guest-daemon/lib/mounts.h"
@@ -274,6 +276,35 @@ START_TEST(a_read_only_share_is_sealed_once)
 }
 END_TEST
 
+/* In a child: 0, or what went wrong. */
+static int leave(void)
+{
+	struct stat own, first;
+	int ret;
+
+	if (unshare(CLONE_NEWNS))
+		return 0; /* not for this user */
+	ret = shares_leave_namespace();
+	if (ret)
+		return ret == -EXDEV ? 0 : 1;
+	if (stat("/proc/self/ns/mnt", &own) || stat("/proc/1/ns/mnt", &first))
+		return 0; /* then there was nothing to compare before, either */
+	return own.st_ino == first.st_ino ? 0 : 2;
+}
+
+START_TEST(a_namespace_of_its_own_is_left)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		_exit(leave());
+	ck_assert_int_gt(pid, 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 START_TEST(lines_of_mountinfo)
 {
 	static const char text[] =
@@ -327,6 +358,7 @@ int main(void)
 	tcase_add_test(tcase, a_mount_by_somebody_else_is_used);
 	tcase_add_test(tcase, links_follow_the_shares);
 	tcase_add_test(tcase, a_read_only_share_is_sealed_once);
+	tcase_add_test(tcase, a_namespace_of_its_own_is_left);
 	tcase_add_test(tcase, lines_of_mountinfo);
 	tcase_add_test(tcase, the_host_nudges_and_is_told);
 	suite_add_tcase(suite, tcase);
