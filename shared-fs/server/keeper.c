@@ -34,7 +34,6 @@ struct keeper_state {
 	uint32_t server; /* counts them */
 	uint32_t up; /* the last one that was ready to serve; 0: none was */
 	pid_t pid; /* of the last one, in the guard's and the keeper's namespace */
-	pid_t keeper; /* the last one */
 };
 
 /* What guard and keeper remember, each in memory of its own. */
@@ -215,7 +214,8 @@ static int guard(struct keeper *keeper)
 	/* A server whose keeper died is the guard's to wait for. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (;;) {
-		pid_t child = start(0, &keeper->state->keeper);
+		pid_t pid;
+		pid_t child = start(0, &pid);
 
 		if (child < 0 && !keeper->state->server)
 			return -errno;
