@@ -27,6 +27,7 @@
 #include <linux/miscdevice.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
+#include <linux/rwsem.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
 #include <linux/virtio.h>
@@ -87,6 +88,7 @@ struct lodge_fs_session {
 	unsigned int n_queues; /* hiprio among them */
 	unsigned int ring_size; /* least of all queues */
 	struct lodge_fs_queue queues[LODGE_FS_QUEUES_MAX];
+	struct rw_semaphore queues_there; /* held while something is added; to take them down */
 
 	struct mutex slots_lock; /* slots are made */
 	u32 n_slots;

@@ -87,27 +87,35 @@ static int try_add(struct lodge_fs_session *session, struct lodge_fs_queue *queu
 		   const struct lodge_fs_buffers *buffers, struct lodge_fs_token *token)
 {
 	struct scatterlist *sgs[2] = { buffers->out, buffers->in };
-	int err = session->error;
-	bool ok = true;
+	struct virtqueue *vq;
+	bool ring = false;
+	int err;
 
-	spin_lock_irq(&queue->lock);
-	if (!queue->vq && !err)
-		err = -ENODEV;
-	if (!err)
-		err = virtqueue_add_sgs(queue->vq, sgs, 1, buffers->in ? 1 : 0, token, GFP_ATOMIC);
-	if (!err)
-		ok = virtqueue_kick(queue->vq);
-	spin_unlock_irq(&queue->lock);
-	/* What was added comes back when the queue is taken down. */
-	if (!ok || err == -EIO)
+	down_read(&session->queues_there);
+	vq = queue->vq;
+	err = session->error ? session->error : vq ? 0 : -ENODEV;
+	if (!err) {
+		spin_lock_irq(&queue->lock);
+		err = virtqueue_add_sgs(vq, sgs, 1, buffers->in ? 1 : 0, token, GFP_ATOMIC);
+		ring = !err && virtqueue_kick_prepare(vq);
+		spin_unlock_irq(&queue->lock);
+	}
+	/* The host may answer before this returns: with interrupts off it had to wait for them. */
+	if (err == -EIO || (ring && !virtqueue_notify(vq)))
 		lodge_fs_session_fail(session, -ECONNRESET);
+	up_read(&session->queues_there);
 	return err == -EIO ? -ECONNRESET : err;
 }
 
-static bool has_room(const struct lodge_fs_session *session, const struct lodge_fs_queue *queue,
+static bool has_room(struct lodge_fs_session *session, struct lodge_fs_queue *queue,
 		     unsigned int segments)
 {
-	return session->error || !queue->vq || queue->vq->num_free >= segments;
+	bool room;
+
+	spin_lock_irq(&queue->lock);
+	room = session->error || !queue->vq || queue->vq->num_free >= segments;
+	spin_unlock_irq(&queue->lock);
+	return room;
 }
 
 int lodge_fs_queue_add(struct lodge_fs_session *session, struct lodge_fs_queue *queue,
@@ -176,6 +184,7 @@ int lodge_fs_session_make(struct lodge_fs *fs)
 	if (!session)
 		return -ENOMEM;
 	session->fs = fs;
+	init_rwsem(&session->queues_there);
 	session->n_queues = LODGE_FS_QUEUE_REQUEST + fs->request_queues;
 	for (i = 0; i < session->n_queues; i++) {
 		spin_lock_init(&session->queues[i].lock);
@@ -204,6 +213,7 @@ static void stop(struct lodge_fs_session *session)
 	unsigned int i;
 
 	virtio_reset_device(vdev);
+	down_write(&session->queues_there);
 	for (i = 0; i < session->n_queues; i++) {
 		struct lodge_fs_queue *queue = &session->queues[i];
 		struct virtqueue *vq = queue->vq;
@@ -217,6 +227,7 @@ static void stop(struct lodge_fs_session *session)
 				lodge_fs_message_free(
 					container_of(token, struct lodge_fs_message, token));
 	}
+	up_write(&session->queues_there);
 	vdev->config->del_vqs(vdev);
 }
 
