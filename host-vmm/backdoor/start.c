@@ -361,25 +361,29 @@ static void suspend_answered(struct rpc_session *session, const char *result, si
 
 int tools_power(struct backdoor *backdoor, enum tools_power what)
 {
-	static const struct {
+	static const struct power_row {
+		enum tools_power what;
 		const char *word;
 		void (*answered)(struct rpc_session *session, const char *result, size_t len);
 	} rows[] = {
-		[TOOLS_HALT] = { "OS_Halt", halt_answered },
-		[TOOLS_REBOOT] = { "OS_Reboot", reboot_answered },
-		[TOOLS_SUSPEND] = { "OS_Suspend", suspend_answered },
+		{ TOOLS_HALT, "OS_Halt", halt_answered },
+		{ TOOLS_REBOOT, "OS_Reboot", reboot_answered },
+		{ TOOLS_SUSPEND, "OS_Suspend", suspend_answered },
 	};
+	const struct power_row *row = rows;
 	struct tools *tools = &backdoor->tools;
 	int ret;
 
+	while (row->what != what)
+		row++;
 	backdoor_lock(backdoor);
 	if (!tools->up)
 		ret = -ENOTCONN;
 	else if (!tools->session->statechange)
 		ret = -EOPNOTSUPP;
 	else
-		ret = command_send(tools->session, rows[what].word, strlen(rows[what].word),
-				   rows[what].answered, NULL, NULL, NULL);
+		ret = command_send(tools->session, row->word, strlen(row->word), row->answered,
+				   NULL, NULL, NULL);
 	backdoor_unlock(backdoor);
 	return ret;
 }

@@ -98,7 +98,7 @@ START_TEST(answers_repeat_the_id)
 }
 END_TEST
 
-START_TEST(malformed_lines_get_an_error)
+START_TEST(t40_malformed_lines_get_an_error)
 {
 	static const char *const lines[] = {
 		"",
@@ -220,7 +220,7 @@ START_TEST(several_requests_in_pieces)
 }
 END_TEST
 
-START_TEST(half_a_request_then_close)
+START_TEST(t40_half_a_request_then_close)
 {
 	struct fixture fixture;
 
@@ -256,7 +256,7 @@ START_TEST(overlong_line_is_refused)
 }
 END_TEST
 
-START_TEST(clients_are_bounded)
+START_TEST(t40_clients_are_bounded)
 {
 	struct fixture fixture;
 	int fds[CONTROL_CLIENTS_MAX + 1];
@@ -402,14 +402,14 @@ int main(void)
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, answers_repeat_the_id);
-	tcase_add_test(tcase, malformed_lines_get_an_error);
+	tcase_add_test(tcase, t40_malformed_lines_get_an_error);
 	tcase_add_test(tcase, deep_nesting_is_refused);
 	tcase_add_test(tcase, several_requests_in_pieces);
-	tcase_add_test(tcase, half_a_request_then_close);
+	tcase_add_test(tcase, t40_half_a_request_then_close);
 	tcase_add_test(tcase, overlong_line_is_refused);
 	tcase_add_test(tcase, followers_hear_all_and_the_last_word);
 	tcase_add_test(tcase, a_follower_that_does_not_read);
-	tcase_add_test(tcase, clients_are_bounded);
+	tcase_add_test(tcase, t40_clients_are_bounded);
 	tcase_add_test(tcase, client_that_does_not_read);
 	tcase_add_test(tcase, stale_socket_is_replaced_and_live_one_kept);
 	suite_add_tcase(suite, tcase);
