@@ -32,6 +32,8 @@ FS_ROWS = ["fs.write", "fs.read", "fs.rand4k", "fs.mmap", "fs.create", "fs.stat"
            "fs.readdir", "fs.readdir-again", "fs.ls", "fs.unlink"]
 # The jobs of fs.* with Lodge's DAX window, which is an option.
 DAX_ROWS = ["fs-dax.write", "fs-dax.read", "fs-dax.rand4k", "fs-dax.mmap"]
+# The same in a guest whose kernel has no virtiofs, against one that has.
+FS2_ROWS = ["fs2.write", "fs2.read", "fs2.rand4k", "fs2.create", "fs2.stat", "fs2.open", "fs2.readdir", "fs2.unlink"]
 BLK_ROWS = ["blk.read-seq-qd1", "blk.read-seq-qd32", "blk.write-seq-qd32", "blk.read-4k-qd1",
             "blk.read-4k-qd32", "blk.write-4k-qd32"]
 RPC_ROWS = ["rpc.virtio", "rpc.port", "rpc.ioports"]
@@ -40,7 +42,7 @@ BULK_MIB = 64
 # More for the kernel's command line. boot.lean leaves out what takes the guest's kernel a third of its time
 # whoever runs it: tests of its own ciphers, and patching for a single processor.
 BOOT_APPEND = {"boot.start": "", "boot.lean": " cryptomgr.notests noreplace-smp", "boot.stock": ""}
-NAMES = ["boot.start", "boot.lean", "boot.stock", "memory.private"] + FS_ROWS + DAX_ROWS + BLK_ROWS + RPC_ROWS + BULK_ROWS
+NAMES = ["boot.start", "boot.lean", "boot.stock", "memory.private"] + FS_ROWS + DAX_ROWS + FS2_ROWS + BLK_ROWS + RPC_ROWS + BULK_ROWS
 
 
 class Environment:
@@ -201,7 +203,7 @@ def run_rows(env, vms, rows, rounds, rate_of, peers):
     """Times every row on all machines, mirrored, then once more under the meters."""
     by_name = {vm.name: vm for vm in vms}
     for name_shown in rows:
-        row = name_shown.replace("-dax.", ".")
+        row = name_shown.replace("-dax.", ".").replace("fs2.", "fs.")
         series = Series([vm.name for vm in vms])
         for vm in vms:
             vm.job(row)
@@ -268,6 +270,25 @@ def bench_dax(env, work, rows):
     bench_fs(env, work, rows, machines.LodgeDax)
 
 
+def bench_fs2(env, work, rows):
+    """Way 2, in a guest without virtiofs, against way 1."""
+    def make(kind, name, initramfs):
+        folder = os.path.join(work, "folder-" + name)
+        make_many(os.path.join(folder, "many"))
+        return kind(name, env, work, initramfs=env.initramfs(initramfs), folder=folder)
+    if not os.path.exists(env.initramfs("fs2")):
+        return
+    vms = [make(machines.LodgeFs2, "lodge", "fs2"), make(machines.Lodge, "virtiofs", "devices")]
+    try:
+        start_all(vms)
+        for vm in vms:
+            vm.ask(vm.mount())
+        run_rows(env, vms, rows, ROUNDS["fs"], rate_of, ["virtiofs"])
+    finally:
+        for vm in vms:
+            vm.stop()
+
+
 def bench_blk(env, work, rows):
     """A raw disk image in the host's memory."""
     def make(kind, name):
@@ -325,7 +346,7 @@ def bench_rpc(env, work, rows):
                 vm.stop()
 
 
-GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs), ("fs-dax", bench_dax),
+GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs), ("fs-dax", bench_dax), ("fs2", bench_fs2),
           ("blk", bench_blk), ("rpc", bench_rpc)]
 
 

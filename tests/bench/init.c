@@ -6,7 +6,9 @@
 //	start PATH ARGUMENT...		starts a program and leaves it alone
 //	job NAME			runs one; the answer has the count and the seconds
 //	off				powers off
+// Type lodge is the module lodge_fs and /mount.lodge.
 // Each is answered with one line, "= ..." or "! REASON".
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,6 +16,8 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -61,15 +65,62 @@ static int do_modules(void)
 	return ret;
 }
 
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	/* A driver refuses a device that is not its kind. */
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		errno = 0;
+	if (fd >= 0)
+		close(fd);
+}
+
+static int mount_lodge(const char *tag)
+{
+	const char *argv[] = { "/mount.lodge", tag, FOLDER, "-o", "way=lodge_fs", NULL };
+	DIR *devices = opendir("/sys/bus/virtio/devices");
+	const struct dirent *entry;
+	int status = 0;
+	pid_t pid;
+
+	write_text("/sys/module/lodge_fs/parameters/take", "1");
+	while (devices && (entry = readdir(devices)))
+		write_text("/sys/bus/virtio/drivers/lodge_fs/bind", entry->d_name);
+	if (devices)
+		closedir(devices);
+	mkdir("/run", 0755);
+	pid = fork();
+	if (pid == 0) {
+		execv(argv[0], (char **)argv);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -errno;
+	return status ? -EIO : 0;
+}
+
+static int mount_folder(const char *type, const char *tag, const char *options)
+{
+	if (!strcmp(type, "lodge"))
+		return mount_lodge(tag);
+	return mount(tag, FOLDER, type, 0, options && strcmp(options, "-") ? options : NULL)
+		       ? -errno
+		       : 0;
+}
+
 static int do_mount(char *arguments)
 {
 	const char *type = strtok(arguments, " "), *tag = strtok(NULL, " "),
 		   *options = strtok(NULL, " "), *sub = strtok(NULL, " ");
 
+	int ret;
+
 	if (!type || !tag)
 		return -EINVAL;
-	if (mount(tag, FOLDER, type, 0, options && strcmp(options, "-") ? options : NULL) < 0)
-		return -errno;
+	ret = mount_folder(type, tag, options);
+	if (ret < 0)
+		return ret;
 	if (sub)
 		snprintf(folder, sizeof(folder), "%s/%s", FOLDER, sub);
 	return fs_prepare(folder);

@@ -252,6 +252,13 @@ class LodgeDax(Lodge):
         return super().device_group().replace("[device]", "[device]\ndax-size=256M")
 
 
+class LodgeFs2(Lodge):
+    """The same in a guest without virtiofs: by the module lodge_fs and mount.lodge."""
+
+    def mount(self):
+        return "mount lodge lodge - work"
+
+
 def has_lodge(env):
     """Whether there is a Lodge to measure."""
     return shutil.which(env.program("lodge-vmm")) is not None
