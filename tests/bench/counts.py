@@ -8,6 +8,7 @@ one is missing, its count is None.
 import glob
 import os
 import re
+import time
 
 TRACE = "/sys/kernel/tracing/events/raw_syscalls/sys_enter/trigger"
 HIST = "/sys/kernel/tracing/events/raw_syscalls/sys_enter/hist"
@@ -39,6 +40,40 @@ def context_switches(pids):
 def threads(pids):
     """All threads of the processes."""
     return {int(task) for pid in pids for task in os.listdir(f"/proc/{pid}/task")}
+
+
+class EntryWatch:
+    """When the next VM enters its guest for the first time, by the kernel's trace of KVM."""
+
+    ENTRY = "/sys/kernel/tracing/events/kvm/kvm_entry/"
+    SETTINGS = "/sys/kernel/tracing/"
+
+    def __init__(self):
+        self.works = os.access(self.ENTRY + "trigger", os.W_OK)
+
+    def _write(self, name, text):
+        with open(name, "w", encoding="ascii") as setting:
+            setting.write(text)
+
+    def start(self):
+        """From now on; the first entry ends it by itself."""
+        self._write(self.SETTINGS + "trace_clock", "mono")
+        self._write(self.SETTINGS + "trace", "")
+        self._write(self.ENTRY + "trigger", "traceoff:1")
+        self._write(self.ENTRY + "enable", "1")
+        self._write(self.SETTINGS + "tracing_on", "1")
+
+    def wait(self, seconds):
+        """The entry's time on the monotonic clock, or None."""
+        end = time.monotonic() + seconds
+        found = None
+        while not found and time.monotonic() < end:
+            time.sleep(0.1)
+            with open(self.SETTINGS + "trace", encoding="ascii", errors="replace") as trace:
+                found = re.search(r" ([0-9.]+): kvm_entry:", trace.read(1 << 16))
+        self._write(self.ENTRY + "enable", "0")
+        self._write(self.ENTRY + "trigger", "!traceoff:1")
+        return float(found.group(1)) if found else None
 
 
 class SyscallMeter:
