@@ -1,0 +1,159 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the host changes in a share is seen in the guest at once: by its caches, and by inotify with the
+# module lodge_fs. What the guest changes itself is told once.
+# TIMEOUT: 150
+# NEEDS: inotifywait python3
+# shellcheck source=tests/vm/lib.sh
+. "$LIB"
+
+mkdir -p share/dir share/many
+touch share/many/{0..99}
+echo one >share/dir/file
+cp -r "$BUILD/modules" share/modules
+
+# Does what it is told on its standard input, and prints what its inotify tells.
+cat >share/guest <<'END'
+#!/bin/bash
+cd /mnt/lodge/docs
+[ "$1" != module ] || insmod "modules/$(uname -r)/lodge_fs.ko" take=0
+ls dir >/dev/null
+inotifywait -m -e create,modify,attrib,delete,move,close_write --format 'event %e %f' dir 2>&1 </dev/null &
+while read -r order name; do
+	case $order in
+	cat) echo "answer $(cat "$name")" ;;
+	ls) echo "answer" $(ls "$name") ;;
+	own)
+		for i in 1 2 3; do
+			echo x >dir/own
+			mv dir/own dir/own2
+			rm dir/own2
+		done
+		echo answer
+		;;
+	sum) echo "answer $(cat many/* | sha256sum)" ;;
+	end) break ;;
+	esac
+done
+kill %1
+END
+chmod +x share/guest
+mkfifo orders said
+exec 7<>orders 8<>said
+heard=()
+
+# await REGEX: until the guest has said such a line, in $line; what it said before is in $heard.
+await() {
+	while read -t 20 -r line <&8; do
+		heard+=("$line")
+		[[ $line =~ $1 ]] && return
+	done
+	return 1
+}
+
+ask() {
+	echo "$*" >&7
+	await '^answer' || line='answer: none'
+	answer=${line#answer}
+	answer=${answer# }
+}
+
+begin() {
+	lodge run --memory 384M --share docs=share -- /mnt/lodge/docs/guest "$1" <orders >said 2>&1 &
+	guest_pid=$!
+	ok "the guest watches its folder ($1)" await '^Watches established'
+}
+
+# Until events come: another thread of the server watches folders, soon after the guest knows them.
+await_events() {
+	for _ in $(seq 50); do
+		rm -f "share/dir/$1"
+		touch "share/dir/$1"
+		while read -t 0.2 -r line <&8; do
+			[[ $line = "event CREATE $1" ]] && return
+		done
+	done
+	return 1
+}
+
+finish() {
+	echo end >&7
+	wait "$guest_pid"
+	is $? 0 "the guest ends well ($1)"
+}
+
+# A change by the host, and how long until the guest's program has printed the event.
+# timed EVENT NAME COMMAND...
+timed() {
+	local event=$1 name=$2 began
+	shift 2
+	heard=()
+	began=${EPOCHREALTIME/./}
+	"$@"
+	if await "^event $event $name\$"; then
+		pass "inotify tells of $event"
+		echo "# notify.$event: $(((${EPOCHREALTIME/./} - began) / 1000)) ms from the change to the line that the guest prints"
+	else
+		fail "inotify tells of $event" "${heard[@]}"
+	fi
+}
+
+count() {
+	printf '%s\n' "${heard[@]}" | grep -c "$1"
+}
+
+put() {
+	echo "$1" >"$2"
+}
+
+begin plain
+ask cat dir/file
+is "$answer" one "a file is read"
+put "two, longer" share/dir/file
+sleep 0.3
+ask cat dir/file
+is "$answer" "two, longer" "its new content is there"
+put new share/dir/new
+sleep 0.3
+ask ls dir
+like "$answer" new "so is a new name"
+is "$(count '^event .* new$')" 0 "inotify is silent without the module"
+finish plain
+
+begin module
+ok "inotify tells of the host's changes" await_events begun
+timed CREATE made touch share/dir/made
+timed MODIFY made put content share/dir/made
+ask cat dir/made
+is "$answer" content "what is read after the event is new"
+timed CLOSE_WRITE,CLOSE made put more share/dir/made
+timed ATTRIB made chmod 600 share/dir/made
+timed MOVED_TO renamed mv share/dir/made share/dir/renamed
+is "$(count '^event MOVED_FROM made$')" 1 "both halves of a rename are told"
+timed DELETE renamed rm share/dir/renamed
+timed CREATE,ISDIR folder mkdir share/dir/folder
+ask cat dir/file
+timed MODIFY file put three share/dir/file
+ask cat dir/file
+is "$answer" three "what was read before is read anew"
+
+heard=()
+ask own
+put x share/dir/after
+await '^event CREATE after$'
+is "$(count '^event CREATE own$')" 3 "what the guest makes is told once"
+is "$(count '^event MOVED_TO own2$')" 3 "what it renames, too"
+is "$(count '^event DELETE own2$')" 3 "and what it removes"
+
+# 10,000 writes to 100 files, more than any queue on the way holds.
+ask sum
+python3 - <<'END'
+for turn in range(100):
+    for i in range(100):
+        with open(f"share/many/{i}", "w") as file:
+            print(turn, i, file=file)
+END
+sleep 1.2 # what a cache may keep at the longest
+ask sum
+is "$answer" "$(cat share/many/* | sha256sum)" "the last state of a burst is seen"
+finish module
