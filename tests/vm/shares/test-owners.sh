@@ -24,7 +24,7 @@ lodge() {
 }
 
 inside() {
-	timeout 60 setpriv --reuid 65534 --regid 65534 --clear-groups "$BUILD/bin/lodge" exec own -- sh -c "$1" 2>&1 </dev/null
+	timeout -k 5 60 setpriv --reuid 65534 --regid 65534 --clear-groups "$BUILD/bin/lodge" exec own -- sh -c "$1" 2>&1 </dev/null
 }
 
 lodge run --name own --memory 384M -- sleep 300 >own.log 2>&1 </dev/null &
