@@ -227,35 +227,6 @@ START_TEST(commands)
 }
 END_TEST
 
-START_TEST(power_that_is_refused_is_told)
-{
-	struct rpc_session *session = start_tools();
-	struct tools_sink *sink;
-
-	ck_assert_int_eq(tools_power(backdoor, TOOLS_HALT), -EOPNOTSUPP);
-	expect(session, "tools.capability.statechange ", "1 ");
-	events[0] = '\0';
-	ck_assert_int_eq(tools_events_add(backdoor, note_event, NULL, &sink), 0);
-	/* What they begin they tell of later, when their scripts have run. */
-	ck_assert_int_eq(tools_power(backdoor, TOOLS_HALT), 0);
-	answer(session, "OS_Halt", "OK ");
-	settle();
-	ck_assert_str_eq(events, "");
-	ck_assert_int_eq(tools_power(backdoor, TOOLS_REBOOT), 0);
-	answer(session, "OS_Reboot", "ERROR 16 a script runs\n");
-	settle();
-	ck_assert_ptr_nonnull(
-		strstr(events, "power what=reboot,ok=no,reason=ERROR 16 a script runs"));
-	/* Nor does an end without an answer say that they refused. */
-	events[0] = '\0';
-	ck_assert_int_eq(tools_power(backdoor, TOOLS_SUSPEND), 0);
-	rpc_session_close(session);
-	settle();
-	ck_assert_ptr_null(strstr(events, "power"));
-	loop_call(rig.machine.loop, remove_sink, sink);
-}
-END_TEST
-
 START_TEST(commands_are_bounded)
 {
 	struct rpc_session *session = start_tools();
@@ -606,7 +577,6 @@ int main(void)
 	tcase_add_test(tcase, ports_are_second_to_root);
 	tcase_add_test(tcase, heartbeat);
 	tcase_add_test(tcase, commands);
-	tcase_add_test(tcase, power_that_is_refused_is_told);
 	tcase_add_test(tcase, commands_are_bounded);
 	tcase_add_test(tcase, ports_get_one_command_at_a_time);
 	tcase_add_test(tcase, stream_from_guest);

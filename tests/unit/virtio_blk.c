@@ -32,7 +32,6 @@
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_MQ | \
 	 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_RING_F_EVENT_IDX)
 
-/* Where the image lies: test number modulo 2. */
 static const char *const folders[] = { "/var/tmp", "/dev/shm" };
 
 static struct rig rig;
@@ -52,16 +51,13 @@ static void bring_up(uint64_t features)
 	ck_assert_uint_eq(rig_status(&driver), 0xf);
 }
 
-/* Containers may have a /dev/shm that is small or closed. */
+/* By the number modulo 2; containers may have a /dev/shm that is small or closed. */
 static const char *folder_of(int where)
 {
-	const char *folder = folders[where & 1];
 	struct statvfs room;
-
-	if (access(folder, W_OK) || statvfs(folder, &room) ||
-	    room.f_bavail * room.f_frsize < 2ull * DISK)
-		return folders[0];
-	return folder;
+	bool fits = !access(folders[where & 1], W_OK) && !statvfs(folders[where & 1], &room) &&
+		    room.f_bavail * room.f_frsize >= 2ull * DISK;
+	return folders[fits ? where & 1 : 0];
 }
 
 static void make_image(const char *folder)
