@@ -25,6 +25,8 @@
 #define INITRD_NAME "initrd"
 /* With the event device by which a machine without legacy hardware has a power button. */
 #define LEGACY_FREE_SINCE "4.12"
+/* By a triple fault at once: Linux would ask for the missing keyboard controller 655,360 times. */
+#define NO_KEYBOARD_RESET " reboot=t"
 
 /* Of the host's environment, what a command in the guest can use. LC_* come beside. */
 static const char *const kept_env[] = { "PATH", "TERM", "COLORTERM", "LANG", "TZ", NULL };
@@ -75,14 +77,15 @@ static void set_folders(GKeyFile *file, const struct run_options *options)
 
 /* An initrd of the user's has an init of its own: its console is the serial port, and ours. */
 static void set_boot(GKeyFile *file, const struct run_options *options, const char *kernel,
-		     const char *kernel_log)
+		     bool legacy, const char *kernel_log)
 {
 	g_autofree char *append = NULL;
 	g_autofree char *serial = NULL;
 
-	append = g_strdup_printf(
-		"console=ttyS0 panic=-1%s%s%s", options->console || options->initrd ? "" : " quiet",
-		options->append ? " " : "", options->append ? options->append : "");
+	append = g_strdup_printf("console=ttyS0 panic=-1%s%s%s%s", legacy ? "" : NO_KEYBOARD_RESET,
+				 options->console || options->initrd ? "" : " quiet",
+				 options->append ? " " : "",
+				 options->append ? options->append : "");
 	if (options->console)
 		serial = g_strdup_printf("fd:-1,%d", RUN_FD_CONSOLE);
 	else
@@ -123,7 +126,7 @@ static char *make_conf(const struct run_options *options, const struct kernel *k
 
 	g_key_file_set_integer(file, "cpu", "count", (int)options->cpus);
 	g_key_file_set_string(file, "memory", "size", size);
-	set_boot(file, options, kernel->image, kernel_log);
+	set_boot(file, options, kernel->image, !without_legacy(options, kernel), kernel_log);
 	if (without_legacy(options, kernel))
 		g_key_file_set_string(file, "device", "legacy", "no");
 	set_folders(file, options);
