@@ -25,72 +25,90 @@ static uint32_t hash_of(uint64_t nodeid, const char *name)
 }
 
 /* With own_lock. The entry of that name and one of @kinds, NULL: none. */
-static struct own_name *find(struct watcher *watcher, uint32_t hash, uint32_t kinds, bool over)
+static struct own_name *find(struct watcher *watcher, uint32_t hash, uint32_t kinds)
 {
 	uint64_t now = watch_now_ms();
 
 	for (uint32_t i = 0; i < OWN_PROBES; i++) {
 		struct own_name *own = &watcher->own[(hash + i) & (OWN_NAMES - 1)];
 
-		if (own->kind & kinds && own->hash == hash && (over || !own->over) &&
-		    now - own->at_ms < OWN_MS)
+		if (own->kind & kinds && own->hash == hash && now - own->at_ms < OWN_MS)
 			return own;
 	}
 	return NULL;
 }
 
+/* With own_lock. Where there is no room the oldest is the likeliest to be over. */
+static struct own_name *find_place(struct watcher *watcher, uint32_t hash)
+{
+	uint64_t now = watch_now_ms();
+	struct own_name *place = NULL;
+
+	for (uint32_t i = 0; i < OWN_PROBES; i++) {
+		struct own_name *own = &watcher->own[(hash + i) & (OWN_NAMES - 1)];
+
+		if (!own->kind || now - own->at_ms >= OWN_MS)
+			return own;
+		if (!place || own->at_ms < place->at_ms)
+			place = own;
+	}
+	return place;
+}
+
 void watch_own_name(struct fs *fs, const struct inode *dir, const char *name, uint32_t kind)
 {
 	uint32_t hash = hash_of(slot_id(&dir->slot), name);
-	struct own_name *place = NULL;
 	struct watcher *watcher;
-	uint64_t now;
+	struct own_name *own;
 
 	if (!watch_listening(fs))
 		return;
 	watcher = fs->watcher;
-	now = watch_now_ms();
 	pthread_mutex_lock(&watcher->own_lock);
-	for (uint32_t i = 0; i < OWN_PROBES; i++) {
-		struct own_name *own = &watcher->own[(hash + i) & (OWN_NAMES - 1)];
-
-		if (!own->kind || now - own->at_ms >= OWN_MS) {
-			place = own;
-			break;
-		}
-		/* Where there is no room the oldest is the likeliest to be over. */
-		if (!place || own->at_ms < place->at_ms)
-			place = own;
+	own = find(watcher, hash, kind);
+	if (!own) {
+		own = find_place(watcher, hash);
+		*own = (struct own_name){ .hash = hash, .kind = kind };
 	}
-	*place = (struct own_name){ .hash = hash, .kind = kind, .at_ms = now };
+	own->pending++;
+	own->at_ms = watch_now_ms();
 	pthread_mutex_unlock(&watcher->own_lock);
 }
 
-/* @kind_left: of the entry. */
-static bool take(struct watcher *watcher, uint64_t nodeid, const char *name, uint32_t kind,
-		 uint32_t kind_left)
+/* With own_lock. One of the events that are to come is not; the entry, NULL: none was. */
+static struct own_name *take(struct watcher *watcher, uint64_t nodeid, const char *name,
+			     uint32_t kind)
 {
-	struct own_name *own;
+	struct own_name *own = find(watcher, hash_of(nodeid, name), kind);
 
-	pthread_mutex_lock(&watcher->own_lock);
-	own = find(watcher, hash_of(nodeid, name), kind, false);
-	if (own) {
-		own->kind = kind_left;
-		own->over = true;
-	}
-	pthread_mutex_unlock(&watcher->own_lock);
+	if (!own || !own->pending)
+		return NULL;
+	own->pending--;
 	return own;
 }
 
 void watch_own_undo(struct fs *fs, const struct inode *dir, const char *name, uint32_t kind)
 {
-	if (watch_listening(fs))
-		take(fs->watcher, slot_id(&dir->slot), name, kind, 0);
+	struct own_name *own;
+
+	if (!watch_listening(fs))
+		return;
+	pthread_mutex_lock(&fs->watcher->own_lock);
+	own = take(fs->watcher, slot_id(&dir->slot), name, kind);
+	/* Nothing was made: whoever makes it now is somebody else. */
+	if (own && !own->pending)
+		own->kind = 0;
+	pthread_mutex_unlock(&fs->watcher->own_lock);
 }
 
 bool watch_own_took(struct watcher *watcher, uint64_t nodeid, const char *name, uint32_t kind)
 {
-	return take(watcher, nodeid, name, kind, kind);
+	bool took;
+
+	pthread_mutex_lock(&watcher->own_lock);
+	took = take(watcher, nodeid, name, kind);
+	pthread_mutex_unlock(&watcher->own_lock);
+	return took;
 }
 
 bool watch_own_made(struct watcher *watcher, uint64_t nodeid, const char *name)
@@ -98,7 +116,7 @@ bool watch_own_made(struct watcher *watcher, uint64_t nodeid, const char *name)
 	bool made;
 
 	pthread_mutex_lock(&watcher->own_lock);
-	made = find(watcher, hash_of(nodeid, name), LODGE_FS_CREATED | LODGE_FS_MOVED_TO, true);
+	made = find(watcher, hash_of(nodeid, name), LODGE_FS_CREATED | LODGE_FS_MOVED_TO);
 	pthread_mutex_unlock(&watcher->own_lock);
 	return made;
 }

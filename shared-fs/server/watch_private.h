@@ -23,12 +23,12 @@ struct watch {
 	uint32_t next; /* of the bucket, or of the free ones: index + 1 */
 };
 
-/* A name that the server itself changes. */
+/* A name that the server itself changes in one way, as often as it does. */
 struct own_name {
 	uint32_t hash; /* of folder and name */
 	uint32_t kind; /* LODGE_FS_*; 0: free */
-	bool over; /* its event was seen */
-	uint64_t at_ms;
+	uint32_t pending; /* events that are to come */
+	uint64_t at_ms; /* of the last change */
 };
 
 struct watcher {
