@@ -177,8 +177,8 @@ static void capabilities_of_files(struct conform *c)
 	give_capability(c);
 	good(chown("p", 1001, 1001));
 	has_no_capability(c);
-	/* Names that a server which renames attributes would take for its own; tmpfs has none before
-	 * Linux 6.6. */
+	/* Names that a server which renames attributes would take for its own; tmpfs has none
+	 * before Linux 6.6. */
 	if (setxattr("p", "user.virtiofs.security.capability", some_capability,
 		     sizeof(some_capability), 0))
 		check(errno == EOPNOTSUPP);
