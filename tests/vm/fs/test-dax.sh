@@ -100,7 +100,9 @@ END
 
 mkfifo typed
 exec 5<>typed
-lodge run --memory 512M --set device.dax-size=8M --share work="$WORK/work" --share fixed="$WORK/fixed:ro" \
+# Without tools, which would tell the guest's kernel of what the host does before the guest touches it.
+lodge run --memory 512M --set device.dax-size=8M --set backdoor.device=no --set backdoor.port=no \
+	--set backdoor.ports=off --share work="$WORK/work" --share fixed="$WORK/fixed:ro" \
 	-- python3 /mnt/lodge/work/steps.py <typed >told 2>log &
 run=$!
 
