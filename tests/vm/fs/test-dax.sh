@@ -100,9 +100,10 @@ END
 
 mkfifo typed
 exec 5<>typed
-# Without tools, which would tell the guest's kernel of what the host does before the guest touches it.
-lodge run --memory 512M --set device.dax-size=8M --set backdoor.device=no --set backdoor.port=no \
-	--set backdoor.ports=off --share work="$WORK/work" --share fixed="$WORK/fixed:ro" \
+# Without tools, which would tell the guest's kernel of what the host does before the guest touches it, and use the
+# mount that is to go.
+no_tools=(--set backdoor.device=no --set backdoor.port=no --set backdoor.ports=off)
+lodge run --memory 512M --set device.dax-size=8M "${no_tools[@]}" --share work="$WORK/work" --share fixed="$WORK/fixed:ro" \
 	-- python3 /mnt/lodge/work/steps.py <typed >told 2>log &
 run=$!
 
@@ -178,7 +179,7 @@ is "$(grep -c 'KVM_RUN' log)" 0 "KVM had nothing to complain of"
 # As it comes, and with every file in the window, new and small ones, too. Of a file that is mapped for writing
 # already Linux leaves the privilege bits (protocol/spec/fs.md).
 # shellcheck disable=SC2016 # for the guest
-guest --set device.dax-size=256M --share work="$WORK/work" -- sh -c 'PATH=$PATH:'"$BUILD"'/guest; fs-conform -n 100 /mnt/lodge/work && cd / && umount /mnt/lodge/work &&
+guest --set device.dax-size=256M "${no_tools[@]}" --share work="$WORK/work" -- sh -c 'PATH=$PATH:'"$BUILD"'/guest; fs-conform -n 100 /mnt/lodge/work && cd / && umount /mnt/lodge &&
 	mkdir -p /tmp/all && mount -t virtiofs -o dax=always lodge /tmp/all && echo all && fs-conform -n 100 /tmp/all/work'
 ok "file system calls conform" grep -q "^all" <<<"$out"
 cases() {
