@@ -23,8 +23,7 @@
 #define NOTHING	    0 /* of statx(2)'s mask: all that FUSE is asked for comes anyway */
 #define PATH_LENGTH (LODGE_FS_PATH_MAX + 1 + LODGE_FS_NAME_MAX + 1)
 
-/* Makes the kernel ask the host for the attributes of @path, and drop pages that are stale. */
-static void ask(int root, const char *path)
+void share_refresh(int root, const char *path)
 {
 #ifdef SYS_statx
 	char attributes[256]; /* struct statx */
@@ -73,14 +72,14 @@ static void ask_for(const struct mounted *mounted, int root, const struct fs_cha
 	/* Its list of names. */
 	memcpy(path, folder, len);
 	path[len] = '\0';
-	ask(root, len ? path : ".");
+	share_refresh(root, len ? path : ".");
 	if (!change->name_len || change->kinds & (LODGE_FS_DELETED | LODGE_FS_MOVED_FROM))
 		return;
 	if (len)
 		path[len++] = '/';
 	memcpy(path + len, change->name, change->name_len);
 	path[len + change->name_len] = '\0';
-	ask(root, path);
+	share_refresh(root, path);
 }
 
 static void ask_for_all(const struct mounted *mounted, int root, const void *batch, size_t len)

@@ -21,4 +21,11 @@ enum share_changes {
 enum share_changes share_changes_apply(const void *batch, size_t len, const char *mountinfo,
 				       const char *events);
 
+/*
+ * Makes the kernel ask the host for the attributes of @path below the descriptor @root, and drop
+ * what it has of the file or the folder if it is stale. Before Linux 4.11 it asks when the
+ * attributes that it has have run out. May wait as the above.
+ */
+void share_refresh(int root, const char *path);
+
 #endif

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "guest-daemon/lib/mounts.h"
+#include "guest-daemon/lodged/share_changes.h"
 
 /* For the driver to bind to the device behind modprobe(8). */
 #define MOUNT_TRIES    40
@@ -229,9 +230,12 @@ static void drop_links(const struct shares_system *system, const char *place, GH
 static GHashTable *list_shares(const char *place)
 {
 	GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	DIR *dir = opendir(place);
 	struct dirent *entry;
+	DIR *dir;
 
+	/* The kernel may list what was there some milliseconds ago, and nobody would look again. */
+	share_refresh(AT_FDCWD, place);
+	dir = opendir(place);
 	while (dir && (entry = readdir(dir))) {
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			g_hash_table_add(names, g_strdup(entry->d_name));
