@@ -34,12 +34,7 @@ bool command_is_ok(const char *result, size_t len)
 /* The I/O ports' protocol knows no tags: the next one waits for the result. */
 static bool must_wait(const struct rpc_session *session)
 {
-	if (session->door != RPC_DOOR_IOPORTS)
-		return false;
-	for (const struct tools_call *call = session->calls; call; call = call->next)
-		if (call->sent)
-			return true;
-	return false;
+	return session->door == RPC_DOOR_IOPORTS && session->calls && session->calls->sent;
 }
 
 static int send_call(struct rpc_session *session, struct tools_call *call)
@@ -118,7 +113,8 @@ int command_send(struct rpc_session *session, const void *message, size_t len,
 	call->item = (struct host_item){ .kind = ITEM_DONE, .target = call };
 	/* 64 at most are open: a number comes again after 2^32 others. */
 	call->tag = ++session->last_tag;
-	if (!must_wait(session)) {
+	/* Behind those that wait, if there are any. */
+	if (session->door != RPC_DOOR_IOPORTS || !session->calls) {
 		ret = send_call(session, call);
 		if (ret < 0) {
 			command_free(call);

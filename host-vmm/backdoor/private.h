@@ -241,7 +241,7 @@ void start_replace(struct rpc_session *session);
 void start_session(struct rpc_session *session); /* ITEM_START's turn has come */
 void start_session_ended(struct rpc_session *session, const char *why);
 void start_heartbeat(struct backdoor *backdoor);
-/* Pushes one option again. */
+/* Sends one option again, to every session that was sent it. */
 void start_push_option(struct backdoor *backdoor, const char *name);
 /* What tools that came behind @session told counts: they are the tools, or there are none with more
  * privilege. */

@@ -65,11 +65,22 @@ static int send_option(struct rpc_session *session, const struct option_row *row
 	return command_send(session, text, (size_t)len, internal, NULL, NULL, NULL);
 }
 
+/* Sessions that have not come to the option are sent it in its turn. */
+static bool has_had(const struct rpc_session *session, size_t option)
+{
+	return session->step > START_OPTIONS ||
+	       (session->step == START_OPTIONS && session->option >= option);
+}
+
 void start_push_option(struct backdoor *backdoor, const char *name)
 {
+	struct rpc_session *session;
+
 	for (size_t i = 0; i < N_OPTIONS; i++)
-		if (strcmp(options[i].name, name) == 0 && backdoor->tools.up)
-			(void)send_option(backdoor->tools.session, &options[i], NULL);
+		for (session = backdoor->sessions; session; session = session->next)
+			if (strcmp(options[i].name, name) == 0 && has_had(session, i) &&
+			    session->commanded && !session->closed)
+				(void)send_option(session, &options[i], NULL);
 }
 
 bool rpc_time_sync(struct backdoor *backdoor)
