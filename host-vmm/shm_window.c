@@ -40,6 +40,8 @@ struct shm_window {
 	uint64_t gpa;
 	struct piece *pieces; /* by offset */
 	size_t n_pieces, room;
+	bool logs; /* KVM notes what is stored into, from the first writable piece on */
+	uint64_t *stored; /* its answer, a bit for each page */
 };
 
 /* What is there where no file is: zeroes, and what the guest writes, until a file comes. */
@@ -92,22 +94,84 @@ fail:
 	return ret;
 }
 
-/* Under lock. */
-static int set_slot(struct shm_window *window, bool on)
+/* Under lock: as has_slot and logs are to be. */
+static int tell_kvm(const struct shm_window *window, bool has_slot, bool logs)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = window->slot,
+		.flags = has_slot && logs ? KVM_MEM_LOG_DIRTY_PAGES : 0,
 		.guest_phys_addr = window->gpa,
-		.memory_size = on ? window->size : 0,
+		.memory_size = has_slot ? window->size : 0,
 		.userspace_addr = (uintptr_t)window->host,
 	};
 
+	return ioctl(window->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+}
+
+/* Under lock. */
+static int set_slot(struct shm_window *window, bool on)
+{
+	int ret;
+
 	if (window->has_slot == on || window->vm_fd < 0)
 		return 0;
-	if (ioctl(window->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
-		return -errno;
-	window->has_slot = on;
-	return 0;
+	ret = tell_kvm(window, on, window->logs);
+	if (!ret)
+		window->has_slot = on;
+	return ret;
+}
+
+/* Under lock. While it is on, KVM gives the guest small pages: it is off where nobody writes. */
+static int set_log(struct shm_window *window, bool on)
+{
+	int ret = 0;
+
+	if (window->logs == on || window->vm_fd < 0)
+		return 0;
+	if (!window->stored)
+		window->stored = calloc(window->size / PAGE / 64, sizeof(*window->stored));
+	if (!window->stored)
+		return -ENOMEM;
+	if (window->has_slot)
+		ret = tell_kvm(window, true, on);
+	if (!ret)
+		window->logs = on;
+	return ret;
+}
+
+static bool was_stored_into(const struct shm_window *window, const struct shm_piece *place)
+{
+	for (uint64_t page = place->offset / PAGE; page < (place->offset + place->len) / PAGE;
+	     page++) {
+		if (window->stored[page / 64] >> page % 64 & 1)
+			return true;
+	}
+	return false;
+}
+
+/* What write(2) does to the times. Who may write but does not own the file can only set both. */
+static void touch(int fd)
+{
+	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
+
+	if (futimens(fd, times) && errno == EPERM)
+		(void)futimens(fd, NULL);
+}
+
+/* Under lock: files into which the guest has stored since the last call get their times. To be
+ * called before a writable piece goes. */
+static void note_stores(struct shm_window *window)
+{
+	struct kvm_dirty_log log = { .slot = window->slot, .dirty_bitmap = window->stored };
+
+	if (!window->logs || !window->has_slot || ioctl(window->vm_fd, KVM_GET_DIRTY_LOG, &log) < 0)
+		return;
+	for (size_t i = 0; i < window->n_pieces; i++) {
+		const struct piece *piece = &window->pieces[i];
+
+		if (piece->place.writable && was_stored_into(window, &piece->place))
+			touch(piece->fd);
+	}
 }
 
 static void forget_pieces(struct shm_window *window)
@@ -121,11 +185,13 @@ void shm_window_destroy(struct shm_window *window)
 {
 	if (!window)
 		return;
+	note_stores(window);
 	(void)set_slot(window, false);
 	forget_pieces(window);
 	if (window->reserved)
 		munmap(window->reserved, window->reserved_size);
 	free(window->pieces);
+	free(window->stored);
 	pthread_mutex_destroy(&window->lock);
 	free(window);
 }
@@ -145,6 +211,7 @@ int shm_window_place(struct shm_window *window, bool enabled, uint64_t gpa)
 	int ret;
 
 	pthread_mutex_lock(&window->lock);
+	note_stores(window);
 	ret = set_slot(window, false);
 	window->enabled = enabled;
 	window->gpa = gpa;
@@ -255,6 +322,16 @@ static void remove_piece(struct shm_window *window, size_t at)
 		(window->n_pieces - at) * sizeof(*window->pieces));
 }
 
+/* Whether @piece is there already and whole: the same stretch of the same file. */
+static bool is_same(const struct piece *piece, int fd, const struct shm_piece *place)
+{
+	struct stat old, new;
+
+	return piece->mended == piece->place.len && piece->place.writable == place->writable &&
+	       piece->place.file_offset == place->file_offset && !fstat(piece->fd, &old) &&
+	       !fstat(fd, &new) && old.st_dev == new.st_dev &&old.st_ino == new.st_ino;
+}
+
 /* Under lock. Takes @fd where it succeeds. */
 static int map_locked(struct shm_window *window, int fd, uint64_t file_size,
 		      const struct shm_piece *piece)
@@ -266,11 +343,18 @@ static int map_locked(struct shm_window *window, int fd, uint64_t file_size,
 	if (!replaces && at < window->n_pieces &&
 	    window->pieces[at].place.offset < piece->offset + piece->len)
 		return -EEXIST;
-	if (window->enabled) {
-		ret = set_slot(window, true);
-		if (ret)
-			return ret;
+	if (replaces && window->pieces[at].place.writable)
+		note_stores(window);
+	if (replaces && is_same(&window->pieces[at], fd, piece)) {
+		close(window->pieces[at].fd);
+		window->pieces[at].fd = fd;
+		return 0;
 	}
+	ret = piece->writable ? set_log(window, true) : 0;
+	if (!ret && window->enabled)
+		ret = set_slot(window, true);
+	if (ret)
+		return ret;
 	ret = replaces ? 0 : make_room(window, at);
 	if (ret)
 		return ret;
@@ -318,7 +402,11 @@ int shm_window_unmap(struct shm_window *window, uint64_t offset, uint64_t len)
 
 	pthread_mutex_lock(&window->lock);
 	at = first_at(window, offset);
-	ret = is_at(window, at, offset, len) ? map_nothing(window, offset, len) : -ENOENT;
+	ret = is_at(window, at, offset, len) ? 0 : -ENOENT;
+	if (!ret && window->pieces[at].place.writable)
+		note_stores(window);
+	if (!ret)
+		ret = map_nothing(window, offset, len);
 	if (!ret)
 		remove_piece(window, at);
 	pthread_mutex_unlock(&window->lock);
@@ -335,9 +423,23 @@ size_t shm_window_pieces(struct shm_window *window)
 	return n;
 }
 
+void shm_window_note_stores(struct shm_window *window)
+{
+	bool writable = false;
+
+	pthread_mutex_lock(&window->lock);
+	note_stores(window);
+	for (size_t i = 0; i < window->n_pieces; i++)
+		writable |= window->pieces[i].place.writable;
+	if (!writable)
+		(void)set_log(window, false);
+	pthread_mutex_unlock(&window->lock);
+}
+
 void shm_window_clear(struct shm_window *window)
 {
 	pthread_mutex_lock(&window->lock);
+	note_stores(window);
 	/* Whole, also where it is empty: what the guest wrote there goes, too. */
 	(void)map_nothing(window, 0, window->size);
 	forget_pieces(window);

@@ -14,6 +14,13 @@
  *
  * The slot is made at the first mapping: a guest that never asks for one does not pay for it.
  *
+ * A store through a mapping is not seen by the file's file system, or only the first one (a page
+ * that is dirty already), and the guest's write(2) is such a store, too. So KVM's dirty log notes
+ * what is stored into while there are writable pieces, and shm_window_note_stores(), which is
+ * called now and then, gives their files the time of it. That also happens before a writable piece
+ * is unmapped or mapped once more: whoever asks for the same piece again knows that the file's
+ * times are right then.
+ *
  * Bytes of the window are never touched by us, only by guests and, as buffers, by the kernel.
  *
  * Locking: its own; every function may be called by any thread.
@@ -65,6 +72,8 @@ int shm_window_map(struct shm_window *window, int fd, const struct shm_piece *pi
 /* Unmaps exactly one piece: -ENOENT where there is none like that. */
 int shm_window_unmap(struct shm_window *window, uint64_t offset, uint64_t len);
 size_t shm_window_pieces(struct shm_window *window);
+/* Files that the guest has stored into since the last time get now as time of modification. */
+void shm_window_note_stores(struct shm_window *window);
 /* Unmaps all. */
 void shm_window_clear(struct shm_window *window);
 

@@ -78,6 +78,7 @@ static void on_look(void *opaque, uint32_t events)
 		window->close_looks--;
 	if (stuck && fs_window_repair(window))
 		window->close_looks = CLOSE_LOOKS;
+	shm_window_note_stores(window->shm);
 	window->looking = shm_window_pieces(window->shm);
 	if (window->looking)
 		arm(window->look_fd, window->close_looks ? CLOSE_LOOK_MS : LOOK_MS);

@@ -81,6 +81,16 @@ struct validity cache_validity(const struct fs *fs, const struct statx *stx, boo
 	return (struct validity){ (uint64_t)(ns / 1000000000), (uint32_t)(ns % 1000000000) };
 }
 
+struct validity attr_validity(struct fs *fs, const struct inode *inode, const struct statx *stx)
+{
+	const struct share *share = inode_share(fs, inode);
+
+	/* What the guest stores through the window changes times that it does not know of. */
+	if (stx && share && !share->read_only && dax_attr_flags(fs, stx))
+		return (struct validity){ 0 };
+	return cache_validity(fs, stx, false);
+}
+
 static uint32_t encode_dev(uint32_t major, uint32_t minor)
 {
 	/* new_encode_dev() of the kernel */
@@ -201,9 +211,10 @@ static int64_t reply_attr(struct request *req, int fd)
 	struct validity valid;
 	struct statx stx;
 
+	dax_settle_times(req->fs->dax, req->inode);
 	if (fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, &stx))
 		return -errno;
-	valid = cache_validity(req->fs, fd >= 0 ? &stx : NULL, false);
+	valid = attr_validity(req->fs, req->inode, fd >= 0 ? &stx : NULL);
 	out->attr_valid = valid.seconds;
 	out->attr_valid_nsec = valid.ns;
 	out->dummy = 0;
@@ -371,8 +382,10 @@ int64_t op_setattr(struct request *req)
 		ret = set_mode(req, body->mode);
 	if (!ret && body->valid & FATTR_SIZE)
 		ret = set_size(req, body);
-	if (!ret && body->valid & (FATTR_ATIME | FATTR_MTIME))
+	if (!ret && body->valid & (FATTR_ATIME | FATTR_MTIME)) {
+		dax_settle_times(req->fs->dax, req->inode);
 		ret = set_times(req, body);
+	}
 	return ret ? ret : reply_attr(req, req->inode->fd);
 }
 

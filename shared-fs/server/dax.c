@@ -28,6 +28,7 @@ struct dax_slot {
 	bool writable;
 	int fd; /* of the file, our own */
 	uint64_t file_offset;
+	uint64_t inode_id; /* slot_id() */
 };
 
 struct dax {
@@ -37,6 +38,7 @@ struct dax {
 	struct log_ratelimit log_limit;
 	uint64_t addr; /* guest physical, of the window; 0: not known */
 	uint64_t size; /* constant */
+	size_t n_writable; /* slots; atomic for those who look whether there are any */
 	size_t n_slots;
 	struct dax_slot slots[];
 };
@@ -140,6 +142,16 @@ static int send_request(struct dax *dax, uint32_t request, const struct vhost_us
 	return ret;
 }
 
+static bool is_writable(const struct dax_slot *slot)
+{
+	return slot->share != NO_SHARE && slot->writable;
+}
+
+static void count_writable(struct dax *dax, int change)
+{
+	__atomic_store_n(&dax->n_writable, dax->n_writable + (size_t)change, __ATOMIC_RELAXED);
+}
+
 static void unmap(struct dax *dax, size_t slot)
 {
 	const struct vhost_user_mmap mmap = { .shmid = DAX_SHMID,
@@ -148,6 +160,7 @@ static void unmap(struct dax *dax, size_t slot)
 
 	if (dax->slots[slot].share == NO_SHARE)
 		return;
+	count_writable(dax, -is_writable(&dax->slots[slot]));
 	dax->slots[slot].share = NO_SHARE;
 	close(dax->slots[slot].fd);
 	(void)send_request(dax, VHOST_USER_BACKEND_SHMEM_UNMAP, &mmap, -1);
@@ -162,18 +175,25 @@ static void fill(struct dax_slot *slot, const struct dax_slot *with)
 	slot->writable = with->writable;
 	slot->fd = with->fd;
 	slot->file_offset = with->file_offset;
+	slot->inode_id = with->inode_id;
 	__atomic_store_n(&slot->share, with->share, __ATOMIC_RELEASE);
 	if (old >= 0)
 		close(old);
 }
 
-static int map(struct dax *dax, size_t slot, int fd, uint64_t offset, bool writable, uint16_t share)
+static struct vhost_user_mmap mmap_of(size_t slot, uint64_t offset, bool writable)
 {
-	const struct vhost_user_mmap mmap = { .shmid = DAX_SHMID,
-					      .fd_offset = offset,
-					      .shm_offset = slot * DAX_SLOT_SIZE,
-					      .len = DAX_SLOT_SIZE,
-					      .flags = writable ? VHOST_USER_MMAP_WRITE : 0 };
+	return (struct vhost_user_mmap){ .shmid = DAX_SHMID,
+					 .fd_offset = offset,
+					 .shm_offset = slot * DAX_SLOT_SIZE,
+					 .len = DAX_SLOT_SIZE,
+					 .flags = writable ? VHOST_USER_MMAP_WRITE : 0 };
+}
+
+static int map(struct dax *dax, size_t slot, int fd, uint64_t offset, bool writable,
+	       const struct inode *inode)
+{
+	const struct vhost_user_mmap mmap = mmap_of(slot, offset, writable);
 	bool replaces = dax->slots[slot].share != NO_SHARE;
 	int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	int ret = own < 0 ? -errno : send_request(dax, VHOST_USER_BACKEND_SHMEM_MAP, &mmap, fd);
@@ -188,7 +208,9 @@ static int map(struct dax *dax, size_t slot, int fd, uint64_t offset, bool writa
 		close(own);
 	if (ret)
 		return ret;
-	fill(&dax->slots[slot], &(struct dax_slot){ share, writable, own, offset });
+	count_writable(dax, writable - is_writable(&dax->slots[slot]));
+	fill(&dax->slots[slot],
+	     &(struct dax_slot){ inode->share, writable, own, offset, slot_id(&inode->slot) });
 	return 0;
 }
 
@@ -201,6 +223,7 @@ static void forget(struct dax *dax)
 			close(dax->slots[i].fd);
 		dax->slots[i].share = NO_SHARE;
 	}
+	count_writable(dax, -(int)dax->n_writable);
 	dax->addr = 0;
 }
 
@@ -251,6 +274,9 @@ void dax_recover(struct dax *dax)
 			(void)take_ack(dax, VHOST_USER_BACKEND_SHMEM_MAP);
 	}
 	dax->awaits = false;
+	dax->n_writable = 0;
+	for (size_t i = 0; i < dax->n_slots; i++)
+		dax->n_writable += is_writable(&dax->slots[i]);
 }
 
 void dax_each_fd(const struct dax *dax, void (*keep)(void *opaque, int fd), void *opaque)
@@ -294,6 +320,24 @@ void dax_drop_share(struct dax *dax, uint16_t share)
 	for (size_t i = 0; i < dax->n_slots; i++) {
 		if (dax->slots[i].share == share)
 			unmap(dax, i);
+	}
+	pthread_mutex_unlock(&dax->lock);
+}
+
+void dax_settle_times(struct dax *dax, const struct inode *inode)
+{
+	uint64_t id = slot_id(&inode->slot);
+
+	if (!dax || !__atomic_load_n(&dax->n_writable, __ATOMIC_RELAXED))
+		return;
+	pthread_mutex_lock(&dax->lock);
+	for (size_t i = 0; i < dax->n_slots; i++) {
+		const struct dax_slot *slot = &dax->slots[i];
+		const struct vhost_user_mmap mmap = mmap_of(i, slot->file_offset, true);
+
+		/* The same again: the front end gives the file the time of what was stored. */
+		if (is_writable(slot) && slot->inode_id == id)
+			(void)send_request(dax, VHOST_USER_BACKEND_SHMEM_MAP, &mmap, slot->fd);
 	}
 	pthread_mutex_unlock(&dax->lock);
 }
@@ -462,7 +506,7 @@ int64_t op_setupmapping(struct request *req)
 	pthread_mutex_lock(&dax->lock);
 	for (uint64_t at = 0; at < body->len && !ret; at += DAX_SLOT_SIZE)
 		ret = map(dax, (body->moffset + at) / DAX_SLOT_SIZE, handle->fd, body->foffset + at,
-			  write, req->inode->share);
+			  write, req->inode);
 	pthread_mutex_unlock(&dax->lock);
 	handle_put(req->fs, handle);
 	return ret;

@@ -54,6 +54,9 @@ bool dax_connected(struct dax *dax);
 /* Unmaps everything; or what is of @share. */
 void dax_clear(struct dax *dax);
 void dax_drop_share(struct dax *dax, uint16_t share);
+/* The file's times from now on tell of all that the guest has stored into it through the window, as
+ * they would after so many calls of write(2): before it is asked for them or sets them. */
+void dax_settle_times(struct dax *dax, const struct inode *inode);
 
 /* Where the guest sees the window; 0: that is not known. */
 void dax_place(struct dax *dax, uint64_t addr);

@@ -151,7 +151,7 @@ void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *st
 		struct fuse_entry_out *entry)
 {
 	struct validity name = cache_validity(fs, stx, true);
-	struct validity attr = cache_validity(fs, stx, false);
+	struct validity attr = attr_validity(fs, inode, stx);
 
 	/* The slot's generation is part of nodeid; generation 0 for all is as good as any. */
 	*entry = (struct fuse_entry_out){ .nodeid = slot_id(&inode->slot),

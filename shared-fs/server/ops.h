@@ -31,6 +31,9 @@ struct validity {
 	uint32_t ns;
 };
 struct validity cache_validity(const struct fs *fs, const struct statx *stx, bool name);
+/* The same for attributes alone, of a file that may be mapped into the guest. @stx: NULL: the root.
+ */
+struct validity attr_validity(struct fs *fs, const struct inode *inode, const struct statx *stx);
 
 /* Looks @name up in @dir; the guest gets one lookup of it and the caller a reference. */
 int entry_find(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,

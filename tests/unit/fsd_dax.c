@@ -347,6 +347,52 @@ START_TEST(writing_drops_privileges)
 }
 END_TEST
 
+static void getattr(uint64_t nodeid, struct fuse_attr_out *ret_out)
+{
+	struct fuse_getattr_in in = { 0 };
+
+	ck_assert_int_eq(fsd_call(&rig, FUSE_GETATTR, nodeid, &in, sizeof(in), NULL, 0, ret_out,
+				  sizeof(*ret_out)),
+			 sizeof(*ret_out));
+}
+
+/* The front end knows of stores: it is asked before times are told or set, for this file alone. */
+START_TEST(times_are_settled)
+{
+	struct fuse_setattr_in set = { .valid = FATTR_MTIME, .mtime = 1000 };
+	struct fuse_attr_out out;
+	uint64_t file, small;
+
+	start(false);
+	begin(FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX);
+	file = look("file");
+	small = look("small");
+	ck_assert_int_eq(map(file, 0, DAX_SLOT_SIZE, 0, false), 0);
+	getattr(file, &out);
+	ck_assert_uint_eq(n_maps, 1);
+	ck_assert_uint_eq(out.attr_valid + out.attr_valid_nsec, 0);
+	ck_assert_int_eq(map(file, 0, DAX_SLOT_SIZE, 0, true), 0);
+	ck_assert_int_eq(map(file, DAX_SLOT_SIZE, DAX_SLOT_SIZE, DAX_SLOT_SIZE, true), 0);
+	n_maps = 0;
+	getattr(file, &out);
+	ck_assert_uint_eq(n_maps, 2);
+	ck_assert_uint_eq(pieces[1].offset, DAX_SLOT_SIZE);
+	getattr(small, &out);
+	ck_assert_uint_eq(n_maps, 2);
+	ck_assert_uint_gt(out.attr_valid + out.attr_valid_nsec, 0);
+	ck_assert_int_eq(
+		fsd_call(&rig, FUSE_SETATTR, file, &set, sizeof(set), NULL, 0, &out, sizeof(out)),
+		sizeof(out));
+	ck_assert_uint_ge(n_maps, 4);
+	ck_assert_uint_eq(out.attr.mtime, 1000);
+	ck_assert_int_eq(unmap(0, 2 * DAX_SLOT_SIZE), 0);
+	n_maps = 0;
+	getattr(file, &out);
+	ck_assert_uint_eq(n_maps, 0);
+	stop();
+}
+END_TEST
+
 START_TEST(front_end_refuses)
 {
 	uint64_t file;
@@ -501,6 +547,7 @@ int main(void)
 	tcase_add_test(tcase, checks_ranges);
 	tcase_add_test(tcase, read_only);
 	tcase_add_test(tcase, writing_drops_privileges);
+	tcase_add_test(tcase, times_are_settled);
 	tcase_add_test(tcase, front_end_refuses);
 	tcase_add_test(tcase, buffers_in_the_window);
 	tcase_add_loop_test(tcase, buffers_beyond_the_window, 0, 5);
