@@ -24,8 +24,8 @@
  *
  * Relative paths are relative to the VM's folder; the config holds absolute ones, also within
  * BACKEND. Sizes take K, M, G, T (powers of 1024) and a decimal point. What is not said: 1 CPU, 1G,
- * serial none, all of [device] and [backdoor], dax-size=0, on-reset=restart; the device for shares
- * where there is a [share]. [boot] kernel must be there.
+ * serial none, all of [device] and [backdoor], dax-size=256M, on-reset=restart; the device for
+ *shares where there is a [share]. [boot] kernel must be there.
  */
 #ifndef LODGE_VMM_VMCONF_H
 #define LODGE_VMM_VMCONF_H
@@ -45,6 +45,7 @@
 #define VM_DISKS_MAX	16
 #define VM_FS_MAX	4
 #define VM_PORTS_MAX	30 /* of one virtio-console device, beside its console */
+#define VM_DAX_SIZE	(256ull << 20) /* unless it is said */
 #define VM_DAX_SIZE_MIN (2ull << 20)
 #define VM_DAX_SIZE_MAX (64ull << 30)
 #define VM_SHARES_MAX	256 /* what one file server exports */

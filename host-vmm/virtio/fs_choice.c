@@ -62,8 +62,8 @@ int fs_choose(const struct vm_config *config, size_t index, struct fs_choice *re
 	*ret_choice = (struct fs_choice){ .wants_window = config->dax_size };
 	if (fs_shares_device(config) && index-- == 0) {
 		ret_choice->tag = FS_TAG_SHARES;
-		/* The window's size is the back end's to say. */
-		ret_choice->idle = !config->n_shares && !config->dax_size;
+		ret_choice->window = config->dax_size;
+		ret_choice->idle = !config->n_shares;
 		return create_shares(config, &ret_choice->backend);
 	}
 	if (config->root && index-- == 0) {

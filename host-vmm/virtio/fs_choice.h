@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct fs_backend;
 struct vm_config;
@@ -13,6 +14,7 @@ struct fs_choice {
 	const char *tag; /* the configuration's, or static */
 	struct fs_backend *backend; /* owned by whoever asked */
 	bool idle; /* there is nothing to serve: a back end is made when the driver comes */
+	uint64_t window; /* bytes, of a back end of ours into which files are mapped */
 	bool wants_window; /* files may be mapped into the guest */
 };
 
