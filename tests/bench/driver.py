@@ -9,8 +9,10 @@ import copy
 import itertools
 import mmap
 import os
+import re
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,12 +28,15 @@ ROUNDS = {"boot": 4, "boot.stock": 2, "fs": 6, "blk": 6, "rpc": 6, "bulk": 2}
 HOPELESS = 1.5
 DISK_MIB = 256
 MANY_FILES = 10000  # of fsjobs.c
+EXT4_MIB = 512
 PAUSE = 15  # seconds between two jobs of memory.private's time of use
 
 FS_ROWS = ["fs.write", "fs.read", "fs.rand4k", "fs.mmap", "fs.create", "fs.stat", "fs.open",
-           "fs.readdir", "fs.readdir-again", "fs.ls", "fs.unlink"]
-# The jobs of fs.* with Lodge's DAX window, which is an option.
-DAX_ROWS = ["fs-dax.write", "fs-dax.read", "fs-dax.rand4k", "fs-dax.mmap"]
+           "fs.readdir", "fs.readdir-again", "fs.ls", "fs.unlink",
+           "fs.ls-many", "fs.create-many", "fs.git-status", "fs.untar", "fs.readers"]
+# The jobs of fs.* on large files, on a host's file system with small pages, and without Lodge's DAX window.
+EXT4_ROWS = ["fs-ext4.write", "fs-ext4.read", "fs-ext4.rand4k", "fs-ext4.mmap"]
+NO_DAX_ROWS = ["fs-nodax.write", "fs-nodax.read", "fs-nodax.rand4k", "fs-nodax.mmap"]
 # The same in a guest whose kernel has no virtiofs, against one that has.
 FS2_ROWS = ["fs2.write", "fs2.read", "fs2.rand4k", "fs2.create", "fs2.stat", "fs2.open", "fs2.readdir", "fs2.unlink"]
 BLK_ROWS = ["blk.read-seq-qd1", "blk.read-seq-qd32", "blk.write-seq-qd32", "blk.read-4k-qd1",
@@ -42,7 +47,7 @@ BULK_MIB = 64
 # More for the kernel's command line. boot.lean leaves out what takes the guest's kernel a third of its time
 # whoever runs it: tests of its own ciphers, and patching for a single processor.
 BOOT_APPEND = {"boot.start": "", "boot.lean": " cryptomgr.notests noreplace-smp", "boot.stock": "", "boot.entry": ""}
-NAMES = (["boot.start", "boot.lean", "boot.stock", "boot.entry", "memory.private"] + FS_ROWS + DAX_ROWS + FS2_ROWS +
+NAMES = (["boot.start", "boot.lean", "boot.stock", "boot.entry", "memory.private"] + FS_ROWS + EXT4_ROWS + NO_DAX_ROWS + FS2_ROWS +
          BLK_ROWS + RPC_ROWS + BULK_ROWS)
 
 
@@ -222,7 +227,7 @@ def run_rows(env, vms, rows, rounds, rate_of, peers):
     """Times every row on all machines, mirrored, then once more under the meters."""
     by_name = {vm.name: vm for vm in vms}
     for name_shown in rows:
-        row = name_shown.replace("-dax.", ".").replace("fs2.", "fs.")
+        row = re.sub(r"^fs[^.]*\.", "fs.", name_shown)
         series = Series([vm.name for vm in vms])
         for vm in vms:
             vm.job(row)
@@ -266,12 +271,22 @@ def make_many(folder):
             pass
 
 
-def bench_fs(env, work, rows, lodge=machines.Lodge):
-    """The shared folder, through the in-box drivers."""
+def make_trees(env, folder):
+    """What the jobs of treejobs.c work on."""
+    for archive in ("tree", "untar"):
+        shutil.copy(os.path.join(env.build, "bench", archive + ".count"), folder)
+    shutil.copy(os.path.join(env.build, "bench", "untar.tar"), folder)
+    subprocess.run(["tar", "-xf", os.path.join(env.build, "bench", "tree.tar"), "-C", folder], check=True)
+
+
+def bench_fs(env, work, rows, lodge=machines.Lodge, shared=None):
+    """The shared folder, through the in-box drivers. Folders are made in shared, or beside the rest."""
     def make(kind, name):
-        folder = os.path.join(work, "folder-" + name)
+        folder = os.path.join(shared or work, "folder-" + name)
         make_many(os.path.join(folder, "many"))
-        return kind(name, env, work, initramfs=env.initramfs("devices"), folder=folder)
+        if "fs.git-status" in rows or "fs.untar" in rows:
+            make_trees(env, folder)
+        return kind(name, env, work, initramfs=env.initramfs("fs"), folder=folder)
     vms = lodge_or_nothing(env, lambda _, name: make(lodge, name))
     vms += [make(machines.QemuVirtiofs, "virtiofsd"), make(machines.Qemu9p, "9p")]
     try:
@@ -284,9 +299,25 @@ def bench_fs(env, work, rows, lodge=machines.Lodge):
             vm.stop()
 
 
-def bench_dax(env, work, rows):
-    """Its large files through the DAX window."""
-    bench_fs(env, work, rows, machines.LodgeDax)
+def bench_no_dax(env, work, rows):
+    """Large files by messages alone."""
+    bench_fs(env, work, rows, machines.LodgeNoDax)
+
+
+def bench_ext4(env, work, rows):
+    """Large files on ext4, whose pages are small ones; its disk is in memory, too."""
+    image, folder = os.path.join(work, "ext4.img"), os.path.join(work, "ext4")
+    os.mkdir(folder)
+    with open(image, "wb") as file:
+        file.truncate(EXT4_MIB << 20)
+    for command in (["mkfs.ext4", "-q", "-F", image], ["mount", "-o", "loop", image, folder]):
+        if not shutil.which(command[0]) or subprocess.run(command, check=False).returncode:
+            print(f"bench: fs-ext4 is left out: {command[0]} does not work", file=sys.stderr)
+            return
+    try:
+        bench_fs(env, work, rows, shared=folder)
+    finally:
+        subprocess.run(["umount", folder], check=False)
 
 
 def bench_fs2(env, work, rows):
@@ -365,7 +396,7 @@ def bench_rpc(env, work, rows):
                 vm.stop()
 
 
-GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs), ("fs-dax", bench_dax), ("fs2", bench_fs2),
+GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs), ("fs-ext4", bench_ext4), ("fs-nodax", bench_no_dax), ("fs2", bench_fs2),
           ("blk", bench_blk), ("rpc", bench_rpc)]
 
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // File system jobs: data by blocks, at random and mapped; names created, looked up, listed,
 // removed. Sizes are such that each takes about a second through virtiofs in the lab.
-#include "tests/bench/job.h"
+#include "tests/bench/treejobs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -334,6 +334,12 @@ static int job_ls(const char *dir, struct job_result *r)
 	return timed_list(dir, "small", true, SMALL_FILES, r);
 }
 
+static int job_ls_many(const char *dir, struct job_result *r)
+{
+	drop_caches();
+	return timed_list(dir, "many", true, MANY_FILES, r);
+}
+
 const struct job fs_jobs[] = {
 	{ "fs.write", "bytes", job_write },
 	{ "fs.read", "bytes", job_read },
@@ -346,5 +352,10 @@ const struct job fs_jobs[] = {
 	{ "fs.readdir-again", "names", job_readdir_again },
 	{ "fs.ls", "names", job_ls },
 	{ "fs.unlink", "files", job_unlink },
+	{ "fs.ls-many", "names", job_ls_many },
+	{ "fs.create-many", "files", job_create_many },
+	{ "fs.git-status", "files", job_git_status },
+	{ "fs.untar", "files", job_untar },
+	{ "fs.readers", "bytes", job_readers },
 	{ NULL, NULL, NULL },
 };
