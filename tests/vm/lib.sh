@@ -13,6 +13,10 @@ failures=0
 
 out='' err='' status=0
 
+# For a guest's shell: ends the lodged that comes with an instant VM. The command may be there before it.
+# shellcheck disable=SC2016
+end_lodged='until pkill -x lodged; do sleep 0.1; done; while pidof lodged >/dev/null; do sleep 0.1; done'
+
 trap 'end_scenario $?' EXIT
 
 end_scenario() {

@@ -229,20 +229,23 @@ static int try_addresses(void)
 	return wrong;
 }
 
+/* No more than there are; in a slow guest those that were idle for 10 s make room for others. */
 static int try_channels(void)
 {
 	struct channel channel, wrong;
-	unsigned int opened = 0;
+	unsigned int opened = 0, allowed;
+	time_t start = time(NULL);
 
 	for (int i = 0; i < 10000; i++)
 		opened += open_channel(&channel);
+	allowed = 64 * (2 + (unsigned int)(time(NULL) - start) / 10);
 	for (uint32_t id = 0; id < 0x10000; id += 61) {
 		wrong = (struct channel){ id, 1, 2 };
 		if (step(&wrong, (enum step)(1 + id % 6), UINT32_MAX, NULL) & SUCCESS)
 			return 1;
 	}
 	printf("channels=%u\n", opened);
-	return opened == 0 || opened > 128;
+	return opened == 0 || opened > allowed;
 }
 
 static int abuse(void)
