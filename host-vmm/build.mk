@@ -43,6 +43,11 @@ vmm_machine_srcs := tests/unit/vmm_machine.c tests/unit/tiny_kernel.c
 vmm_machine_libs := vmm proto
 vmm_machine_pkgs := check
 
+unit_tests += vmm_scarce
+vmm_scarce_srcs := tests/unit/vmm_scarce.c tests/unit/tiny_kernel.c
+vmm_scarce_libs := vmm proto
+vmm_scarce_pkgs := check
+
 # The legacy devices, on a machine without KVM: the rig stands in for machine.c and irq.c.
 vmm_rig_srcs := \
 	tests/unit/vmm_rig.c \

@@ -238,8 +238,10 @@ int machine_create(const struct vm_config *config, struct machine **ret_machine)
 	struct machine *machine = calloc(1, sizeof(*machine));
 	int ret;
 
-	if (!machine)
+	if (!machine) {
+		log_error("no memory for the machine");
 		return -ENOMEM;
+	}
 	machine->config = config;
 	machine->kvm_fd = machine->vm_fd = machine->boot.kernel = -1;
 	machine->guest_status = -1;
@@ -250,7 +252,11 @@ int machine_create(const struct vm_config *config, struct machine **ret_machine)
 	pthread_mutex_init(&machine->vcpus_lock, NULL);
 	pthread_mutex_init(&machine->event_lock, NULL);
 	machine->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ret = machine->event_fd < 0 ? -errno : make_parts(machine);
+	ret = machine->event_fd < 0 ? -errno : 0;
+	if (ret < 0)
+		log_error("no eventfd for the machine: %s; raise 'ulimit -n'", strerror(-ret));
+	else
+		ret = make_parts(machine);
 	if (ret < 0) {
 		machine_destroy(machine);
 		return ret;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
@@ -12,7 +13,9 @@
 
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
+#include "protocol/lib/thread.h"
 
+#define STACK_SIZE  (1 << 20) /* what the JSON library may nest */
 #define READ_CHUNK  4096
 #define WAITING_MAX 1024 /* lines published faster than they are handed out */
 
@@ -25,7 +28,7 @@ struct control {
 	int fd;
 	GMainContext *context;
 	GMainLoop *loop;
-	GThread *thread;
+	pthread_t thread;
 	GPtrArray *clients; /* the loop's thread alone */
 	struct log_ratelimit limit;
 	/* What control_publish() brought, and whether the thread has been told. */
@@ -398,12 +401,24 @@ static void seed_tables(void)
 		json_object_seed(seed);
 }
 
+static void control_free(struct control *control)
+{
+	unlink(control->path);
+	close(control->fd);
+	g_ptr_array_unref(control->clients);
+	g_queue_clear_full(&control->waiting, g_free);
+	g_mutex_clear(&control->lock);
+	g_main_loop_unref(control->loop);
+	g_main_context_unref(control->context);
+	g_free(control->path);
+	g_free(control);
+}
+
 int control_start_with(const char *path, const struct control_method *methods, void *opaque,
 		       struct control **ret_control)
 {
 	struct control *control;
-	sigset_t all, before;
-	int fd;
+	int fd, ret;
 
 	*ret_control = NULL;
 	fd = unix_listen_ours(path, CONTROL_CLIENTS_MAX);
@@ -421,12 +436,12 @@ int control_start_with(const char *path, const struct control_method *methods, v
 	g_mutex_init(&control->lock);
 	g_queue_init(&control->waiting);
 	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	control->thread = g_thread_new("control", serve, control);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	*ret_control = control;
-	return 0;
+	ret = thread_start(&control->thread, STACK_SIZE, 0, serve, control);
+	if (ret)
+		control_free(control);
+	else
+		*ret_control = control;
+	return ret;
 }
 
 void control_stop(struct control *control)
@@ -435,14 +450,6 @@ void control_stop(struct control *control)
 		return;
 	/* As a source, not by a plain call: the loop may not have begun to run. */
 	g_main_context_invoke(control->context, quit, control->loop);
-	g_thread_join(control->thread);
-	unlink(control->path);
-	close(control->fd);
-	g_ptr_array_unref(control->clients);
-	g_queue_clear_full(&control->waiting, g_free);
-	g_mutex_clear(&control->lock);
-	g_main_loop_unref(control->loop);
-	g_main_context_unref(control->context);
-	g_free(control->path);
-	g_free(control);
+	pthread_join(control->thread, NULL);
+	control_free(control);
 }

@@ -39,8 +39,10 @@ static int explain(int ret, const char *path)
 	if (ret == -EADDRINUSE)
 		log_error("this VM is running already (%s answers)", path);
 	else if (ret < 0)
-		log_error("the socket '%s' cannot be made: %s; give another --runtime", path,
-			  g_strerror(-ret));
+		log_error("the socket '%s' cannot be made: %s; %s", path, g_strerror(-ret),
+			  ret == -EMFILE || ret == -EAGAIN
+				  ? "raise the limits of open files and threads ('ulimit -n', '-u')"
+				  : "give another --runtime");
 	return ret;
 }
 

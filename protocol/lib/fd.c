@@ -85,6 +85,7 @@ int unix_listen(const char *path, int backlog)
 	struct sockaddr_un address;
 	autofd fd = open_unix(path, &address);
 	autofd probe = -1;
+	int ret;
 
 	if (fd < 0)
 		return fd;
@@ -100,8 +101,11 @@ int unix_listen(const char *path, int backlog)
 		if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
 			return -errno;
 	}
-	if (listen(fd, backlog))
-		return -errno;
+	if (listen(fd, backlog)) {
+		ret = -errno;
+		unlink(path);
+		return ret;
+	}
 	return fd_steal(&fd);
 }
 
