@@ -6,7 +6,9 @@ proto_srcs := \
 	protocol/lib/fields.c \
 	protocol/lib/frame.c \
 	protocol/lib/fs_change.c \
+	protocol/lib/fs_stream.c \
 	protocol/lib/log.c \
+	protocol/lib/mountinfo.c \
 	protocol/lib/seccomp_filter.c \
 	protocol/lib/thread.c
 

@@ -1,88 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Reads /proc/self/mountinfo.
+// Where the host's shares are among this guest's mounts.
 #include "guest-daemon/lib/mounts.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool is_octal(const char *text)
-{
-	return text[0] >= '0' && text[0] <= '3' && text[1] >= '0' && text[1] <= '7' &&
-	       text[2] >= '0' && text[2] <= '7';
-}
-
-/* Copies the word at *@at, its "\040" and the like undone, and moves behind it. False where there
- * is none or it is too long. */
-static bool take_word(const char **at, char *to, size_t room)
-{
-	const char *in = *at;
-	size_t len = 0;
-
-	while (*in && *in != ' ' && *in != '\n') {
-		char c = *in++;
-
-		if (c == '\\' && is_octal(in)) {
-			c = (char)((in[0] - '0') << 6 | (in[1] - '0') << 3 | (in[2] - '0'));
-			in += 3;
-		}
-		if (len + 1 >= room)
-			return false;
-		to[len++] = c;
-	}
-	to[len] = '\0';
-	*at = in + (*in == ' ');
-	return len > 0;
-}
-
-/* ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [FIELD...] - TYPE SOURCE OPTIONS */
-static bool parse(const char *line, struct mount_line *ret_line)
-{
-	char skipped[PATH_MAX];
-
-	for (int i = 0; i < 3; i++) {
-		if (!take_word(&line, skipped, sizeof(skipped)))
-			return false;
-	}
-	if (!take_word(&line, ret_line->root, sizeof(ret_line->root)) ||
-	    !take_word(&line, ret_line->point, sizeof(ret_line->point)))
-		return false;
-	do {
-		if (!take_word(&line, skipped, sizeof(skipped)))
-			return false;
-	} while (strcmp(skipped, "-") != 0);
-	return take_word(&line, ret_line->type, sizeof(ret_line->type)) &&
-	       take_word(&line, ret_line->source, sizeof(ret_line->source));
-}
-
-bool mounts_next(const char **at, struct mount_line *ret_line)
-{
-	while (**at) {
-		const char *line = *at;
-		const char *end = strchr(line, '\n');
-
-		*at = end ? end + 1 : line + strlen(line);
-		if (parse(line, ret_line))
-			return true;
-	}
-	return false;
-}
 
 static bool find(const char *text, const char *point, struct mount_line *ret_line)
 {
 	struct mount_line *line = malloc(sizeof(*line));
 	bool found = false;
 
-	while (line && mounts_next(&text, line)) {
+	while (line && mountinfo_next(&text, line)) {
 		if (point ? strcmp(line->point, point) != 0
-			  : strcmp(line->source, SHARES_TAG) != 0 || strcmp(line->root, "/") != 0 ||
-				    !mounts_transport(line->type))
+			  : !mounts_is_share(line) || strcmp(line->root, "/") != 0 ||
+				    !strncmp(line->point, SHARES_WHOLE, strlen(SHARES_WHOLE)))
 			continue;
 		*ret_line = *line;
 		found = true;
 	}
 	free(line);
 	return found;
+}
+
+bool mounts_is_share(const struct mount_line *line)
+{
+	return !strcmp(line->source, SHARES_TAG) && mounts_transport(line->type);
 }
 
 bool mounts_find_shares(const char *text, struct mount_line *ret_line)
@@ -95,16 +37,20 @@ bool mounts_find_point(const char *text, const char *point, struct mount_line *r
 	return find(text, point, ret_line);
 }
 
-const char *mounts_transport(const char *type)
+const struct share_transport *mounts_transport(const char *type)
 {
-	static const char *const types[][2] = {
-		{ "virtiofs", "virtiofs" },
-		{ "fuse.lodge", "mount.lodge" },
+	static const struct share_transport transports[] = {
+		{ "virtiofs", "virtiofs", 1, "virtiofs, all shares at one place; see: share", "" },
+		{ "fuse.lodge", "lodge_fs", 2,
+		  "mount.lodge and the module lodge_fs, all shares at one place; see: share", "" },
+		{ "fuse.lodge-rpc", "rpc", 1,
+		  "mount.lodge and messages over the door above, slow; see: share",
+		  "the module lodge_fs, or a kernel with virtiofs" },
 	};
 
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		if (!strcmp(type, types[i][0]))
-			return types[i][1];
+	for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]); i++) {
+		if (!strcmp(type, transports[i].type))
+			return &transports[i];
 	}
 	return NULL;
 }

@@ -6,31 +6,33 @@
 #ifndef LODGE_GUEST_MOUNTS_H
 #define LODGE_GUEST_MOUNTS_H
 
-#include <limits.h>
 #include <stdbool.h>
+
+#include "protocol/lib/mountinfo.h"
 
 /* The virtio-fs device that the host's shares are on, protocol/include/lodge/run_conf.h. */
 #define SHARES_TAG "lodge"
 /* Where lodged mounts it, unless tools.conf(5) says another place. */
 #define SHARES_PLACE "/mnt/lodge"
+/* Where mount.lodge has devices whole, for itself. */
+#define SHARES_WHOLE "/run/lodge/fs/"
 /* On every file of a share: "ro" or "rw", protocol/spec/fs.md. */
 #define SHARES_XATTR "user.lodge.share"
 
-struct mount_line {
-	char root[PATH_MAX]; /* the folder of the file system that is seen */
-	char point[PATH_MAX];
-	char type[64];
-	char source[256];
-};
-
-/* The next line of @at, which moves behind it; lines that are cut off or have too long words are
- * left out. False at the end. */
-bool mounts_next(const char **at, struct mount_line *ret_line);
-/* The last one of the shares' device in the text of mountinfo. */
+/* Whether it is a mount of the shares, or of a folder of theirs. */
+bool mounts_is_share(const struct mount_line *line);
+/* The last one of all the shares, where people may look, in the text of mountinfo. */
 bool mounts_find_shares(const char *text, struct mount_line *ret_line);
 /* The one that is on top at @point. */
 bool mounts_find_point(const char *text, const char *point, struct mount_line *ret_line);
-/* How the shares come by a file system of @type: "virtiofs", "mount.lodge"; NULL: not at all. */
-const char *mounts_transport(const char *type);
+/* How shares come by a file system of one type. */
+struct share_transport {
+	const char *type; /* as mountinfo has it */
+	const char *name; /* mount.lodge(8)'s word for it */
+	int rung; /* 1: without a module of ours, 2: with one */
+	const char *how, *lift; /* for people; what would make it better, or "" */
+};
+/* NULL: shares do not come by that type. */
+const struct share_transport *mounts_transport(const char *type);
 
 #endif

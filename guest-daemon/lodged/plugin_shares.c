@@ -4,28 +4,38 @@
  *
  * The device is mounted once, with all shares in it; the kernel sees by itself which come and go.
  * What is left to do then are links, and to tell the host how it is. All of it is done by a child,
- * since a file system whose server hangs keeps whoever asks it.
+ * since a file system whose server hangs keeps whoever asks it. Where the kernel has no virtiofs,
+ * mount.lodge serves the mount, as another child, which is started again when it has ended.
  */
 #include <errno.h>
 #include <string.h>
+
+#include <lodge/fs_stream.h>
 
 #include "guest-daemon/lib/mounts.h"
 #include "guest-daemon/lodged/jobs.h"
 #include "guest-daemon/lodged/lodged.h"
 #include "guest-daemon/lodged/plugins.h"
+#include "guest-daemon/lodged/share_server.h"
 #include "guest-daemon/lodged/shares.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 
-#define FACTS_MAX  8192
-#define PATIENCE_S 3 /* for a look, before the host is told that it hangs */
-#define NO_ANSWER  "the file server of the host does not answer"
+#define FACTS_MAX	 8192
+#define PATIENCE_S	 3 /* for a look, before the host is told that it hangs */
+#define RETRY_FIRST_MS	 200
+#define RETRY_LONGEST_MS 60000
+#define NO_ANSWER	 "the file server of the host does not answer"
 
 struct state {
 	struct lodged *lodged;
 	struct job *job;
 	bool again; /* look once more when the job is done */
 	guint patience;
+	struct share_server *server; /* where the kernel has no virtiofs */
+	char *failed; /* why it does not serve; NULL: it does, or has not tried */
+	guint retry;
+	guint retry_ms;
 	char *told; /* what the host knows */
 	char *why; /* what the log has, so that it is said once */
 };
@@ -82,52 +92,6 @@ static gboolean on_patience(gpointer opaque)
 	return G_SOURCE_REMOVE;
 }
 
-static void take(struct state *state, const char *bytes, size_t len)
-{
-	log_once(state, fields_get(bytes, len, "why"));
-	tell_host(state, bytes, len);
-}
-
-static void done(void *opaque, const char *bytes, size_t len, int error)
-{
-	struct state *state = opaque;
-
-	state->job = NULL;
-	if (state->patience)
-		g_source_remove(state->patience);
-	state->patience = 0;
-	if (error == -ETIMEDOUT)
-		report_failure(state, NO_ANSWER);
-	else if (error || fields_check(bytes, len))
-		report_failure(state, "they could not be looked at");
-	else
-		take(state, bytes, len);
-	if (state->again)
-		start_look(state);
-}
-
-static int look(void *opaque, int out)
-{
-	const struct shares_wish *wish = opaque;
-	struct fields_builder fields = FIELDS_BUILDER(FACTS_MAX);
-
-	/* Where it may not, mounting says so. */
-	(void)shares_leave_namespace();
-	shares_look(&shares_system, wish, &fields);
-	return fields_done(&fields) ? 1 : fd_write_all(out, fields.bytes, fields.len) != 0;
-}
-
-/* No child for nothing. */
-static void look_here(struct state *state, const struct shares_wish *wish)
-{
-	struct fields_builder fields = FIELDS_BUILDER(FACTS_MAX);
-
-	shares_look(&shares_system, wish, &fields);
-	if (!fields_done(&fields))
-		take(state, fields.bytes, fields.len);
-	fields_free(&fields);
-}
-
 /* shares.mount: a path, or nothing for "not at all". g_free() */
 static char *read_place(struct state *state)
 {
@@ -141,6 +105,118 @@ static char *read_place(struct state *state)
 		return g_canonicalize_filename(place, "/");
 	log_warn("tools.conf: shares.mount is a path that begins with /, not '%s'", place);
 	return g_strdup(SHARES_PLACE);
+}
+
+static void tell(struct state *state, const char *bytes, size_t len)
+{
+	g_clear_pointer(&state->failed, g_free);
+	log_once(state, fields_get(bytes, len, "why"));
+	tell_host(state, bytes, len);
+}
+
+static gboolean on_retry(gpointer opaque)
+{
+	struct state *state = opaque;
+
+	state->retry = 0;
+	start_look(state);
+	return G_SOURCE_REMOVE;
+}
+
+/* ---- where mount.lodge has them mounted ---- */
+
+static void mounted(void *opaque)
+{
+	struct state *state = opaque;
+
+	state->retry_ms = 0;
+	start_look(state);
+}
+
+/* Whatever it was: it is tried again, sooner for one that worked. */
+static void ended(void *opaque, const char *why)
+{
+	struct state *state = opaque;
+
+	if (why) {
+		g_free(state->failed);
+		state->failed = g_strdup(why);
+		report_failure(state, why);
+	}
+	state->retry_ms = CLAMP(state->retry_ms * 2, RETRY_FIRST_MS, RETRY_LONGEST_MS);
+	if (!state->retry)
+		state->retry = g_timeout_add(state->retry_ms, on_retry, state);
+}
+
+static void serve(struct state *state, enum shares_next next)
+{
+	g_autofree char *place = read_place(state);
+
+	if (place && !share_server_busy(state->server))
+		share_server_start(state->server,
+				   next == SHARES_BY_LODGE_FS ? SHARE_WAY_LODGE_FS : SHARE_WAY_RPC,
+				   place);
+}
+
+/* The first byte is what is left to do, the rest are fields. */
+static void take(struct state *state, const char *bytes, size_t len)
+{
+	enum shares_next next = (enum shares_next) * bytes++;
+
+	len--;
+	if (next != SHARES_NOTHING) {
+		serve(state, next);
+		/* What becomes of that is told then. */
+		if (!state->failed)
+			return;
+		report_failure(state, state->failed);
+		return;
+	}
+	tell(state, bytes, len);
+}
+
+static void done(void *opaque, const char *bytes, size_t len, int error)
+{
+	struct state *state = opaque;
+
+	state->job = NULL;
+	if (state->patience)
+		g_source_remove(state->patience);
+	state->patience = 0;
+	if (error == -ETIMEDOUT)
+		report_failure(state, NO_ANSWER);
+	else if (error || !len || fields_check(bytes + 1, len - 1))
+		report_failure(state, "they could not be looked at");
+	else
+		take(state, bytes, len);
+	if (state->again)
+		start_look(state);
+}
+
+static int look(void *opaque, int out)
+{
+	const struct shares_wish *wish = opaque;
+	struct fields_builder fields = FIELDS_BUILDER(FACTS_MAX);
+
+	char next;
+
+	/* Where it may not, mounting says so. */
+	(void)shares_leave_namespace();
+	next = (char)shares_look(&shares_system, wish, &fields);
+	return fields_done(&fields) || fd_write_all(out, &next, 1) ||
+	       fd_write_all(out, fields.bytes, fields.len);
+}
+
+/* No child for nothing. */
+static void look_here(struct state *state, const struct shares_wish *wish)
+{
+	struct fields_builder fields = FIELDS_BUILDER(FACTS_MAX);
+
+	/* Without a device there is nothing to serve. */
+	(void)shares_look(&shares_system, wish, &fields);
+	if (!fields_done(&fields))
+		tell(state, fields.bytes, fields.len);
+	fields_free(&fields);
 }
 
 static bool wants_link(struct state *state, const char *name)
@@ -169,11 +245,14 @@ static void start_look(struct state *state)
 	state->job = job_start(state->lodged->children, look, &wish, FACTS_MAX, done, state);
 }
 
+static const struct share_server_events events = { mounted, ended };
+
 static int start(struct lodged *lodged, void **ret_state)
 {
 	struct state *state = g_new0(struct state, 1);
 
 	state->lodged = lodged;
+	state->server = share_server_new(lodged, &events, state);
 	*ret_state = state;
 	start_look(state);
 	return 0;
@@ -185,6 +264,7 @@ static void reset(void *opaque)
 	struct state *state = opaque;
 
 	g_clear_pointer(&state->told, g_free);
+	state->retry_ms = 0;
 	start_look(state);
 }
 
@@ -197,6 +277,7 @@ static void lost(void *opaque)
 {
 	struct state *state = opaque;
 
+	share_server_lost(state->server);
 	g_clear_pointer(&state->told, g_free);
 }
 
@@ -209,10 +290,21 @@ static void run_shares(void *opaque, struct door_command *command, const char *a
 	door_command_ok(command);
 }
 
+static void run_messages(void *opaque, struct door_command *command, const char *args, size_t len)
+{
+	struct state *state = opaque;
+
+	share_server_command(state->server, command, args, len);
+}
+
 static void stop(void *opaque)
 {
 	struct state *state = opaque;
 
+	if (state->retry)
+		g_source_remove(state->retry);
+	share_server_free(state->server);
+	g_free(state->failed);
 	if (state->patience)
 		g_source_remove(state->patience);
 	job_cancel(state->job);
@@ -221,7 +313,11 @@ static void stop(void *opaque)
 	g_free(state);
 }
 
-static const struct plugin_word words[] = { { "lodge.shares", run_shares }, { NULL, NULL } };
+static const struct plugin_word words[] = {
+	{ "lodge.shares", run_shares },
+	{ LODGE_FS_STREAM_WORD, run_messages },
+	{ NULL, NULL },
+};
 
 const struct plugin shares_plugin = {
 	.name = "shares",

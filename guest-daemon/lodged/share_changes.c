@@ -13,10 +13,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guest-daemon/lib/mounts.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/fs_change.h"
 
-#define TAG	    "lodge" /* of the device that has the shares */
 #define MOUNTS_MAX  16
 #define FORCE_SYNC  0x2000 /* AT_STATX_FORCE_SYNC, Linux 4.11 */
 #define NO_FOLLOW   (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
@@ -39,20 +39,16 @@ void share_refresh(int root, const char *path)
 	}
 }
 
-/* A mount of the shares, or of a folder of theirs. */
-struct mounted {
-	char *root; /* the folder, without a slash at its ends; "": all of it */
-	char *point;
-};
-
-/* @path of @len bytes as it is named below @mounted, or NULL where it is elsewhere. */
-static const char *below(const struct mounted *mounted, const char *path, size_t *len)
+/* @path of @len bytes as it is named below @mount, or NULL where it is elsewhere. */
+static const char *below(const struct mount_line *mount, const char *path, size_t *len)
 {
-	size_t root = strlen(mounted->root);
+	/* Without its slash; "" is all of it. */
+	const char *folder = mount->root + 1;
+	size_t root = strlen(folder);
 
 	if (!root)
 		return path;
-	if (*len < root || memcmp(path, mounted->root, root) || (*len > root && path[root] != '/'))
+	if (*len < root || memcmp(path, folder, root) || (*len > root && path[root] != '/'))
 		return NULL;
 	*len -= root;
 	if (!*len)
@@ -61,11 +57,11 @@ static const char *below(const struct mounted *mounted, const char *path, size_t
 	return path + root + 1;
 }
 
-static void ask_for(const struct mounted *mounted, int root, const struct fs_change *change)
+static void ask_for(const struct mount_line *mount, int root, const struct fs_change *change)
 {
 	char path[PATH_LENGTH];
 	size_t len = change->path_len;
-	const char *folder = below(mounted, change->path, &len);
+	const char *folder = below(mount, change->path, &len);
 
 	if (!folder)
 		return;
@@ -82,13 +78,13 @@ static void ask_for(const struct mounted *mounted, int root, const struct fs_cha
 	share_refresh(root, path);
 }
 
-static void ask_for_all(const struct mounted *mounted, int root, const void *batch, size_t len)
+static void ask_for_all(const struct mount_line *mount, int root, const void *batch, size_t len)
 {
 	struct fs_change change;
 	size_t at = 0;
 
 	while (fs_change_next(batch, len, &at, &change) > 0)
-		ask_for(mounted, root, &change);
+		ask_for(mount, root, &change);
 }
 
 static bool raise_events(int root, const void *batch, size_t len, const char *events)
@@ -98,22 +94,6 @@ static bool raise_events(int root, const void *batch, size_t len, const char *ev
 
 	return device >= 0 && !ioctl(device, LODGE_FS_ATTACH, &fd) &&
 	       write(device, batch, len) == (ssize_t)len;
-}
-
-/* proc(5): "ID PARENT MAJOR:MINOR ROOT POINT OPTIONS... - TYPE SOURCE OPTIONS". */
-static bool parse(char *line, struct mounted *ret_mounted)
-{
-	g_auto(GStrv) words = g_strsplit(line, " ", 0);
-	char *rest = strstr(line, " - ");
-
-	if (!rest || g_strv_length(words) < 7 || *words[3] != '/' ||
-	    (!g_str_has_prefix(rest, " - virtiofs " TAG " ") &&
-	     !g_str_has_prefix(rest, " - fuse.lodge " TAG " ")))
-		return false;
-	/* Blanks and the like are octal numbers. */
-	ret_mounted->root = g_strcompress(words[3] + 1);
-	ret_mounted->point = g_strcompress(words[4]);
-	return true;
 }
 
 struct work {
@@ -133,9 +113,9 @@ static bool is_raised(const struct work *work, dev_t device)
 	return false;
 }
 
-static enum share_changes apply_to(struct work *work, const struct mounted *mounted)
+static enum share_changes apply_to(struct work *work, const struct mount_line *mount)
 {
-	autofd root = open(mounted->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autofd root = open(mount->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 
 	if (root < 0 || fstat(root, &st))
@@ -147,7 +127,7 @@ static enum share_changes apply_to(struct work *work, const struct mounted *moun
 		work->raised[work->n_raised++] = st.st_dev;
 		return SHARE_CHANGES_RAISED;
 	}
-	ask_for_all(mounted, root, work->batch, work->len);
+	ask_for_all(mount, root, work->batch, work->len);
 	return SHARE_CHANGES_ASKED;
 }
 
@@ -156,21 +136,16 @@ enum share_changes share_changes_apply(const void *batch, size_t len, const char
 {
 	struct work work = { .batch = batch, .len = len, .events = events };
 	enum share_changes done = SHARE_CHANGES_NO_MOUNT;
-	FILE *table = fopen(mountinfo, "re");
-	char *line = NULL;
-	size_t size = 0;
+	g_autofree struct mount_line *mount = g_new(struct mount_line, 1);
+	g_autofree char *text = NULL;
+	const char *at;
 
-	while (table && getline(&line, &size, table) > 0) {
-		struct mounted mounted;
-
-		if (!parse(line, &mounted))
-			continue;
-		done = MAX(done, apply_to(&work, &mounted));
-		g_free(mounted.root);
-		g_free(mounted.point);
+	if (!g_file_get_contents(mountinfo, &text, NULL, NULL))
+		return done;
+	at = text;
+	while (mountinfo_next(&at, mount)) {
+		if (mounts_is_share(mount))
+			done = MAX(done, apply_to(&work, mount));
 	}
-	free(line);
-	if (table)
-		fclose(table);
 	return done;
 }

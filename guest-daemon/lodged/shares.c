@@ -18,6 +18,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <lodge/fs_device.h>
+#include <lodge/fs_notify.h>
+
 #include "guest-daemon/lib/mounts.h"
 #include "guest-daemon/lodged/share_changes.h"
 
@@ -39,17 +42,19 @@ static void run_program(const char *const argv[])
 		(void)waitpid(pid, NULL, 0);
 }
 
-static void load_module(void)
+static void load_modules(void)
 {
 	static const char *const folders[] = { "/sbin", "/usr/sbin" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
 		g_autofree char *modprobe = g_strdup_printf("%s/modprobe", folders[i]);
 
-		if (!access(modprobe, X_OK)) {
-			run_program((const char *const[]){ modprobe, "-q", "virtiofs", NULL });
-			return;
-		}
+		if (access(modprobe, X_OK))
+			continue;
+		run_program((const char *const[]){ modprobe, "-q", "virtiofs", NULL });
+		/* It leaves devices alone that virtiofs may have. */
+		run_program((const char *const[]){ modprobe, "-q", "lodge_fs", NULL });
+		return;
 	}
 }
 
@@ -80,6 +85,11 @@ static int mount_device(const char *path)
 	return mount(SHARES_TAG, path, "virtiofs", MS_NOSUID | MS_NODEV, NULL) ? -errno : 0;
 }
 
+static void make_place(const char *path)
+{
+	(void)g_mkdir_with_parents(path, 0755);
+}
+
 static bool is_read_only(const char *path)
 {
 	char rules[2];
@@ -101,10 +111,13 @@ const struct shares_system shares_system = {
 	.virtio = "/sys/bus/virtio/devices",
 	.filesystems = "/proc/filesystems",
 	.mountinfo = "/proc/self/mountinfo",
+	.node = LODGE_FS_FOLDER "/" SHARES_TAG,
+	.events = LODGE_FS_EVENTS_PATH,
 	.mnt = "/mnt",
 	.media = "/media",
 	.mount = mount_device,
-	.load = load_module,
+	.load = load_modules,
+	.make_place = make_place,
 	.is_read_only = is_read_only,
 	.seal = seal,
 };
@@ -120,20 +133,31 @@ static bool find(const struct shares_system *system, const char *place, struct m
 	return place ? mounts_find_point(text, place, line) : mounts_find_shares(text, line);
 }
 
-static bool has_device(const struct shares_system *system)
+static bool is_fs(const char *virtio, const char *name)
+{
+	g_autofree char *path = g_build_filename(virtio, name, "device", NULL);
+	g_autofree char *id = NULL;
+
+	return g_file_get_contents(path, &id, NULL, NULL) && strtoul(id, NULL, 16) == VIRTIO_ID_FS;
+}
+
+static bool is_free(const char *virtio, const char *name)
+{
+	g_autofree char *path = g_build_filename(virtio, name, "driver", NULL);
+
+	return access(path, F_OK) != 0;
+}
+
+/* A virtio-fs device; @free_one: that no driver has. */
+static bool has_device(const struct shares_system *system, bool free_one)
 {
 	DIR *dir = opendir(system->virtio);
 	struct dirent *entry;
 	bool found = false;
 
-	while (dir && !found && (entry = readdir(dir))) {
-		g_autofree char *path =
-			g_build_filename(system->virtio, entry->d_name, "device", NULL);
-		g_autofree char *id = NULL;
-
-		found = entry->d_name[0] != '.' && g_file_get_contents(path, &id, NULL, NULL) &&
-			strtoul(id, NULL, 16) == VIRTIO_ID_FS;
-	}
+	while (dir && !found && (entry = readdir(dir)))
+		found = entry->d_name[0] != '.' && is_fs(system->virtio, entry->d_name) &&
+			(!free_one || is_free(system->virtio, entry->d_name));
 	if (dir)
 		closedir(dir);
 	return found;
@@ -147,32 +171,65 @@ static bool has_filesystem(const struct shares_system *system)
 	       strstr(text, "\tvirtiofs\n");
 }
 
-/* NULL, or why it is not mounted. */
-static char *mount_shares(const struct shares_system *system, const char *place)
+static int try_virtiofs(const struct shares_system *system, const char *place)
 {
-	bool driver = has_filesystem(system);
 	int ret = -EINVAL;
 
-	if (!has_device(system))
-		return g_strdup("this VM has no device for shares: device.shares in its vm.conf");
-	if (!driver) {
-		system->load();
-		driver = has_filesystem(system);
-	}
 	for (int tries = 0; ret == -EINVAL && tries < MOUNT_TRIES; tries++) {
 		if (tries)
 			g_usleep(MOUNT_PAUSE_US);
 		ret = system->mount(place);
 	}
+	return ret;
+}
+
+static bool has_node(const struct shares_system *system)
+{
+	return !access(system->node, F_OK);
+}
+
+/* mount.lodge can do it. */
+static char *leave_to(enum shares_next next, const struct shares_system *system, const char *place,
+		      enum shares_next *ret_next)
+{
+	system->make_place(place);
+	*ret_next = next;
+	return g_strdup("this kernel has no virtiofs: mount.lodge mounts them");
+}
+
+/* NULL, or why it is not mounted. */
+static char *mount_shares(const struct shares_system *system, const char *place,
+			  enum shares_next *ret_next)
+{
+	bool driver = has_filesystem(system);
+	int ret;
+
+	if (!has_device(system, false))
+		return g_strdup("this VM has no device for shares: device.shares in its vm.conf");
+	if (!driver && !has_node(system)) {
+		system->load();
+		driver = has_filesystem(system);
+	}
+	if (has_node(system))
+		return leave_to(SHARES_BY_LODGE_FS, system, place, ret_next);
+	ret = driver ? try_virtiofs(system, place) : -ENODEV;
 	if (!ret)
 		return NULL;
-	if (!driver || ret == -ENODEV)
-		return g_strdup("this kernel has no virtiofs: Linux 5.4 and newer have");
+	if (ret == -ENODEV || (ret == -EINVAL && has_device(system, true)))
+		return leave_to(SHARES_BY_RPC, system, place, ret_next);
 	if (ret == -EINVAL)
 		return g_strdup("no virtio-fs device of this VM has the tag " SHARES_TAG);
 	if (ret == -EXDEV)
 		return g_strdup("lodged's unit has mounts of its own and may not leave them");
 	return g_strdup_printf("%s: %s", place, g_strerror(-ret));
+}
+
+/* Of mounts that mount.lodge serves: it has died, and nothing answers any more. */
+static bool is_dead(const struct mount_line *line)
+{
+	struct statfs st;
+
+	return strcmp(line->type, "virtiofs") != 0 && statfs(line->point, &st) && errno == ENOTCONN;
 }
 
 /* ---- links ---- */
@@ -282,16 +339,17 @@ bool shares_may_hang(const struct shares_system *system)
 {
 	g_autofree struct mount_line *line = g_new0(struct mount_line, 1);
 
-	return has_device(system) || find(system, NULL, line);
+	return has_device(system, false) || find(system, NULL, line);
 }
 
-void shares_look(const struct shares_system *system, const struct shares_wish *wish,
-		 struct fields_builder *out)
+enum shares_next shares_look(const struct shares_system *system, const struct shares_wish *wish,
+			     struct fields_builder *out)
 {
+	enum shares_next next = SHARES_NOTHING;
 	const char *place = wish->place ? wish->place : SHARES_PLACE;
 	g_autofree struct mount_line *line = g_new0(struct mount_line, 1);
 	g_autofree char *why = NULL;
-	bool mounted = find(system, NULL, line);
+	bool mounted = find(system, NULL, line) && !is_dead(line);
 	g_autoptr(GHashTable) names = NULL;
 	struct statfs st;
 
@@ -300,10 +358,10 @@ void shares_look(const struct shares_system *system, const struct shares_wish *w
 		place = line->point;
 	} else if (!wish->place) {
 		why = g_strdup("tools.conf says so: shares.mount");
-	} else if (find(system, place, line)) {
+	} else if (find(system, place, line) && !mounts_is_share(line)) {
 		why = g_strdup_printf("%s is taken: %s is mounted there", place, line->type);
 	} else {
-		why = mount_shares(system, place);
+		why = mount_shares(system, place, &next);
 		mounted = !why && find(system, NULL, line);
 	}
 	names = mounted ? list_shares(place) : NULL;
@@ -313,10 +371,12 @@ void shares_look(const struct shares_system *system, const struct shares_wish *w
 	fields_add(out, "part", "shares");
 	if (mounted) {
 		fields_add(out, "mount", line->point);
-		fields_add(out, "by", mounts_transport(line->type));
+		fields_add(out, "by", mounts_transport(line->type)->name);
+		fields_add(out, "changes", access(system->events, W_OK) ? "asked" : "raised");
 		if (statfs(line->point, &st))
 			why = g_strdup_printf("it answers: %s", g_strerror(errno));
 	}
 	if (why)
 		fields_add(out, "why", why);
+	return next;
 }

@@ -15,6 +15,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <lodge/fs_notify.h>
+
 #include "guest-daemon/lib/mounts.h"
 #include "guest-daemon/toolbox/toolbox.h"
 #include "protocol/lib/fd.h"
@@ -113,9 +115,15 @@ static int look(struct shares *shares)
 	return pid < 0 ? -EAGAIN : 0;
 }
 
-static int rung_of(const struct shares *shares)
+static const struct share_transport *transport_of(const struct shares *shares)
 {
-	return strcmp(shares->mount.type, "virtiofs") ? 2 : 1;
+	return mounts_transport(shares->mount.type);
+}
+
+/* What becomes of the host's changes here: protocol/spec/facts.md. */
+static const char *changes(void)
+{
+	return access(LODGE_FS_EVENTS_PATH, F_OK) ? "asked" : "raised";
 }
 
 static void print_json(const struct shares *shares)
@@ -123,8 +131,10 @@ static void print_json(const struct shares *shares)
 	printf("{\"mount\":");
 	json_print_string(shares->mount.point);
 	printf(",\"transport\":");
-	json_print_string(mounts_transport(shares->mount.type));
-	printf(",\"rung\":%d,\"health\":", rung_of(shares));
+	json_print_string(transport_of(shares)->name);
+	printf(",\"rung\":%d,\"lift\":", transport_of(shares)->rung);
+	json_print_string(transport_of(shares)->lift);
+	printf(",\"changes\":\"%s\",\"health\":", changes());
 	json_print_string(shares->health);
 	printf(",\"shares\":[");
 	for (guint i = 0; i < shares->rows->len; i++) {
@@ -143,7 +153,9 @@ static void print_json(const struct shares *shares)
 static void print_text(const struct shares *shares)
 {
 	printf("at %s by %s, rung %d; health: %s\n", shares->mount.point,
-	       mounts_transport(shares->mount.type), rung_of(shares), shares->health);
+	       transport_of(shares)->name, transport_of(shares)->rung, shares->health);
+	if (*transport_of(shares)->lift)
+		printf("faster with: %s\n", transport_of(shares)->lift);
 	printf("%-20s  %-5s  %s\n", "SHARE", "RULES", "PATH");
 	for (guint i = 0; i < shares->rows->len; i++) {
 		const char *row = g_ptr_array_index(shares->rows, i);

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <lodge/fs_notify.h>
+
 #include "guest-daemon/lib/mounts.h"
 #include "guest-daemon/toolbox/toolbox.h"
 #include "protocol/lib/fields.h"
@@ -109,15 +111,14 @@ static void find_folders(const struct facts *facts, struct finding *finding)
 	g_autofree struct mount_line *mount = g_new0(struct mount_line, 1);
 	g_autofree char *mounts = NULL;
 
+	const struct share_transport *by;
+
 	(void)facts;
 	if (!g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL))
 		mounts = g_strdup("");
-	if (mounts_find_shares(mounts, mount) && !strcmp(mount->type, "virtiofs"))
-		*finding =
-			(struct finding){ 1, "virtiofs, all shares at one place; see: share", "" };
-	else if (mounts_find_shares(mounts, mount))
-		*finding = (struct finding){ 2, "mount.lodge, all shares at one place; see: share",
-					     "" };
+	by = mounts_find_shares(mounts, mount) ? mounts_transport(mount->type) : NULL;
+	if (by)
+		*finding = (struct finding){ by->rung, by->how, by->lift };
 	else if (strstr(mounts, " - virtiofs "))
 		*finding = (struct finding){ 0, "virtiofs, mounted by hand", "" };
 	else if (file_has("/proc/filesystems", "virtiofs"))
@@ -125,8 +126,30 @@ static void find_folders(const struct facts *facts, struct finding *finding)
 			(struct finding){ 0, "virtiofs, to be mounted by hand",
 					  "lodged mounts the shares, if the VM has their device" };
 	else
-		*finding = (struct finding){ -1, "no virtiofs in this kernel",
-					     "modprobe virtiofs, or a kernel from 5.4 on" };
+		*finding = (struct finding){
+			-1, "no virtiofs in this kernel",
+			"lodged mounts the shares by the module lodge_fs, or over its door"
+		};
+}
+
+/* Whether the host's changes of shares are seen at once. */
+static void find_changes(const struct facts *facts, struct finding *finding)
+{
+	g_autofree struct mount_line *mount = g_new0(struct mount_line, 1);
+	g_autofree char *mounts = NULL;
+	bool streams = facts->door &&
+		       (!strcmp(facts->door, "virtio") || !strcmp(facts->door, "port"));
+
+	if (!g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL) ||
+	    !mounts_find_shares(mounts, mount))
+		*finding = (struct finding){ -1, "no shares are mounted", "see folders" };
+	else if (!streams)
+		*finding = (struct finding){ 0, "seen when caches run out, within 1 s", "see rpc" };
+	else if (access(LODGE_FS_EVENTS_PATH, F_OK))
+		*finding = (struct finding){ 1, "caches are fresh at once, inotify is silent",
+					     "the module lodge_fs makes inotify tell of them" };
+	else
+		*finding = (struct finding){ 2, "module lodge_fs: inotify tells of them, too", "" };
 }
 
 static void find_clock(const struct facts *facts, struct finding *finding)
@@ -161,9 +184,9 @@ static const struct {
 	const char *name;
 	void (*find)(const struct facts *facts, struct finding *finding);
 } features[] = {
-	{ "rpc", find_rpc },	   { "facts", find_facts },	{ "power", find_power },
-	{ "exec", find_exec },	   { "folders", find_folders }, { "clock", find_clock },
-	{ "memory", find_memory }, { "display", find_display },
+	{ "rpc", find_rpc },	 { "facts", find_facts },     { "power", find_power },
+	{ "exec", find_exec },	 { "folders", find_folders }, { "changes", find_changes },
+	{ "clock", find_clock }, { "memory", find_memory },   { "display", find_display },
 };
 
 static void ask_daemon(const struct toolbox *toolbox, struct facts *facts)

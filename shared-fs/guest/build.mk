@@ -8,6 +8,7 @@ mount_srcs := \
 	shared-fs/guest/options.c \
 	shared-fs/guest/pump.c \
 	shared-fs/guest/serve.c \
+	shared-fs/guest/stream.c \
 	shared-fs/guest/ways.c
 
 progs += mount.lodge

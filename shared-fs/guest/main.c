@@ -6,6 +6,7 @@
 
 #include "protocol/lib/log.h"
 #include "shared-fs/guest/device.h"
+#include "shared-fs/guest/mounts.h"
 #include "shared-fs/guest/options.h"
 #include "shared-fs/guest/ways.h"
 
@@ -20,7 +21,8 @@ static const char usage[] =
 	"Mounts a folder that the host shares; SHARE may be the device's tag (lodge), for all of them.\n"
 	"  -o ro,nosuid,nodev,noexec,noatime,...   as of mount(8)\n"
 	"  -o tag=TAG          the device (lodge)\n"
-	"  -o way=WAY          virtiofs, the kernel's driver, or lodge_fs, the module of that name\n"
+	"  -o way=WAY          virtiofs, the kernel's driver; lodge_fs, the module of that name; rpc, the\n"
+	"                      messages of lodged; or auto, the best of them\n"
 	"  -o dax=WHEN         always, never, inode; virtiofs alone\n"
 	"  -v                  say which way it is\n"
 	"  --which             only say which way it would be\n";
@@ -34,6 +36,10 @@ static int explain(const struct mount_options *options, enum mount_way way, int 
 			  options->source, options->folder, strerror(-err));
 	else if (err == -EBUSY && way == WAY_LODGE_FS)
 		log_error("another program has %s/%s open", LODGE_FS_FOLDER, options->tag);
+	else if (err == -ENOTCONN && way == WAY_RPC)
+		log_error("lodged has not mounted the shares at %s", MOUNTS_FOLDER);
+	else if (err == -ECONNRESET && options->foreground)
+		log_error("%s: the mount by %s is over", options->source, name);
 	else if (err == -ETIMEDOUT)
 		log_error("%s: the host's file server does not answer", options->tag);
 	else if (err == -EINVAL && way == WAY_VIRTIOFS)
@@ -49,11 +55,11 @@ static int explain(const struct mount_options *options, enum mount_way way, int 
 static int run(const struct mount_options *options)
 {
 	enum mount_way way;
-	int err = way_find(options->tag, options->way, &way);
+	int err = way_find(options, &way);
 
 	if (err) {
 		log_error(
-			"neither the kernel's virtiofs nor the module lodge_fs has a device; is a folder shared?");
+			"neither the kernel's virtiofs nor the module lodge_fs has a device, nor does lodged mount its messages; is a folder shared?");
 		return EXIT_MOUNT;
 	}
 	if (options->which) {

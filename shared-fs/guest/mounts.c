@@ -44,48 +44,27 @@ int mounts_lock(const char *tag)
 	return fd;
 }
 
-/* One line: ID PARENT MAJOR:MINOR ROOT POINT OPTIONS FIELD... - TYPE SOURCE OPTIONS. Our own paths
- * have nothing in them that is written with a backslash. */
-static bool take_line(char *line, char **ret_device, char **ret_point, char **ret_type)
-{
-	char *words[5];
-	char *rest = line;
-	char *behind;
-
-	for (size_t i = 0; i < 5; i++) {
-		words[i] = strsep(&rest, " ");
-		if (!words[i] || !*words[i])
-			return false;
-	}
-	behind = rest ? strstr(rest, " - ") : NULL;
-	if (!behind)
-		return false;
-	behind += 3;
-	*ret_type = strsep(&behind, " ");
-	*ret_device = words[2];
-	*ret_point = words[4];
-	return true;
-}
-
 /* Calls for each line until false; what is at @path is found first, then what else has its device.
  */
 static int scan(FILE *mountinfo, const char *path, bool first, struct mounts_seen *seen)
 {
+	struct mount_line mount;
 	char *line = NULL;
 	size_t size = 0;
 	int err = 0;
 
 	rewind(mountinfo);
 	while (!err && getline(&line, &size, mountinfo) > 0) {
-		char *has_device, *point, *type;
+		const char *at = line;
 
-		if (!take_line(line, &has_device, &point, &type)) {
+		if (!mountinfo_next(&at, &mount)) {
 			err = -EIO;
-		} else if (first && !strcmp(point, path)) {
+		} else if (first && !strcmp(mount.point, path)) {
 			seen->there = true;
-			snprintf(seen->device, sizeof(seen->device), "%s", has_device);
-			snprintf(seen->type, sizeof(seen->type), "%s", type);
-		} else if (!first && strcmp(point, path) && !strcmp(seen->device, has_device)) {
+			memcpy(seen->device, mount.device, sizeof(seen->device));
+			memcpy(seen->type, mount.type, sizeof(seen->type));
+		} else if (!first && strcmp(mount.point, path) &&
+			   !strcmp(seen->device, mount.device)) {
 			seen->others++;
 		}
 	}
@@ -103,6 +82,53 @@ int mounts_look(FILE *mountinfo, const char *path, struct mounts_seen *ret_seen)
 	if (!err)
 		*ret_seen = seen;
 	return err;
+}
+
+/* From the last on: what came later may lie on what was before. */
+static void unmount_all(char **points, size_t n)
+{
+	while (n-- > 0) {
+		umount2(points[n], MNT_DETACH);
+		free(points[n]);
+	}
+	free(points);
+}
+
+static bool is_dead(const struct mount_line *mount, const char *tag)
+{
+	struct stat st;
+
+	return !strcmp(mount->source, tag) && !strncmp(mount->type, "fuse.lodge", 10) &&
+	       stat(mount->point, &st) && errno == ENOTCONN;
+}
+
+void mounts_clear(const char *tag, const char *device)
+{
+	FILE *mountinfo = fopen("/proc/self/mountinfo", "re");
+	struct mount_line mount;
+	char **points = NULL;
+	char *line = NULL;
+	size_t size = 0;
+	size_t n = 0;
+
+	while (mountinfo && getline(&line, &size, mountinfo) > 0) {
+		const char *at = line;
+		char **more;
+
+		if (!mountinfo_next(&at, &mount) ||
+		    (device ? strcmp(mount.device, device) : !is_dead(&mount, tag)))
+			continue;
+		more = reallocarray(points, n + 1, sizeof(*points));
+		if (!more)
+			break;
+		points = more;
+		points[n] = strdup(mount.point);
+		n += points[n] != NULL;
+	}
+	free(line);
+	if (mountinfo)
+		fclose(mountinfo);
+	unmount_all(points, n);
 }
 
 int mounts_now(const char *path, struct mounts_seen *ret_seen)

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "protocol/lib/mountinfo.h"
+
 /* Where devices are mounted whole, each at FOLDER/TAG; only root may look into it. */
 #define MOUNTS_FOLDER	 "/run/lodge/fs"
 #define MOUNTS_PATH_SIZE (sizeof(MOUNTS_FOLDER) + 1 + 37)
@@ -22,13 +24,17 @@ int mounts_lock(const char *tag);
 struct mounts_seen {
 	bool there; /* at @path, the last one there */
 	unsigned int others; /* elsewhere, the same device */
-	char device[16]; /* MAJOR:MINOR, cut off */
-	char type[32]; /* its file system type, cut off */
+	char device[sizeof(((struct mount_line *)0)->device)]; /* MAJOR:MINOR */
+	char type[sizeof(((struct mount_line *)0)->type)]; /* of its file system */
 };
 /* 0 or -EIO: lines that make no sense. */
 int mounts_look(FILE *mountinfo, const char *path, struct mounts_seen *ret_seen);
 /* The same of this process' mounts. */
 int mounts_now(const char *path, struct mounts_seen *ret_seen);
+
+/* Unmounts everything of the device MAJOR:MINOR; @device NULL: of all FUSE mounts of @tag whose
+ * server is dead. Who uses them gets ENOTCONN. */
+void mounts_clear(const char *tag, const char *device);
 
 /* Binds @below (as options_path() makes it) of the mount @whole to @folder, with MS_ @flags. No
  * link is followed below

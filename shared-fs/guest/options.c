@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/select.h>
 
 #define TAG_DEFAULT "lodge" /* of lodge-vmm's device */
+#define MESSAGES_FD "--messages-fd="
 
 static const struct {
 	const char *name;
@@ -84,7 +87,7 @@ static int take_value(struct mount_options *options, const char *word, size_t le
 	}
 	value = value_of(word, len, "way", &n);
 	if (value) {
-		for (enum mount_way way = WAY_VIRTIOFS; way <= WAY_LODGE_FS; way++) {
+		for (enum mount_way way = WAY_ANY; way <= WAY_RPC; way++) {
 			if (!is(value, n, options_way_name(way)))
 				continue;
 			options->way = way;
@@ -156,11 +159,26 @@ static int take_place(struct mount_options *options, const char *word)
 	return 0;
 }
 
+static bool take_number(const char *text, int *ret_number)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (end == text || *end || number > FD_SETSIZE)
+		return false;
+	*ret_number = (int)number;
+	return true;
+}
+
 /* "--which" and the like; false: another word. */
 static bool take_long(struct mount_options *options, const char *word)
 {
 	if (!strcmp(word, "--which"))
 		options->which = true;
+	else if (!strcmp(word, "--foreground"))
+		options->foreground = true;
+	else if (!strncmp(word, MESSAGES_FD, strlen(MESSAGES_FD)))
+		return take_number(word + strlen(MESSAGES_FD), &options->messages_fd);
 	else if (!strcmp(word, "--help"))
 		options->help = true;
 	else if (!strcmp(word, "--version"))
@@ -237,7 +255,7 @@ int options_parse(struct mount_options *ret_options, int argc, char **argv)
 	struct mount_options *options = ret_options;
 	int err = 0;
 
-	*options = (struct mount_options){ .tag = TAG_DEFAULT };
+	*options = (struct mount_options){ .tag = TAG_DEFAULT, .messages_fd = -1 };
 	for (int i = 1; i < argc && !err; i++) {
 		if (argv[i][0] != '-' || !argv[i][1])
 			err = take_place(options, argv[i]);
@@ -282,9 +300,10 @@ int options_path(const struct mount_options *options, char *ret_path, size_t siz
 const char *options_way_name(enum mount_way way)
 {
 	static const char *const names[] = {
-		[WAY_ANY] = "any",
+		[WAY_ANY] = "auto",
 		[WAY_VIRTIOFS] = "virtiofs",
 		[WAY_LODGE_FS] = "lodge_fs",
+		[WAY_RPC] = "rpc",
 	};
 
 	return names[way];

@@ -10,6 +10,7 @@ enum mount_way {
 	WAY_ANY,
 	WAY_VIRTIOFS, /* the kernel's driver */
 	WAY_LODGE_FS, /* the module lodge_fs, and FUSE messages moved by us */
+	WAY_RPC, /* FUSE messages moved by us over lodged's door to the host */
 };
 
 struct mount_options {
@@ -23,6 +24,8 @@ struct mount_options {
 	bool fake;
 	bool verbose;
 	bool which; /* only say which way */
+	bool foreground; /* stay as long as the mount that we serve; for lodged */
+	int messages_fd; /* where the messages of way 3 are; -1: lodged sees to it */
 	bool help;
 	bool version;
 	const char *bad; /* what could not be understood, an argument's part; its length */

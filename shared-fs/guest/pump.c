@@ -13,6 +13,7 @@
 
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
+#include "protocol/lib/thread.h"
 #include "shared-fs/guest/message.h"
 
 #define PAGE 4096u
@@ -224,7 +225,6 @@ static void *work(void *arg);
 static int add_worker(struct pump *pump)
 {
 	struct worker *worker;
-	pthread_attr_t attr;
 	int err = 0;
 
 	pthread_mutex_lock(&pump->lock);
@@ -242,10 +242,7 @@ static int add_worker(struct pump *pump)
 				  : -1;
 	if (worker->fuse_fd < 0)
 		worker->fuse_fd = pump->config.fuse_fd;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	err = -pthread_create(&worker->thread, &attr, work, worker);
-	pthread_attr_destroy(&attr);
+	err = thread_start(&worker->thread, STACK_SIZE, 0, work, worker);
 	if (!err) {
 		pump->n_workers++;
 		goto unlock;
@@ -341,7 +338,7 @@ int pump_start(const struct pump_config *config, struct pump **ret_pump)
 	pump->over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	err = pump->over_fd < 0 ? -errno : 0;
 	if (!err)
-		err = -pthread_create(&pump->returner, NULL, return_replies, pump);
+		err = thread_start(&pump->returner, STACK_SIZE, 0, return_replies, pump);
 	if (err)
 		goto free_pump;
 	err = add_worker(pump);

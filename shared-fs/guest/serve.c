@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Way 2: one process for each device, from mount(2) to its end. */
+/* Ways 2 and 3: one process for each device, from mount(2) to its end. */
 #include "shared-fs/guest/serve.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +20,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <lodge/fs_stream.h>
+
 #include "protocol/lib/fd.h"
+#include "protocol/lib/fs_stream.h"
 #include "protocol/lib/log.h"
 #include "shared-fs/guest/device.h"
 #include "shared-fs/guest/message.h"
 #include "shared-fs/guest/mounts.h"
 #include "shared-fs/guest/pump.h"
+#include "shared-fs/guest/stream.h"
 
 #define INIT_TIMEOUT_MS 20000
 #define BUSY_WAIT_MS	2000
@@ -34,14 +39,25 @@
 #endif
 
 struct serving {
-	const char *tag;
-	const char *path;
+	const struct serve_wish *wish;
 	int fuse_fd;
-	int device_fd;
-	struct lodge_fs_info info;
+	int device_fd; /* or the stream of way 3 */
+	struct lodge_fs_info info; /* way 2 */
+	struct stream *stream; /* way 3 */
 	char device[sizeof(((struct mounts_seen *)0)->device)]; /* number of the mounted one */
 	struct pump *pump;
 };
+
+static bool by_stream(const struct serving *serving)
+{
+	return serving->wish->messages_fd >= 0;
+}
+
+/* Bytes that a request or a reply may carry. */
+static uint32_t data_most(const struct serving *serving)
+{
+	return by_stream(serving) ? LODGE_FS_STREAM_DATA_MAX : device_data_most(&serving->info);
+}
 
 static int mount_fuse(const struct serving *serving)
 {
@@ -52,14 +68,17 @@ static int mount_fuse(const struct serving *serving)
 	snprintf(
 		data, sizeof(data),
 		"fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,max_read=%u",
-		serving->fuse_fd, device_data_most(&serving->info));
-	return mount(serving->tag, serving->path, "fuse.lodge", 0, data) ? -errno : 0;
+		serving->fuse_fd, data_most(serving));
+	return mount(serving->wish->tag, serving->wish->path,
+		     by_stream(serving) ? "fuse.lodge-rpc" : "fuse.lodge", 0, data)
+		       ? -errno
+		       : 0;
 }
 
 static int find_own_device(struct serving *serving)
 {
 	struct mounts_seen seen;
-	int err = mounts_now(serving->path, &seen);
+	int err = mounts_now(serving->wish->path, &seen);
 
 	if (!err && !seen.there)
 		err = -ENOENT;
@@ -68,10 +87,30 @@ static int find_own_device(struct serving *serving)
 	return err;
 }
 
+/* A stream may give it in pieces. */
+static ssize_t read_reply(const struct serving *serving, void *message, size_t size)
+{
+	struct pollfd device = { .fd = serving->device_fd, .events = POLLIN };
+	size_t have = 0;
+	long len;
+
+	do {
+		ssize_t n;
+
+		if (poll(&device, 1, INIT_TIMEOUT_MS) != 1)
+			return -ETIMEDOUT;
+		n = read(serving->device_fd, (uint8_t *)message + have, size - have);
+		if (n <= 0)
+			return n ? -errno : -ECONNRESET;
+		have += (size_t)n;
+		len = fs_stream_message(message, have, FS_STREAM_REPLY_HEADER);
+	} while (!len && have < size);
+	return len ? len : -EPROTO;
+}
+
 /* The first request: it tells how much data a slot has to hold. */
 static int answer_init(const struct serving *serving, uint32_t *ret_data)
 {
-	struct pollfd device = { .fd = serving->device_fd, .events = POLLIN };
 	uint64_t message[LODGE_FS_MESSAGE_MAX / sizeof(uint64_t)];
 	/* FUSE_MIN_READ_BUFFER: the kernel gives nothing to smaller ones. */
 	uint64_t request[FUSE_MIN_READ_BUFFER / sizeof(uint64_t)];
@@ -86,14 +125,12 @@ static int answer_init(const struct serving *serving, uint32_t *ret_data)
 		return -EPROTO;
 	if (write(serving->device_fd, request, (size_t)n) != n)
 		return -errno;
-	if (poll(&device, 1, INIT_TIMEOUT_MS) != 1)
-		return -ETIMEDOUT;
-	n = read(serving->device_fd, message, sizeof(message));
+	n = read_reply(serving, message, sizeof(message));
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	if (!message_is_reply(header.unique, message, (size_t)n))
 		return -EPROTO;
-	data = message_limit_init(message, (size_t)n, device_data_most(&serving->info));
+	data = message_limit_init(message, (size_t)n, data_most(serving));
 	if (data < 0)
 		return (int)data;
 	if (write(serving->fuse_fd, message, (size_t)n) != n)
@@ -130,6 +167,13 @@ static int start_pump(struct serving *serving, uint32_t data)
 	return err ? err : pump_start(&config, &serving->pump);
 }
 
+static int start_moving(struct serving *serving, uint32_t data)
+{
+	return by_stream(serving)
+		       ? stream_start(serving->fuse_fd, serving->device_fd, &serving->stream)
+		       : start_pump(serving, data);
+}
+
 /* When memory is short this process must not wait for pages that it is to write out itself. */
 static void settle(void)
 {
@@ -149,13 +193,13 @@ static void settle(void)
  */
 static bool let_go(const struct serving *serving, bool at_any_rate)
 {
-	autofd lock = mounts_lock(serving->tag);
+	autofd lock = mounts_lock(serving->wish->tag);
 	struct mounts_seen seen;
 
-	if (lock < 0 || mounts_now(serving->path, &seen) || !seen.there ||
+	if (lock < 0 || mounts_now(serving->wish->path, &seen) || !seen.there ||
 	    strcmp(seen.device, serving->device) || (seen.others && !at_any_rate))
 		return false;
-	umount2(serving->path, MNT_DETACH);
+	umount2(serving->wish->path, MNT_DETACH);
 	return true;
 }
 
@@ -163,7 +207,9 @@ static bool let_go(const struct serving *serving, bool at_any_rate)
 static int watch(const struct serving *serving)
 {
 	autofd mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	struct pollfd fds[] = { { .fd = pump_over_fd(serving->pump), .events = POLLIN },
+	int over = by_stream(serving) ? stream_over_fd(serving->stream)
+				      : pump_over_fd(serving->pump);
+	struct pollfd fds[] = { { .fd = over, .events = POLLIN },
 				{ .fd = mounts, .events = POLLPRI } };
 
 	/* Whoever started us has the lock until something is bound. */
@@ -174,7 +220,7 @@ static int watch(const struct serving *serving)
 			fds[1].fd = -1;
 	}
 	let_go(serving, true);
-	return pump_result(serving->pump);
+	return by_stream(serving) ? stream_result(serving->stream) : pump_result(serving->pump);
 }
 
 /* One that is ending has it for some milliseconds more. */
@@ -184,7 +230,7 @@ static int open_device(struct serving *serving)
 	int waited = 0;
 	int fd;
 
-	while ((fd = device_open(serving->tag, &serving->info)) == -EBUSY &&
+	while ((fd = device_open(serving->wish->tag, &serving->info)) == -EBUSY &&
 	       waited++ < BUSY_WAIT_MS / 10)
 		nanosleep(&pause, NULL);
 	serving->device_fd = fd;
@@ -196,7 +242,9 @@ static int set_up(struct serving *serving)
 	uint32_t data = 0;
 	int err;
 
-	err = open_device(serving);
+	if (by_stream(serving))
+		serving->device_fd = serving->wish->messages_fd;
+	err = by_stream(serving) ? 0 : open_device(serving);
 	if (err)
 		return err;
 	serving->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -209,9 +257,9 @@ static int set_up(struct serving *serving)
 	if (!err)
 		err = answer_init(serving, &data);
 	if (!err)
-		err = start_pump(serving, data);
+		err = start_moving(serving, data);
 	if (err)
-		umount2(serving->path, MNT_DETACH);
+		umount2(serving->wish->path, MNT_DETACH);
 	return err;
 }
 
@@ -235,20 +283,22 @@ static void leave_home(void)
 
 /* What was inherited, the lock of our parent above all: with a copy of it here it would stay
  * locked. */
-static void close_others(int kept)
+static void close_others(int kept, int kept_too)
 {
 	for (int fd = STDERR_FILENO + 1; fd < FD_SETSIZE; fd++) {
-		if (fd != kept)
+		if (fd != kept && fd != kept_too)
 			close(fd);
 	}
 }
 
-static _Noreturn void serve(const char *tag, const char *path, int ready)
+static _Noreturn void serve(const struct serve_wish *wish, int ready)
 {
-	struct serving serving = { .tag = tag, .path = path, .fuse_fd = -1, .device_fd = -1 };
+	struct serving serving = { .wish = wish, .fuse_fd = -1, .device_fd = -1 };
 	int err;
 
-	close_others(ready);
+	if (wish->attached)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close_others(ready, wish->messages_fd);
 	setsid();
 	settle();
 	err = set_up(&serving);
@@ -262,12 +312,12 @@ static _Noreturn void serve(const char *tag, const char *path, int ready)
 	if (err)
 		log_error(
 			"%s: the device is gone: %s; its mounts give errors until they are unmounted",
-			tag, strerror(-err));
+			wish->tag, strerror(-err));
 	/* With the descriptors go the session at the host and, if it is still there, the mount. */
 	_exit(err ? 1 : 0);
 }
 
-int serve_start(const char *tag, const char *path)
+int serve_start(const struct serve_wish *wish, pid_t *ret_pid)
 {
 	int ready[2];
 	int err = -EPIPE; /* it has died */
@@ -278,7 +328,7 @@ int serve_start(const char *tag, const char *path)
 	pid = fork();
 	if (pid == 0) {
 		close(ready[0]);
-		serve(tag, path, ready[1]);
+		serve(wish, ready[1]);
 	}
 	if (pid < 0)
 		err = -errno;
@@ -288,5 +338,30 @@ int serve_start(const char *tag, const char *path)
 	close(ready[0]);
 	if (pid > 0 && err)
 		waitpid(pid, NULL, 0);
+	if (!err)
+		*ret_pid = pid;
 	return err;
+}
+
+int serve_wait(pid_t pid, const char *device)
+{
+	bool asked = false;
+	sigset_t set;
+	int status;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	while (waitpid(pid, &status, WNOHANG) != pid) {
+		if (sigwait(&set, &sig) || sig == SIGCHLD)
+			continue;
+		asked = true;
+		kill(pid, SIGKILL);
+	}
+	mounts_clear(NULL, device);
+	return asked ? 0 : WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,10 @@
 
 /* Between a module's loading and its device's file, udev being slow at boot. */
 #define NODE_WAIT_MS 3000
+/* For a lodged that has just started. */
+#define RPC_WAIT_MS   10000
+#define LODGED_SOCKET "/run/lodge/lodged.sock" /* it runs */
+#define TAG_OF_SHARES "lodge" /* of the only device that goes over lodged's door */
 
 static void load_module(const char *name)
 {
@@ -88,19 +93,54 @@ static bool can_lodge_fs(const char *tag)
 	return !access("/sys/module/lodge_fs", F_OK) && wait_for_node(tag);
 }
 
-int way_find(const char *tag, enum mount_way wanted, enum mount_way *ret_way)
+/* Mounted whole by lodged, now or in a moment. */
+static bool has_rpc(const char *tag)
 {
-	/* Where lodge_fs has the device, nobody else does. */
-	bool node = wanted != WAY_VIRTIOFS && has_node(tag);
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	char whole[MOUNTS_PATH_SIZE];
+	struct mounts_seen seen;
 
-	if (!node && wanted != WAY_LODGE_FS && can_virtiofs()) {
-		*ret_way = WAY_VIRTIOFS;
+	if (strcmp(tag, TAG_OF_SHARES) != 0 || access(LODGED_SOCKET, F_OK))
+		return false;
+	mounts_path(tag, whole);
+	for (int waited = 0; waited < RPC_WAIT_MS; waited += 50) {
+		if (!mounts_now(whole, &seen) && seen.there)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+static bool can(const struct mount_options *options, enum mount_way way)
+{
+	switch (way) {
+	case WAY_VIRTIOFS:
+		return can_virtiofs();
+
+	case WAY_LODGE_FS:
+		return can_lodge_fs(options->tag);
+	case WAY_RPC:
+		return options->messages_fd >= 0 || has_rpc(options->tag);
+	default:
+		return false;
+	}
+}
+
+int way_find(const struct mount_options *options, enum mount_way *ret_way)
+{
+	enum mount_way first = WAY_VIRTIOFS, last = WAY_RPC;
+
+	if (options->way != WAY_ANY)
+		first = last = options->way;
+	else if (has_node(options->tag)) /* where lodge_fs has the device, nobody else does */
+		first = last = WAY_LODGE_FS;
+	for (enum mount_way way = first; way <= last; way++) {
+		if (!can(options, way))
+			continue;
+		*ret_way = way;
 		return 0;
 	}
-	if (!node && (wanted == WAY_VIRTIOFS || !can_lodge_fs(tag)))
-		return -ENODEV;
-	*ret_way = WAY_LODGE_FS;
-	return 0;
+	return -ENODEV;
 }
 
 static int mount_virtiofs(const struct mount_options *options, const char *below)
@@ -145,25 +185,60 @@ static int find_server(const char *whole, bool *ret_found)
 	return umount2(whole, MNT_DETACH) ? -errno : 0;
 }
 
-static int mount_lodge_fs(const struct mount_options *options, const char *below)
+/* Mounts the whole, unless it is there already: *@ret_pid of 0. */
+static int serve_whole(const struct mount_options *options, enum mount_way way, const char *whole,
+		       pid_t *ret_pid)
+{
+	const struct serve_wish wish = { .tag = options->tag,
+					 .path = whole,
+					 .messages_fd = way == WAY_RPC ? options->messages_fd : -1,
+					 .attached = options->foreground };
+	bool found = false;
+	int err = find_server(whole, &found);
+
+	*ret_pid = 0;
+	if (err || found)
+		return err;
+	if (way == WAY_RPC && wish.messages_fd < 0)
+		return -ENOTCONN;
+	/* What a dead one left elsewhere. */
+	mounts_clear(options->tag, NULL);
+	return serve_start(&wish, ret_pid);
+}
+
+/* For lodged: the mount is there, until it is not. */
+static int stay(const char *whole, pid_t pid)
+{
+	struct mounts_seen seen;
+	int err = mounts_now(whole, &seen);
+
+	if (err || !seen.there) {
+		kill(pid, SIGKILL);
+		return err ? err : -ENOENT;
+	}
+	puts("mounted");
+	fflush(stdout);
+	return serve_wait(pid, seen.device) ? -ECONNRESET : 0;
+}
+
+static int mount_by_fuse(const struct mount_options *options, enum mount_way way, const char *below)
 {
 	char whole[MOUNTS_PATH_SIZE];
-	bool found = false;
+	pid_t pid = 0;
 	int err;
 
 	autofd lock = mounts_lock(options->tag);
 	if (lock < 0)
 		return lock;
 	mounts_path(options->tag, whole);
-	err = find_server(whole, &found);
-	if (!err && !found)
-		err = serve_start(options->tag, whole);
+	err = serve_whole(options, way, whole, &pid);
 	if (err)
 		return err;
 	err = mounts_bind(whole, below, options->folder, options->flags);
-	if (err && !found)
+	if (err && pid)
 		umount2(whole, MNT_DETACH);
-	return err;
+	fd_close(&lock);
+	return err || !pid || !options->foreground ? err : stay(whole, pid);
 }
 
 int way_mount(const struct mount_options *options, enum mount_way way)
@@ -174,5 +249,5 @@ int way_mount(const struct mount_options *options, enum mount_way way)
 	if (err)
 		return err;
 	return way == WAY_VIRTIOFS ? mount_virtiofs(options, below)
-				   : mount_lodge_fs(options, below);
+				   : mount_by_fuse(options, way, below);
 }

@@ -6,11 +6,12 @@
 #include "shared-fs/guest/options.h"
 
 /*
- * The best way to the device @tag, or @wanted if that is not WAY_ANY; loads modules where that may
- * help. -ENODEV: there is none.
+ * The way to the device that @options ask for, or the best one; loads modules where that may help.
+ * -ENODEV: there is none.
  */
-int way_find(const char *tag, enum mount_way wanted, enum mount_way *ret_way);
-/* Mounts what @options says, by @way: 0 or a negative errno. */
+int way_find(const struct mount_options *options, enum mount_way *ret_way);
+/* Mounts what @options says, by @way: 0 or a negative errno. With foreground, where we serve it,
+ * says "mounted" on standard output and returns when it is over. */
 int way_mount(const struct mount_options *options, enum mount_way way);
 
 #endif

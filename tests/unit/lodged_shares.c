@@ -16,14 +16,15 @@
 
 /* A system in a folder; its "mounts" are lines of a file. */
 struct fake {
-	char *folder, *virtio, *filesystems, *mountinfo, *mnt, *media, *place;
+	char *folder, *virtio, *filesystems, *mountinfo, *node, *mnt, *media, *place;
 	struct shares_system system;
 };
 
 /* What the callbacks see of it, which have no argument for it. */
 struct ways {
 	struct fake *fake;
-	int mount_error, mounts, loads, seals;
+	int mount_error, mounts, loads, seals, places;
+	bool no_virtiofs;
 };
 
 static struct ways *ways(void)
@@ -69,7 +70,14 @@ static void fake_seal(const char *path)
 static void fake_load(void)
 {
 	ways()->loads++;
-	write_text(ways()->fake->filesystems, "nodev\tvirtiofs\n");
+	if (!ways()->no_virtiofs)
+		write_text(ways()->fake->filesystems, "nodev\tvirtiofs\n");
+}
+
+static void fake_make_place(const char *path)
+{
+	(void)path;
+	ways()->places++;
 }
 
 static void add_device(struct fake *fake, const char *id)
@@ -88,6 +96,7 @@ static void setup(struct fake *fake)
 	fake->virtio = g_build_filename(fake->folder, "virtio", NULL);
 	fake->filesystems = g_build_filename(fake->folder, "filesystems", NULL);
 	fake->mountinfo = g_build_filename(fake->folder, "mountinfo", NULL);
+	fake->node = g_build_filename(fake->folder, "node", NULL);
 	fake->mnt = g_build_filename(fake->folder, "mnt", NULL);
 	fake->media = g_build_filename(fake->folder, "media", NULL);
 	fake->place = g_build_filename(fake->folder, "place", NULL);
@@ -95,9 +104,20 @@ static void setup(struct fake *fake)
 	ck_assert_int_eq(mkdir(fake->place, 0755), 0);
 	write_text(fake->filesystems, "nodev\tproc\n");
 	write_text(fake->mountinfo, "1 0 0:1 / / rw - ext4 /dev/vda rw\n");
-	fake->system = (struct shares_system){ fake->virtio, fake->filesystems, fake->mountinfo,
-					       fake->mnt,    fake->media,	fake_mount,
-					       fake_load,    fake_is_read_only, fake_seal };
+	fake->system = (struct shares_system){
+		.virtio = fake->virtio,
+		.filesystems = fake->filesystems,
+		.mountinfo = fake->mountinfo,
+		.node = fake->node,
+		.events = fake->node,
+		.mnt = fake->mnt,
+		.media = fake->media,
+		.mount = fake_mount,
+		.load = fake_load,
+		.make_place = fake_make_place,
+		.is_read_only = fake_is_read_only,
+		.seal = fake_seal,
+	};
 	*ways() = (struct ways){ .fake = fake };
 }
 
@@ -105,7 +125,7 @@ static void teardown(struct fake *fake)
 {
 	g_autofree char *command = g_strdup_printf("rm -r '%s'", fake->folder);
 	char **texts[] = { &fake->folder, &fake->virtio, &fake->filesystems, &fake->mountinfo,
-			   &fake->mnt,	  &fake->media,	 &fake->place };
+			   &fake->node,	  &fake->mnt,	 &fake->media,	     &fake->place };
 
 	ck_assert_int_eq(system(command), 0);
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
@@ -165,6 +185,41 @@ START_TEST(the_module_is_loaded_and_the_device_mounted_once)
 	}
 	ck_assert_int_eq(ways()->mounts, 1);
 	ck_assert_int_eq(ways()->loads, 1);
+	teardown(&fake);
+}
+END_TEST
+
+static enum shares_next look_next(struct fake *fake)
+{
+	const struct shares_wish wish = { .place = fake->place };
+	struct fields_builder fields = FIELDS_BUILDER(8192);
+	enum shares_next next = shares_look(&fake->system, &wish, &fields);
+
+	fields_free(&fields);
+	return next;
+}
+
+START_TEST(without_virtiofs_it_is_for_mount_lodge)
+{
+	g_autofree char *line = NULL;
+	struct fake fake;
+
+	setup(&fake);
+	ways()->no_virtiofs = true;
+	ck_assert_int_eq(look_next(&fake), SHARES_NOTHING);
+	add_device(&fake, "0x001a\n");
+	ck_assert_int_eq(look_next(&fake), SHARES_BY_RPC);
+	ck_assert_int_eq(ways()->loads, 1);
+	write_text(fake.node, "");
+	ck_assert_int_eq(look_next(&fake), SHARES_BY_LODGE_FS);
+	ck_assert_int_eq(ways()->places, 2);
+	ck_assert_int_eq(ways()->mounts, 0);
+	/* What mount.lodge has for itself is no place for people. */
+	write_text(fake.mountinfo, "1 0 0:9 / /run/lodge/fs/lodge rw - fuse.lodge lodge rw\n");
+	ck_assert_int_eq(look_next(&fake), SHARES_BY_LODGE_FS);
+	line = g_strdup_printf("1 0 0:9 / %s rw - fuse.lodge-rpc lodge rw\n", fake.place);
+	write_text(fake.mountinfo, line);
+	ck_assert_int_eq(look_next(&fake), SHARES_NOTHING);
 	teardown(&fake);
 }
 END_TEST
@@ -354,6 +409,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, nothing_is_mounted_without_a_device);
 	tcase_add_test(tcase, the_module_is_loaded_and_the_device_mounted_once);
+	tcase_add_test(tcase, without_virtiofs_it_is_for_mount_lodge);
 	tcase_add_test(tcase, what_is_in_the_way_is_said);
 	tcase_add_test(tcase, a_mount_by_somebody_else_is_used);
 	tcase_add_test(tcase, links_follow_the_shares);

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// mount.lodge as a child of lodged, and the bytes between it and the host.
+#include "guest-daemon/lodged/share_server.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <lodge/fs_stream.h>
+
+#include "guest-daemon/lib/mounts.h"
+#include "guest-daemon/lodged/jobs.h"
+#include "guest-daemon/lodged/lodged.h"
+#include "guest-daemon/lodged/pump.h"
+#include "guest-daemon/lodged/shares.h"
+#include "protocol/lib/fd.h"
+#include "protocol/lib/fields.h"
+
+#define PROGRAM	    "mount.lodge"
+#define MESSAGES_FD 3 /* in the child */
+#define ANSWER_S    15 /* for the host to start its file server */
+#define STOP_MS	    1000
+
+struct share_server {
+	struct lodged *lodged;
+	const struct share_server_events *events;
+	void *opaque;
+	bool asking; /* the host, for streams */
+	guint patience;
+	char *place;
+	pid_t pid; /* 0: none */
+	int said_fd; /* its standard output; -1 */
+	guint said;
+	struct pump requests, replies;
+	struct door_command *command; /* that has brought the streams; NULL: none */
+};
+
+static const char asked_and_none[] = "the host does not answer";
+
+struct share_server *share_server_new(struct lodged *lodged,
+				      const struct share_server_events *events, void *opaque)
+{
+	struct share_server *server = g_new0(struct share_server, 1);
+
+	server->lodged = lodged;
+	server->events = events;
+	server->opaque = opaque;
+	server->said_fd = -1;
+	pump_init(&server->requests, DOOR_STREAM_OUT, NULL, NULL);
+	pump_init(&server->replies, DOOR_STREAM_IN, NULL, NULL);
+	return server;
+}
+
+bool share_server_busy(const struct share_server *server)
+{
+	return server->asking || server->pid;
+}
+
+static void stop_asking(struct share_server *server)
+{
+	server->asking = false;
+	if (server->patience)
+		g_source_remove(server->patience);
+	server->patience = 0;
+}
+
+/* The host's side of it is over. */
+static void hang_up(struct share_server *server)
+{
+	struct door_command *command = server->command;
+
+	server->command = NULL;
+	pump_stop(&server->requests, "the mount is over");
+	pump_stop(&server->replies, "the mount is over");
+	if (command)
+		door_command_ok(command);
+}
+
+static void stop_listening(struct share_server *server)
+{
+	if (server->said)
+		g_source_remove(server->said);
+	server->said = 0;
+	fd_close(&server->said_fd);
+}
+
+static void fail(struct share_server *server, const char *why)
+{
+	stop_asking(server);
+	server->events->ended(server->opaque, why);
+}
+
+/* ---- the child ---- */
+
+static char *find_program(const struct lodged *lodged)
+{
+	const char *const folders[] = { lodged->helpers, "/usr/sbin", "/sbin" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+		char *path = folders[i] ? g_build_filename(folders[i], PROGRAM, NULL) : NULL;
+
+		if (path && !access(path, X_OK))
+			return path;
+		g_free(path);
+	}
+	return NULL;
+}
+
+/* @messages: -1, or what becomes MESSAGES_FD. */
+static void __attribute__((noreturn))
+become(const char *program, const char *place, int said, int messages)
+{
+	const char *const options = messages < 0 ? "nosuid,nodev,way=lodge_fs"
+						 : "nosuid,nodev,way=rpc";
+	const char *argv[] = { program, "--foreground", SHARES_TAG,	   place,
+			       "-o",	options,	"--messages-fd=3", NULL };
+
+	child_begin();
+	/* In time to unmount. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	(void)shares_leave_namespace();
+	if (messages < 0)
+		argv[6] = NULL;
+	if (dup2(said, STDOUT_FILENO) < 0 || (messages >= 0 && dup2(messages, MESSAGES_FD) < 0))
+		_exit(127);
+	child_close_from(messages < 0 ? STDERR_FILENO + 1 : MESSAGES_FD + 1, -1);
+	execv(program, (char *const *)argv);
+	_exit(127);
+}
+
+static void on_end(void *opaque, pid_t pid, int wait_status)
+{
+	struct share_server *server = opaque;
+	bool well = WIFEXITED(wait_status) && !WEXITSTATUS(wait_status);
+
+	(void)pid;
+	server->pid = 0;
+	stop_listening(server);
+	hang_up(server);
+	server->events->ended(server->opaque, well ? NULL : PROGRAM " has ended");
+}
+
+static gboolean on_said(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct share_server *server = opaque;
+	char text[64];
+
+	(void)condition;
+	if (read(fd, text, sizeof(text)) > 0) {
+		server->events->mounted(server->opaque);
+		return G_SOURCE_CONTINUE;
+	}
+	server->said = 0;
+	fd_close(&server->said_fd);
+	return G_SOURCE_REMOVE;
+}
+
+static int spawn(struct share_server *server, int messages)
+{
+	g_autofree char *program = find_program(server->lodged);
+	int said[2];
+
+	if (!program)
+		return -ENOENT;
+	if (pipe2(said, O_CLOEXEC))
+		return -errno;
+	server->pid = fork();
+	if (!server->pid)
+		become(program, server->place, said[1], messages);
+	close(said[1]);
+	if (server->pid < 0) {
+		server->pid = 0;
+		close(said[0]);
+		return -EAGAIN;
+	}
+	server->said_fd = said[0];
+	server->said = g_unix_fd_add(said[0], G_IO_IN | G_IO_HUP, on_said, server);
+	children_watch(server->lodged->children, server->pid, on_end, server);
+	return 0;
+}
+
+static const char *explain(int error)
+{
+	return error == -ENOENT ? PROGRAM " is not installed" : PROGRAM " cannot be started";
+}
+
+/* ---- the host ---- */
+
+static void answered(void *opaque, const struct door_reply *reply)
+{
+	struct share_server *server = opaque;
+
+	if (!server->asking || (!reply->error && reply->ok))
+		return;
+	fail(server,
+	     reply->error || reply->busy ? asked_and_none : "this host has no messages of shares");
+}
+
+static gboolean on_patience(gpointer opaque)
+{
+	struct share_server *server = opaque;
+
+	server->patience = 0;
+	fail(server, asked_and_none);
+	return G_SOURCE_REMOVE;
+}
+
+static void ask(struct share_server *server)
+{
+	const struct door *door = lodged_door(server->lodged);
+
+	if (!door || !door_has_streams(door)) {
+		fail(server, "no door to the host that carries files: see lodge-toolbox status");
+		return;
+	}
+	server->asking = true;
+	server->patience = g_timeout_add_seconds(ANSWER_S, on_patience, server);
+	lodged_ask(server->lodged, answered, server, "%s", LODGE_FS_STREAM_CONNECT);
+}
+
+static int open_pump(struct pump *pump, struct door *door, const char *fields, size_t len,
+		     const char *key)
+{
+	uint64_t number;
+	int ret = fields_number(fields, len, key, UINT32_MAX, &number);
+
+	return ret ? ret : pump_open(pump, door, (uint32_t)number);
+}
+
+/* The child has one end of @ret_ends; each pump takes a descriptor of its own for the other. */
+static int connect_child(struct share_server *server)
+{
+	int ends[2];
+	int copy, ret;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+		return -errno;
+	copy = fcntl(ends[0], F_DUPFD_CLOEXEC, 0);
+	ret = copy < 0 ? -errno : spawn(server, ends[1]);
+	close(ends[1]);
+	if (ret) {
+		fd_close(&copy);
+		close(ends[0]);
+		return ret;
+	}
+	pump_start(&server->requests, ends[0]);
+	pump_start(&server->replies, copy);
+	return 0;
+}
+
+void share_server_command(struct share_server *server, struct door_command *command,
+			  const char *fields, size_t len)
+{
+	struct door *door = door_command_door(command);
+	const char *why;
+	int ret;
+
+	if (!server->asking || fields_check(fields, len)) {
+		door_command_error(command, "nobody asked for that");
+		return;
+	}
+	why = fields_get(fields, len, LODGE_FS_STREAM_WHY);
+	if (why) {
+		g_autofree char *told = g_strdup(why);
+
+		door_command_ok(command);
+		fail(server, told);
+		return;
+	}
+	stop_asking(server);
+	server->command = command;
+	ret = open_pump(&server->requests, door, fields, len, LODGE_FS_STREAM_REQUESTS);
+	if (!ret)
+		ret = open_pump(&server->replies, door, fields, len, LODGE_FS_STREAM_REPLIES);
+	if (!ret)
+		ret = connect_child(server);
+	if (!ret)
+		return;
+	hang_up(server);
+	fail(server, explain(ret));
+}
+
+void share_server_start(struct share_server *server, enum share_way way, const char *place)
+{
+	int ret;
+
+	g_free(server->place);
+	server->place = g_strdup(place);
+	if (way == SHARE_WAY_RPC) {
+		ask(server);
+		return;
+	}
+	ret = spawn(server, -1);
+	if (ret)
+		fail(server, explain(ret));
+}
+
+void share_server_lost(struct share_server *server)
+{
+	if (server->asking)
+		fail(server, asked_and_none);
+	/* The end of its messages is the child's end, which is told. */
+	if (server->command)
+		hang_up(server);
+}
+
+static void end_child(struct share_server *server)
+{
+	gint64 end = g_get_monotonic_time() + STOP_MS * 1000;
+
+	children_forget(server->lodged->children, server->pid);
+	(void)kill(server->pid, SIGTERM);
+	while (waitpid(server->pid, NULL, WNOHANG) == 0 && g_get_monotonic_time() < end)
+		g_usleep(1000);
+}
+
+void share_server_free(struct share_server *server)
+{
+	if (!server)
+		return;
+	stop_asking(server);
+	if (server->pid)
+		end_child(server);
+	stop_listening(server);
+	hang_up(server);
+	g_free(server->place);
+	g_free(server);
+}
