@@ -103,7 +103,8 @@ struct tools_facts {
 
 	/* shares */
 	char shares_mount[256]; /* where they are; "": nowhere */
-	char shares_by[32]; /* "virtiofs", "mount.lodge" */
+	char shares_by[32]; /* "virtiofs", "lodge_fs", "rpc" */
+	char shares_changes[16]; /* "asked", "raised"; "" where they are not told of */
 	char shares_why[256]; /* what is wrong, or "" */
 };
 

@@ -94,6 +94,7 @@ static void read_shares(const struct fields *fields, struct tools_facts *facts)
 {
 	take_text(fields, "mount", facts->shares_mount, sizeof(facts->shares_mount));
 	take_text(fields, "by", facts->shares_by, sizeof(facts->shares_by));
+	take_text(fields, "changes", facts->shares_changes, sizeof(facts->shares_changes));
 	take_text(fields, "why", facts->shares_why, sizeof(facts->shares_why));
 }
 

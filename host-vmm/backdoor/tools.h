@@ -163,6 +163,7 @@ int tools_get_facts(struct backdoor *backdoor, struct tools_facts **ret_facts);
  *	facts-changed      part (system, net, disks, load, users), once for each
  *	power              what (halt, reboot, power-on, resume, suspend), ok (yes, no), and reason
  *	                   where the tools have refused by an answer
+ *	shares-wanted      door: the tools ask for the shares' messages (fs_stream.h)
  *	log                text (printable)
  *	lost               count: events that came faster than they were taken
  */

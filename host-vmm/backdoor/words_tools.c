@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <lodge/fs_stream.h>
+
 #include "host-vmm/backdoor/private.h"
 
 /* Known, and nothing depends on it: the guest hears that it was taken. */
@@ -116,6 +118,19 @@ static void guestlib_info(struct rpc_session *session, const char *arg, size_t l
 		reply_static(reply, "0 3: no such version");
 }
 
+/* For a guest without a driver for the shares: what becomes of it is a command (fs-stream.md). */
+static void shares_wanted(struct rpc_session *session, const char *arg, size_t len,
+			  struct rpc_reply *reply)
+{
+	struct fields_builder fields = FIELDS_BUILDER(64);
+
+	(void)arg;
+	(void)len;
+	fields_add(&fields, "door", rpc_door_name(session->door));
+	deliver_event(session->backdoor, "shares-wanted", &fields);
+	reply_static(reply, REPLY_OK);
+}
+
 #define BY_TOOLS (RPC_BY_ROOT | RPC_BY_PORTS)
 #define TEXT_MAX 4096
 
@@ -130,6 +145,7 @@ const struct rpc_word words_tools[] = {
 	{ "tools.capability.resolution_server", BY_TOOLS, RPC_COST_READ, TEXT_MAX, taken },
 	{ "tools.capability.display_topology_set", BY_TOOLS, RPC_COST_READ, TEXT_MAX, taken },
 	{ "tools.capability.display_global_offset", BY_TOOLS, RPC_COST_READ, TEXT_MAX, taken },
+	{ LODGE_FS_STREAM_CONNECT, RPC_BY_ROOT, RPC_COST_WRITE, 16, shares_wanted },
 	{ "tools.set.version", BY_TOOLS, RPC_COST_READ, TEXT_MAX, taken },
 	{ "tools.set.versiontype", BY_TOOLS, RPC_COST_READ, TEXT_MAX, taken },
 	{ "tools.os.statechange.status", BY_TOOLS, RPC_COST_WRITE, TEXT_MAX, statechange_status },

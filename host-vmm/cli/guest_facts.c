@@ -171,15 +171,51 @@ static void print_users(JsonArray *users)
 	}
 }
 
+/* The rungs of the ways to shares, and what would lift them. */
+static const struct {
+	const char *by, *lift;
+	int rung;
+} share_ways[] = {
+	{ "virtiofs", "", 1 },
+	{ "lodge_fs", "", 2 },
+	{ "rpc", ": the module lodge_fs, or a kernel with virtiofs, makes it faster", 1 },
+};
+
+static const struct {
+	const char *changes, *text;
+} change_rungs[] = {
+	{ "asked", "at once, rung 1: the module lodge_fs makes inotify tell of them" },
+	{ "raised", "at once and to inotify, rung 2" },
+};
+
+static void print_changes(JsonObject *shares)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(change_rungs); i++) {
+		if (!strcmp(text_of(shares, "changes"), change_rungs[i].changes))
+			print_line("host changes", change_rungs[i].text);
+	}
+}
+
 static void print_shares(JsonObject *shares)
 {
 	const char *mount = text_of(shares, "mount"), *why = text_of(shares, "why");
-	g_autofree char *line = *mount ? g_strdup_printf("%s by %s%s%s", mount,
-							 text_of(shares, "by"), *why ? "; " : "",
-							 why)
-				       : g_strdup_printf("not mounted%s%s", *why ? ": " : "", why);
+	GString *line = g_string_new(NULL);
 
-	print_line("shares", line);
+	if (*mount)
+		g_string_append_printf(line, "%s by %s", mount, text_of(shares, "by"));
+	else
+		g_string_append(line, "not mounted");
+	for (size_t i = 0; *mount && i < G_N_ELEMENTS(share_ways); i++) {
+		if (!strcmp(text_of(shares, "by"), share_ways[i].by))
+			g_string_append_printf(line, ", rung %d%s", share_ways[i].rung,
+					       share_ways[i].lift);
+	}
+	if (*why)
+		g_string_append_printf(line, "%s%s", *mount ? "; " : ": ", why);
+	print_line("shares", line->str);
+	g_string_free(line, TRUE);
+	if (*mount)
+		print_changes(shares);
 }
 
 void guest_facts_print(JsonObject *tools)

@@ -124,6 +124,7 @@ static json_t *shares_json(const struct tools_facts *facts)
 
 	set_text(object, "mount", facts->shares_mount);
 	set_text(object, "by", facts->shares_by);
+	set_text(object, "changes", facts->shares_changes);
 	set_text(object, "why", facts->shares_why);
 	return object;
 }

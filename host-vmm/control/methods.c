@@ -152,7 +152,7 @@ static void add_shares(struct machine *machine, json_t *features)
 	if (!fs_devices(machine->config))
 		add_feature(features, "fs", -1, "this VM has no device for shares");
 	else if (facts && *facts->shares_mount)
-		add_feature(features, "fs", strcmp(facts->shares_by, "mount.lodge") ? 1 : 2,
+		add_feature(features, "fs", strcmp(facts->shares_by, "lodge_fs") ? 1 : 2,
 			    facts->shares_by);
 	else
 		add_feature(features, "fs", 0, "virtio-fs");

@@ -15,7 +15,10 @@ virtio_fs_srcs := \
 	host-vmm/virtio/fs_control.c \
 	host-vmm/virtio/fs_notify.c \
 	host-vmm/virtio/fs_orphans.c \
+	host-vmm/virtio/fs_ring.c \
 	host-vmm/virtio/fs_shares.c \
+	host-vmm/virtio/fs_stream.c \
+	host-vmm/virtio/fs_streaming.c \
 	host-vmm/virtio/fs_window.c
 vmm_srcs += $(vhost_user_srcs) $(virtio_fs_srcs)
 

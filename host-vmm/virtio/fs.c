@@ -10,6 +10,8 @@
  *		  and try to get a back end again, at once and then each second
  *	away	  neither is there; the next start of the driver tries again
  *
+ * In ready and away the back end may serve messages of the backdoor (fs_streaming.c).
+ *
  * A back end that dies, breaks the protocol or does not answer in time goes serving -> orphaned;
  * one that is ours is ended for sure before anybody touches the rings. What it had in hand is
  * answered (fs_orphans.h), what waits in the rings is for the next one. The guest sees errors,
@@ -20,7 +22,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_config.h>
-#include <linux/virtio_fs.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
 #include <poll.h>
@@ -38,23 +39,18 @@
 #include "host-vmm/machine.h"
 #include "host-vmm/vhost-user/frontend.h"
 #include "host-vmm/vhost-user/spawn.h"
-#include "host-vmm/virtio/fs_choice.h"
 #include "host-vmm/virtio/fs_notify.h"
 #include "host-vmm/virtio/fs_orphans.h"
+#include "host-vmm/virtio/fs_private.h"
 #include "host-vmm/virtio/fs_window.h"
-#include "host-vmm/virtio/virtio.h"
 #include "protocol/lib/fd.h"
-#include "protocol/lib/log.h"
 
 #define BIT(n) (1ull << (n))
 
 /* A queue of 1,024 holds a FUSE request of 256 pages (FUSE_MAX_MAX_PAGES of Linux), the limit that
  * the driver takes from the queue's size. */
-#define FS_QUEUE_SIZE 1024
-/* Linux spreads requests over the queues from 6.11 on; each costs the guest 28 KiB. */
-#define FS_REQUEST_QUEUES_MAX 4
-#define FS_QUEUES_MAX	      (1 + FS_REQUEST_QUEUES_MAX) /* the first is for FORGET and INTERRUPT */
-#define FS_RETRY_SECONDS      1
+#define FS_QUEUE_SIZE	 1024
+#define FS_RETRY_SECONDS 1
 #define FS_START_MS \
 	30000 /* for a lodge-fsd to come up on a busy host; nothing waits but the start */
 #define FS_GONE_MS  2000 /* for a killed one to be really gone */
@@ -65,25 +61,6 @@
 #define FS_NEEDED_FEATURES (BIT(VIRTIO_F_VERSION_1))
 #define FS_KNOWN_FEATURES \
 	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX))
-
-struct virtio_fs {
-	struct virtio_model model;
-	struct fs_choice choice;
-	struct virtio_fs_config config;
-	uint64_t features; /* of the first back end; what the guest was offered */
-	struct fs_window *window; /* NULL: no file is mapped */
-	struct fs_notify *notify; /* NULL: nobody is told of changes by the host */
-
-	/* The loop's: */
-	struct loop *loop;
-	struct vhost_user *vu; /* NULL: orphaned or away */
-	bool started; /* the driver is there */
-	struct loop_source *watch; /* the back end's socket */
-	struct loop_source *err_watch, *retry_watch;
-	struct loop_source *kicks[FS_QUEUES_MAX]; /* only while orphaned */
-	int err_fd, retry_fd;
-	struct log_ratelimit log_limit;
-};
 
 static struct virtio_fs *fs_of(struct virtio_device *vdev)
 {
@@ -117,9 +94,8 @@ static int shake_hands(struct virtio_fs *fs, uint64_t needed)
 	return ret;
 }
 
-/* Connects and negotiates; on an error *ret_why says what is wrong, to follow "the back end". */
-static int connect_backend(struct virtio_fs *fs, uint64_t needed, unsigned int timeout_ms,
-			   char ret_why[FS_WHY_MAX])
+int fs_connect_backend(struct virtio_fs *fs, uint64_t needed, unsigned int timeout_ms,
+		       char ret_why[FS_WHY_MAX])
 {
 	char end[SPAWN_STATUS_MAX];
 	int socket, ret;
@@ -152,16 +128,33 @@ static void wait_gone(struct virtio_fs *fs)
 		(void)!poll(&pfd, 1, FS_GONE_MS);
 }
 
-/* Ends connection and, if it is ours, process; one line about both. */
-static void drop_backend(struct virtio_fs *fs)
+/* Connection and, if it is ours, process; vhost_user_destroy() is left to do. */
+static void end_backend(struct virtio_fs *fs, unsigned int grace_ms, char ret_end[SPAWN_STATUS_MAX])
 {
-	char end[SPAWN_STATUS_MAX];
-
 	unwatch(&fs->watch);
-	fs_backend_close(fs->choice.backend, FS_GRACE_MS, end);
+	fs_backend_close(fs->choice.backend, grace_ms, ret_end);
 	wait_gone(fs);
 	if (fs->window)
 		fs_window_disconnect(fs->window);
+}
+
+void fs_end_backend(struct virtio_fs *fs)
+{
+	char end[SPAWN_STATUS_MAX];
+
+	if (!fs->vu)
+		return;
+	(void)vhost_user_stop(fs->vu, NULL);
+	end_backend(fs, 0, end);
+	vhost_user_destroy(fs->vu);
+	fs->vu = NULL;
+}
+
+void fs_drop_backend(struct virtio_fs *fs)
+{
+	char end[SPAWN_STATUS_MAX];
+
+	end_backend(fs, FS_GRACE_MS, end);
 	log_ratelimited(&fs->log_limit, LOG_LEVEL_ERROR, "%s (%s): the back end %s%s%s",
 			fs->model.device.name, fs->choice.tag, vhost_user_why(fs->vu),
 			*end ? "; it ended with " : "", end);
@@ -178,6 +171,12 @@ static void drop_backend(struct virtio_fs *fs)
 }
 
 static void on_socket(void *opaque, uint32_t events);
+
+int fs_watch_backend(struct virtio_fs *fs)
+{
+	return loop_add(fs->loop, vhost_user_fd(fs->vu), EPOLLIN | EPOLLRDHUP, on_socket, fs,
+			&fs->watch);
+}
 
 static int give_queues(struct virtio_fs *fs)
 {
@@ -212,8 +211,7 @@ static int give_queues(struct virtio_fs *fs)
 		if (rings[i].size)
 			(void)!write(rings[i].kick_fd, &kick, sizeof(kick));
 	}
-	return loop_add(fs->loop, vhost_user_fd(fs->vu), EPOLLIN | EPOLLRDHUP, on_socket, fs,
-			&fs->watch);
+	return fs_watch_backend(fs);
 }
 
 static void on_orphan_kick(void *opaque, uint32_t events)
@@ -261,7 +259,7 @@ static int try_server(struct virtio_fs *fs, char ret_why[FS_WHY_MAX])
 	int ret = 0;
 
 	if (!fs->vu)
-		ret = connect_backend(fs, fs->features, 0, ret_why);
+		ret = fs_connect_backend(fs, fs->features, 0, ret_why);
 	if (ret)
 		return ret;
 	ret = give_queues(fs);
@@ -269,7 +267,7 @@ static int try_server(struct virtio_fs *fs, char ret_why[FS_WHY_MAX])
 		snprintf(ret_why, FS_WHY_MAX, "was given a queue outside of memory");
 	} else if (ret) {
 		snprintf(ret_why, FS_WHY_MAX, "%s", vhost_user_why(fs->vu));
-		drop_backend(fs);
+		fs_drop_backend(fs);
 	}
 	return ret;
 }
@@ -288,7 +286,8 @@ static void backend_lost(struct virtio_fs *fs)
 {
 	char why[FS_WHY_MAX];
 
-	drop_backend(fs);
+	fs_drop_backend(fs);
+	fs_streaming_lost(fs);
 	if (!fs->started)
 		return;
 	if (!find_server(fs, why)) {
@@ -361,6 +360,7 @@ static int fs_start(struct virtio_device *vdev)
 	int ret;
 
 	fs_backend_forgive(fs->choice.backend);
+	fs_streaming_yield(fs);
 	fs->started = true;
 	ret = find_server(fs, why);
 	if (!ret)
@@ -384,7 +384,7 @@ static void fs_stop(struct virtio_device *vdev)
 	leave_orphaned(fs);
 	unwatch(&fs->watch);
 	if (fs->vu && vhost_user_stop(fs->vu, bases)) {
-		drop_backend(fs);
+		fs_drop_backend(fs);
 	} else if (fs->vu) {
 		/* All that was taken was given back, so both rings stand where it stopped. */
 		for (unsigned int i = 0; i < vdev->n_queues; i++) {
@@ -439,6 +439,8 @@ static int open_fds(struct virtio_fs *fs)
 		ret = loop_add(fs->loop, fs->retry_fd, EPOLLIN, on_retry, fs, &fs->retry_watch);
 	if (!ret && machine->backdoor && fs_backend_tells(fs->choice.backend))
 		ret = fs_notify_create(machine->backdoor, machine->loop, &fs->notify);
+	if (!ret && fs->notify)
+		ret = fs_streaming_create(fs);
 	return ret;
 }
 
@@ -466,6 +468,7 @@ static void fs_destroy(struct device *device)
 
 	virtio_model_destroy(device);
 	fs_notify_destroy(fs->notify);
+	fs_streaming_destroy(fs);
 	if (fs->loop) {
 		unwatch(&fs->watch);
 		unwatch(&fs->err_watch);
@@ -479,10 +482,10 @@ static void fs_destroy(struct device *device)
 	fd_close(&fs->retry_fd);
 }
 
-/* Of the size that the back end wants, if it wants one. */
+/* Of the size that the back end wants, or will want, if it does. */
 static int make_window(struct virtio_fs *fs)
 {
-	uint64_t size = fs->vu ? vhost_user_shmem_size(fs->vu, FS_WINDOW_SHMID) : 0;
+	uint64_t size = fs->vu ? vhost_user_shmem_size(fs->vu, FS_WINDOW_SHMID) : fs->choice.window;
 	int ret;
 
 	if (!size)
@@ -491,7 +494,7 @@ static int make_window(struct virtio_fs *fs)
 	if (ret)
 		return ret;
 	fs->model.vdev.shm_size = size;
-	return fs_window_connect(fs->window, fs->vu);
+	return fs->vu ? fs_window_connect(fs->window, fs->vu) : 0;
 }
 
 /* Ours is given time; what serves a socket of the user's is there, or is not. */
@@ -517,7 +520,7 @@ static int bring_up(struct virtio_fs *fs)
 	}
 	/* The starter is needed now: no process is made once the guest runs. */
 	ret = fs->choice.idle ? fs_backend_prepare(fs->choice.backend, why)
-			      : connect_backend(fs, FS_NEEDED_FEATURES, start_timeout(fs), why);
+			      : fs_connect_backend(fs, FS_NEEDED_FEATURES, start_timeout(fs), why);
 	if (ret) {
 		log_error("%s (%s): the back end %s", fs->model.device.name, fs->choice.tag, why);
 		return ret;
