@@ -6,6 +6,8 @@
 #ifndef LODGE_COMPAT_H
 #define LODGE_COMPAT_H
 
+#include <linux/compat.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
@@ -42,6 +44,18 @@ typedef unsigned int __poll_t;
 #define EPOLLHUP    POLLHUP
 #define EPOLLRDNORM POLLRDNORM
 #define EPOLLWRNORM POLLWRNORM
+#endif
+
+/* For 32-bit programs, of ioctls whose argument points to what is the same for them. */
+#ifndef LODGE_HAVE_COMPAT_PTR_IOCTL
+#ifdef CONFIG_COMPAT
+static inline long compat_ptr_ioctl(struct file *file, unsigned int command, unsigned long argument)
+{
+	return file->f_op->unlocked_ioctl(file, command, (unsigned long)compat_ptr(argument));
+}
+#else
+#define compat_ptr_ioctl NULL
+#endif
 #endif
 
 #ifndef LODGE_HAVE_VIRTIO_DEVICE_READY

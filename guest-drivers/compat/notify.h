@@ -28,6 +28,16 @@ static inline struct inode *d_inode(const struct dentry *dentry)
 }
 #endif
 
+/* Does anybody watch @inode? */
+static inline bool lodge_is_watched(const struct inode *inode)
+{
+#ifdef CONFIG_FSNOTIFY
+	return inode->i_fsnotify_mask;
+#else
+	return false;
+#endif
+}
+
 /* Asks the file system for the attributes; where a kernel cannot be told so, once what it has
  * cached has run out. */
 static inline int lodge_ask_attributes(struct path *path)

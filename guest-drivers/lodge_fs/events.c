@@ -192,7 +192,7 @@ static void apply_name(struct path *folder, struct change *change)
 	}
 	/* Nobody here has the file, but whoever watches the folder is told of it. */
 	if (!child || change->kinds & LODGE_FS_NAME_KINDS)
-		looked = dir->i_fsnotify_mask &&
+		looked = lodge_is_watched(dir) &&
 			 !vfs_path_lookup(folder->dentry, folder->mnt, change->name, 0, &path);
 	if (change->kinds & LODGE_FS_NAME_KINDS)
 		tell_name(folder->dentry, change, looked ? d_inode(path.dentry) : dir);
@@ -249,21 +249,20 @@ static ssize_t events_write(struct file *file, const char __user *from, size_t c
 {
 	struct target *target = file->private_data;
 	u8 *batch;
-	int err = 0;
+	int err;
 
 	if (!count || count > LODGE_FS_BATCH_MAX)
 		return -EINVAL;
 	batch = kvmalloc(count, GFP_KERNEL);
 	if (!batch)
 		return -ENOMEM;
-	if (copy_from_user(batch, from, count))
-		err = -EFAULT;
-	mutex_lock(&target->lock);
-	if (!err && !target->path.mnt)
-		err = -ENOTCONN;
-	if (!err)
-		err = apply_all(&target->path, batch, count);
+	/* The server of the file system may be long in answering whoever has the lock. */
+	err = copy_from_user(batch, from, count) ? -EFAULT : mutex_lock_killable(&target->lock);
+	if (err)
+		goto free_batch;
+	err = target->path.mnt ? apply_all(&target->path, batch, count) : -ENOTCONN;
 	mutex_unlock(&target->lock);
+free_batch:
 	kvfree(batch);
 	return err ? err : count;
 }
@@ -279,7 +278,10 @@ static long attach(struct target *target, int fd)
 		fput(file);
 		return -EINVAL;
 	}
-	mutex_lock(&target->lock);
+	if (mutex_lock_killable(&target->lock)) {
+		fput(file);
+		return -EINTR;
+	}
 	old = target->path;
 	target->path = file->f_path;
 	path_get(&target->path);
@@ -326,6 +328,7 @@ static const struct file_operations events_operations = {
 	.release = events_release,
 	.write = events_write,
 	.unlocked_ioctl = events_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,
 };
 

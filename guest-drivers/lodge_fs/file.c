@@ -120,5 +120,6 @@ const struct file_operations lodge_fs_file_operations = {
 	.write = fs_write,
 	.poll = fs_poll,
 	.unlocked_ioctl = fs_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = fs_mmap,
 };
