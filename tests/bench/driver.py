@@ -26,6 +26,8 @@ from stats import Series
 ROUNDS = {"boot": 4, "boot.stock": 2, "fs": 6, "blk": 6, "rpc": 6, "bulk": 2}
 # A peer that costs so many times the best one's after two rounds is timed no more: it only eats time.
 HOPELESS = 1.5
+# And one that costs so many times the best one's in its first run is timed no more at all.
+HOPELESS_AT_ONCE = 4
 DISK_MIB = 256
 MANY_FILES = 10000  # of fsjobs.c
 EXT4_MIB = 512
@@ -228,24 +230,26 @@ def run_rows(env, vms, rows, rounds, rate_of, peers):
     by_name = {vm.name: vm for vm in vms}
     for name_shown in rows:
         row = re.sub(r"^fs[^.]*\.", "fs.", name_shown)
-        series = Series([vm.name for vm in vms])
-        for vm in vms:
-            vm.job(row)
+        first = {vm.name: vm.job(row)[1] for vm in vms}
+        slow = [p for p in peers if first[p] > HOPELESS_AT_ONCE * min(first[other] for other in peers)]
+        rivals = [p for p in peers if p not in slow]
+        series = Series([vm.name for vm in vms if vm.name not in slow])
         for turn in range(env.rounds or rounds):
             took = {}
-            for name in series.order(series.hopeless(peers, HOPELESS) if turn >= 2 else []):
+            for name in series.order(series.hopeless(rivals, HOPELESS) if turn >= 2 else []):
                 amount, seconds, unit = by_name[name].job(row)
                 took.setdefault(name, []).append(seconds / amount)
             for name, pair in took.items():
                 series.add(name, pair)
-        per = {vm.name: counts.count_job(vm, row) for vm in vms}
-        best = min(peers, key=series.median)
-        shown = [name for name in ("lodge", best) if name in per]
+        best = min(rivals, key=series.median)
+        per = {name: counts.count_job(by_name[name], row) for name in ("lodge", best) if name in by_name}
         unit, rate, one = rate_of(unit)
         notes = f"; per {one}: " + ", ".join(
-            f"{key} {'|'.join(show(per[name][key]) for name in shown)}"
+            f"{key} {'|'.join(show(counted[key]) for counted in per.values())}"
             for key in ("exits", "syscalls", "switches", "helper-us"))
-        print_row(name_shown, series, rate, unit, peers, notes)
+        notes += "".join(f"; {name} left out: its first run took {show(first[name] / first[best])} times as long"
+                         for name in slow)
+        print_row(name_shown, series, rate, unit, rivals, notes)
 
 
 def rate_of(unit):
