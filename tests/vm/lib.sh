@@ -123,3 +123,25 @@ guest() {
 	done
 	run lodge run --memory 384M "${options[@]}" -- "$@"
 }
+
+# create_host_vm NAME [OPTION of lodge create]...: a VM that stays, with this host's root, kernel and tools: the
+# initramfs is the one that lodge run makes.
+create_host_vm() {
+	local name=$1 folder=$XDG_RUNTIME_DIR/lodge/maker/vm maker ports port
+	shift
+	lodge run --name maker --memory 384M -- sleep 1000 >maker.log 2>&1 &
+	maker=$!
+	ok "an instant VM runs" wait_for 60 lodge info maker
+	cp "$folder/initrd" initrd
+	ports=$(sed -n 's/^\[port \(.*\)\]/\1/p' "$folder/vm.conf")
+	lodge kill maker >/dev/null
+	wait $maker
+	ok "create" lodge create --memory 384M --initrd "$PWD/initrd" --append 'console=ttyS0 panic=-1 quiet' \
+		"$@" "$name"
+	{
+		printf '\n[root]\npath=/\n'
+		for port in $ports; do
+			printf '\n[port %s]\nbackend=none\n' "$port"
+		done
+	} >>"$HOME/.local/share/lodge/$name/vm.conf"
+}
