@@ -47,7 +47,11 @@ lodge-fsd_libs := fsd proto
 # The conformance run inside of a guest.
 guest_progs += fs-conform
 fs-conform_srcs := tests/vm/posix/conform.c tests/vm/posix/names.c tests/vm/posix/data.c \
-	tests/vm/posix/attrs.c
+	tests/vm/posix/attrs.c tests/vm/posix/refusals.c tests/vm/posix/stamps.c tests/vm/posix/users.c
+
+# Random calls against a model of the file.
+guest_progs += fs-random
+fs-random_srcs := tests/vm/posix/random.c
 
 unit_tests += fsd_requests
 fsd_requests_srcs := tests/unit/fsd_requests.c tests/unit/fsd_harness.c

@@ -7,9 +7,11 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CASE_FOLDER "fs-conform.case"
@@ -27,6 +29,24 @@ void conform_skip(struct conform *c, const char *why)
 {
 	c->skipped = why;
 	longjmp(c->end, 1);
+}
+
+pid_t user_begin(uid_t uid, gid_t gid)
+{
+	pid_t child = fork();
+
+	if (!child && (setgroups(0, NULL) || setgid(gid) || setuid(uid)))
+		_exit(255);
+	return child;
+}
+
+int user_end(pid_t child)
+{
+	int status;
+
+	return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status)
+		       ? WEXITSTATUS(status)
+		       : -1;
 }
 
 void put_file(struct conform *c, const char *name, const char *text)
@@ -101,14 +121,18 @@ static bool run_case(struct conform *c, const struct conform_case *one, int numb
 
 int main(int argc, char **argv)
 {
-	const struct conform_case *const groups[] = { conform_names, conform_data, conform_attrs };
+	const struct conform_case *const groups[] = { conform_names,  conform_data,
+						      conform_attrs,  conform_refusals,
+						      conform_stamps, conform_users };
 	struct conform c = { .many = 100000 };
 	int failed = 0;
 	int skipped = 0;
 	int n = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "n:")) != -1) {
+	while ((option = getopt(argc, argv, "n:w")) != -1) {
+		if (option == 'w') /* a program that runs until its input ends: for busy-programs */
+			return (int)read(0, &(char){ 0 }, 1);
 		if (option != 'n')
 			return 2;
 		c.many = atol(optarg);

@@ -10,6 +10,8 @@
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 struct conform {
 	jmp_buf end;
@@ -26,6 +28,9 @@ struct conform_case {
 extern const struct conform_case conform_names[];
 extern const struct conform_case conform_data[];
 extern const struct conform_case conform_attrs[];
+extern const struct conform_case conform_refusals[];
+extern const struct conform_case conform_stamps[];
+extern const struct conform_case conform_users[];
 
 void conform_fail(struct conform *c, const char *file, int line, const char *what)
 	__attribute__((noreturn));
@@ -53,6 +58,20 @@ void conform_skip(struct conform *c, const char *why) __attribute__((noreturn));
 	} while (0)
 
 #define skip(why) conform_skip(c, why)
+
+/* A child with these ids and no other groups, in which it returns 0. */
+pid_t user_begin(uid_t uid, gid_t gid);
+/* Its exit status. */
+int user_end(pid_t child);
+
+/* The errno with which the call returns -1 to such a user, or 0. */
+#define user_error(uid, gid, call)                   \
+	({                                           \
+		pid_t child_ = user_begin(uid, gid); \
+		if (!child_)                         \
+			_exit((call) ? errno : 0);   \
+		user_end(child_);                    \
+	})
 
 /* A new file with this content, closed. */
 void put_file(struct conform *c, const char *name, const char *text);
