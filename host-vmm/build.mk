@@ -109,7 +109,8 @@ pio_mmio_libs := proto
 
 # VMware's I/O ports; tests bring the exits, and stand in for the RPC service.
 vmw_door_srcs := \
-	$(addprefix host-vmm/backdoor/, guestmsg.c guestmsg_call.c guestmsg_hb.c vmw_commands.c vmw_ports.c)
+	$(addprefix host-vmm/backdoor/, guestmsg.c guestmsg_call.c guestmsg_hb.c vmw_caller.c vmw_commands.c \
+	vmw_ports.c)
 vmm_srcs += $(vmw_door_srcs)
 vmw_rig_srcs := tests/unit/vmw_rig.c $(vmw_door_srcs) host-vmm/guest_linear.c host-vmm/memory.c \
 	host-vmm/state.c

@@ -35,6 +35,7 @@ backdoor_service_libs := proto
 backdoor_service_pkgs := check
 backdoor_start_srcs = tests/unit/backdoor_start.c $(backdoor_rig_srcs)
 backdoor_start_libs := proto
+backdoor_start_ldflags := -Wl,--wrap=clock_gettime
 backdoor_start_pkgs := check
 backdoor_tools_srcs = tests/unit/backdoor_tools.c $(backdoor_rig_srcs)
 backdoor_tools_libs := proto

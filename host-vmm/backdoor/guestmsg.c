@@ -7,7 +7,8 @@
  * tools' command channel away. Within a share that is full, a process gets a slot from the one
  * that holds most, if that one holds more than it will itself; processes are told apart by their
  * address spaces. So one that opens all it can get, and keeps them busy, leaves the others at least
- * as many. Else a new channel takes the place of one of as large a holder that was idle for long.
+ * as many; and those to whom the guest's kernel gave the ports take them from those that it did
+ * not. Else a new channel takes the place of one of as large a holder that was idle for long.
  *
  * A TCLO channel holds one command at a time, in one of four places: the inbox (where the service
  * leaves it, on any thread), offered (the guest has asked and may fetch it), out (fetched; the next
@@ -133,16 +134,31 @@ static size_t count_of(const struct guestmsg *guestmsg, uint32_t protocol, uint6
 		const struct guestmsg_channel *channel = &guestmsg->channels[i];
 
 		count += channel->session && channel->protocol == protocol &&
-			 channel->space == space;
+			 channel->opener.space == space;
 	}
 	return count;
 }
 
-/* Which channel makes room for one more of @space, where there is no slot left: NULL for none. */
-static struct guestmsg_channel *find_victim(struct guestmsg *guestmsg,
-					    const struct protocol *protocol, uint64_t space)
+/* Whether @channel may make room for one more of @opener, who has @mine. */
+static bool may_give(const struct guestmsg_channel *channel, const struct protocol *protocol,
+		     const struct guestmsg_opener *opener, size_t mine, uint64_t now_ms)
 {
-	size_t mine = count_of(guestmsg, protocol->number, space), most = 0;
+	size_t count = count_of(channel->guestmsg, protocol->number, channel->opener.space);
+
+	/* To whom the guest's kernel gave the ports, any other process has to make room. */
+	if (opener->owner != channel->opener.owner)
+		return opener->owner;
+	/* Who has more than the newcomer will have gives one away, else who uses it not. */
+	return count > mine + 1 ||
+	       (count >= mine && now_ms - channel->used_ms >= protocol->stale_ms);
+}
+
+/* Which channel makes room for one more of @opener, where there is no slot left: NULL for none. */
+static struct guestmsg_channel *find_victim(struct guestmsg *guestmsg,
+					    const struct protocol *protocol,
+					    const struct guestmsg_opener *opener)
+{
+	size_t mine = count_of(guestmsg, protocol->number, opener->space), most = 0;
 	struct guestmsg_channel *victim = NULL;
 	uint64_t now_ms = guestmsg_now_ms();
 
@@ -150,13 +166,10 @@ static struct guestmsg_channel *find_victim(struct guestmsg *guestmsg,
 		struct guestmsg_channel *channel = &guestmsg->channels[i];
 		size_t count;
 
-		if (!channel->session || channel->protocol != protocol->number)
+		if (!channel->session || channel->protocol != protocol->number ||
+		    !may_give(channel, protocol, opener, mine, now_ms))
 			continue;
-		count = count_of(guestmsg, protocol->number, channel->space);
-		/* Who has more than the newcomer will have gives one away, else who uses it not. */
-		if (count <= mine + 1 &&
-		    (count < mine || now_ms - channel->used_ms < protocol->stale_ms))
-			continue;
+		count = count_of(guestmsg, protocol->number, channel->opener.space);
 		if (!victim || count > most ||
 		    (count == most && channel->used_ms < victim->used_ms)) {
 			victim = channel;
@@ -168,7 +181,8 @@ static struct guestmsg_channel *find_victim(struct guestmsg *guestmsg,
 
 /* A slot for one more channel of @protocol, perhaps by closing another. */
 static struct guestmsg_channel *find_slot(struct guestmsg *guestmsg,
-					  const struct protocol *protocol, uint64_t space)
+					  const struct protocol *protocol,
+					  const struct guestmsg_opener *opener)
 {
 	struct guestmsg_channel *empty = NULL, *victim;
 	size_t used = 0;
@@ -183,7 +197,7 @@ static struct guestmsg_channel *find_slot(struct guestmsg *guestmsg,
 	}
 	if (used < protocol->channels_max)
 		return empty;
-	victim = find_victim(guestmsg, protocol, space);
+	victim = find_victim(guestmsg, protocol, opener);
 	if (victim)
 		guestmsg_close(victim);
 	return victim;
@@ -197,15 +211,16 @@ int guestmsg_attach(struct guestmsg_channel *channel)
 	if (!protocol)
 		return -EINVAL;
 	channel->used_ms = guestmsg_now_ms();
-	ret = rpc_session_open(channel->guestmsg->backdoor, RPC_DOOR_IOPORTS, RPC_USER,
-			       protocol->ops, channel, &channel->session);
+	ret = rpc_session_open(channel->guestmsg->backdoor, RPC_DOOR_IOPORTS,
+			       channel->opener.owner ? RPC_OWNER : RPC_USER, protocol->ops, channel,
+			       &channel->session);
 	if (ret == 0)
-		rpc_session_set_space(channel->session, channel->space);
+		rpc_session_set_space(channel->session, channel->opener.space);
 	return ret;
 }
 
-int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie, uint64_t space,
-		  struct guestmsg_channel **ret_channel)
+int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie,
+		  const struct guestmsg_opener *opener, struct guestmsg_channel **ret_channel)
 {
 	const struct protocol *row = find_protocol(protocol);
 	struct guestmsg_channel *channel;
@@ -214,7 +229,7 @@ int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie, uin
 
 	if (!row)
 		return -EINVAL;
-	channel = find_slot(guestmsg, row, space);
+	channel = find_slot(guestmsg, row, opener);
 	if (!channel)
 		return -EMFILE;
 	if (cookie && getrandom(random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
@@ -222,7 +237,7 @@ int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie, uin
 	channel->protocol = protocol;
 	channel->cookie_high = random[0];
 	channel->cookie_low = random[1];
-	channel->space = space;
+	channel->opener = *opener;
 	ret = guestmsg_attach(channel);
 	if (ret < 0)
 		return ret;
@@ -391,7 +406,8 @@ void guestmsg_save(struct guestmsg *guestmsg, struct state *state)
 		state_put_u32(state, channel->session ? channel->protocol : 0);
 		state_put_u32(state, channel->cookie_high);
 		state_put_u32(state, channel->cookie_low);
-		state_put_u64(state, channel->space);
+		state_put_u64(state, channel->opener.space);
+		state_put_u8(state, channel->opener.owner);
 	}
 	pthread_mutex_unlock(&guestmsg->lock);
 }
@@ -408,7 +424,8 @@ int guestmsg_load(struct guestmsg *guestmsg, struct state *state)
 		channel->protocol = state_get_u32(state);
 		channel->cookie_high = state_get_u32(state);
 		channel->cookie_low = state_get_u32(state);
-		channel->space = state_get_u64(state);
+		channel->opener.space = state_get_u64(state);
+		channel->opener.owner = state_get_u8(state) == 1;
 		ret = state_error(state);
 		if (ret == 0 && channel->protocol != 0 && !find_protocol(channel->protocol))
 			ret = -EBADMSG;

@@ -65,9 +65,15 @@ void guestmsg_reset(struct guestmsg *guestmsg);
 
 /* Whether guestmsg_call() will open a channel, for which it wants to know who asks. */
 bool guestmsg_is_open(const struct kvm_regs *regs);
-/* Command 30: one step, by registers. @space names the address space that opens a channel: another
- * number for each process of the guest. */
-void guestmsg_call(struct guestmsg *guestmsg, struct kvm_regs *regs, uint64_t space);
+/* Who opens a channel. */
+struct guestmsg_opener {
+	uint64_t space; /* its address space: another number for each process of the guest */
+	bool owner; /* the guest's kernel is it, or has given it the ports (RPC_OWNER) */
+};
+
+/* Command 30: one step, by registers. @opener counts where guestmsg_is_open(). */
+void guestmsg_call(struct guestmsg *guestmsg, struct kvm_regs *regs,
+		   const struct guestmsg_opener *opener);
 
 /*
  * A step of REP OUTSB: KVM hands over one byte, @first, with RCX bytes still to come from RSI on.

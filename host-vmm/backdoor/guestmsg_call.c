@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include <lodge/backdoor.h>
+
 #include "host-vmm/backdoor/guestmsg_private.h"
 #include "protocol/lib/log.h"
 
@@ -69,6 +71,8 @@ static uint32_t receive_size(struct guestmsg_channel *channel, struct kvm_regs *
 	size_t len;
 
 	guestmsg_offer(channel);
+	if (channel->protocol == LODGE_VMW_PROT_TCLO)
+		rpc_session_polled(channel->session);
 	if (!guestmsg_waiting(channel, &len))
 		return GUESTMSG_SUCCESS;
 	channel->receiving = true;
@@ -116,13 +120,14 @@ static uint32_t close_channel(struct guestmsg_channel *channel, struct kvm_regs 
 	return GUESTMSG_SUCCESS;
 }
 
-static uint32_t open_channel(struct guestmsg *guestmsg, struct kvm_regs *regs, uint64_t space)
+static uint32_t open_channel(struct guestmsg *guestmsg, struct kvm_regs *regs,
+			     const struct guestmsg_opener *opener)
 {
 	bool cookie = regs->rbx & GUESTMSG_COOKIE_WANTED;
 	struct guestmsg_channel *channel;
 	int ret;
 
-	ret = guestmsg_open(guestmsg, (uint32_t)regs->rbx & ~GUESTMSG_COOKIE_WANTED, cookie, space,
+	ret = guestmsg_open(guestmsg, (uint32_t)regs->rbx & ~GUESTMSG_COOKIE_WANTED, cookie, opener,
 			    &channel);
 	if (ret < 0) {
 		log_ratelimited(guestmsg->log, LOG_LEVEL_WARN,
@@ -161,13 +166,13 @@ static bool is_closed(struct guestmsg_channel *channel)
 }
 
 static uint32_t take_step(struct guestmsg *guestmsg, uint32_t type, struct kvm_regs *regs,
-			  uint64_t space)
+			  const struct guestmsg_opener *opener)
 {
 	struct guestmsg_channel *channel;
 	bool restored;
 
 	if (type == GUESTMSG_OPEN)
-		return open_channel(guestmsg, regs, space);
+		return open_channel(guestmsg, regs, opener);
 	if (type >= sizeof(steps) / sizeof(steps[0]))
 		return 0;
 	channel = guestmsg_find(guestmsg, (uint32_t)regs->rdx >> HIGH_HALF, (uint32_t)regs->rsi,
@@ -197,12 +202,13 @@ bool guestmsg_is_open(const struct kvm_regs *regs)
 	return type_of(regs) == GUESTMSG_OPEN;
 }
 
-void guestmsg_call(struct guestmsg *guestmsg, struct kvm_regs *regs, uint64_t space)
+void guestmsg_call(struct guestmsg *guestmsg, struct kvm_regs *regs,
+		   const struct guestmsg_opener *opener)
 {
 	uint32_t status;
 
 	pthread_mutex_lock(&guestmsg->lock);
-	status = take_step(guestmsg, type_of(regs), regs, space);
+	status = take_step(guestmsg, type_of(regs), regs, opener);
 	pthread_mutex_unlock(&guestmsg->lock);
 	set_high_half(&regs->rcx, status);
 }

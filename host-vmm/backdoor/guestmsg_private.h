@@ -27,7 +27,7 @@ struct guestmsg_channel {
 	struct rpc_session *session; /* NULL: the slot is free */
 	uint32_t protocol; /* LODGE_VMW_PROT_* */
 	uint32_t cookie_high, cookie_low;
-	uint64_t space; /* whose it is: the address space that opened it */
+	struct guestmsg_opener opener; /* whose it is */
 	uint64_t used_ms; /* when it last did something */
 	bool restored; /* the next piece of a message gets CPT */
 
@@ -67,8 +67,8 @@ struct guestmsg_channel *guestmsg_find(struct guestmsg *guestmsg, uint64_t numbe
 				       uint32_t cookie_high, uint32_t cookie_low);
 /* -EINVAL: no such protocol; -EMFILE: no room, and none that may be taken from another; what
  * rpc_session_open() says. */
-int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie, uint64_t space,
-		  struct guestmsg_channel **ret_channel);
+int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie,
+		  const struct guestmsg_opener *opener, struct guestmsg_channel **ret_channel);
 void guestmsg_close(struct guestmsg_channel *channel);
 /* A session for the slot @channel, whose protocol is set. */
 int guestmsg_attach(struct guestmsg_channel *channel);

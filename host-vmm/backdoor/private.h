@@ -100,6 +100,8 @@ struct rpc_session {
 	bool statechange; /* capability: takes OS_Halt and its like */
 	struct rpc_bucket bucket; /* not of the I/O ports */
 	uint64_t space; /* I/O ports: whose, rpc_session_set_space() */
+	uint64_t polled_ms; /* I/O ports, commanded: rpc_session_polled() */
+	uint64_t steady_ms; /* since when it has done so without a pause */
 
 	enum start_step step;
 	size_t option; /* next row of the options, in START_OPTIONS */
@@ -236,15 +238,16 @@ void session_shut(struct rpc_session *session, const char *why);
 
 /* start.c: the sessions that are commanded, and which of them is the guest's tools */
 bool start_is_toolbox(const struct rpc_session *session);
-/* A session said that it is the toolbox: another one of its kind is closed. */
+/* A session said that it is the toolbox: another one of its privilege is closed, unless they have
+ * none. */
 void start_replace(struct rpc_session *session);
 void start_session(struct rpc_session *session); /* ITEM_START's turn has come */
 void start_session_ended(struct rpc_session *session, const char *why);
+void start_polled(struct rpc_session *session); /* I/O ports: it lives */
 void start_heartbeat(struct backdoor *backdoor);
 /* Sends one option again, to every session that was sent it. */
 void start_push_option(struct backdoor *backdoor, const char *name);
-/* What tools that came behind @session told counts: they are the tools, or there are none with more
- * privilege. */
+/* What @session tells as the tools counts: there are none with more privilege. */
 bool start_may_tell(const struct rpc_session *session);
 
 /* vars.c */

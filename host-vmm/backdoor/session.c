@@ -23,6 +23,7 @@ int rpc_session_open(struct backdoor *backdoor, enum rpc_door door, enum rpc_pri
 	session->opaque = opaque;
 	session->calls_end = &session->calls;
 	session->bucket = (struct rpc_bucket){ RPC_TOKENS, backdoor_now_ms() };
+	session->polled_ms = session->steady_ms = backdoor_now_ms();
 	session->start_item = (struct host_item){ .kind = ITEM_START, .target = session };
 	backdoor_lock(backdoor);
 	if (backdoor->n_sessions[door] >= RPC_SESSIONS_OF_DOOR) {
@@ -49,6 +50,14 @@ void rpc_session_set_space(struct rpc_session *session, uint64_t space)
 {
 	backdoor_lock(session->backdoor);
 	session->space = space;
+	backdoor_unlock(session->backdoor);
+}
+
+void rpc_session_polled(struct rpc_session *session)
+{
+	backdoor_lock(session->backdoor);
+	if (!session->closed)
+		start_polled(session);
 	backdoor_unlock(session->backdoor);
 }
 

@@ -32,7 +32,8 @@ enum rpc_door {
 
 enum rpc_privilege {
 	RPC_USER = 1, /* any process of the guest */
-	RPC_ROOT = 2, /* the guest's kernel says that it is root's */
+	RPC_OWNER = 2, /* I/O ports: the guest's kernel, or to whom it has given the ports */
+	RPC_ROOT = 3, /* frames: the guest's kernel says that it is root's */
 };
 
 struct rpc_session_ops {
@@ -74,6 +75,9 @@ void rpc_session_close(struct rpc_session *session);
  * get no more than a quarter of what all channels together may ask for. Before the first request.
  */
 void rpc_session_set_space(struct rpc_session *session, uint64_t space);
+/* I/O ports: the guest has asked a session that is commanded for its next command, as it does again
+ * and again while it lives. */
+void rpc_session_polled(struct rpc_session *session);
 
 /*
  * The guest's message, a word and its argument, as it came: any bytes. Always fills @reply (static

@@ -4,8 +4,11 @@
  *
  * Every session that takes commands gets what VMware's hosts send: reset, Capabilities_Register,
  * the options, the state word that is due. The one whose app is "toolbox" is the tools from then
- * on. One with the guest's root behind it goes before one of the I/O ports, which any process of
- * the guest may have opened; that one waits, and is the tools again when the other has gone.
+ * on. More privilege goes before less: the guest's root by frames, who was given the I/O ports,
+ * any process that reaches them. Who has less waits, and is the tools when the others have gone.
+ * Of two with the same privilege the later is the tools started anew, and the first is closed; but
+ * with none behind them, when anybody may come, who is there stays until it asks for no more
+ * commands.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +16,11 @@
 
 #include "host-vmm/backdoor/private.h"
 #include "host-vmm/conf/vmconf.h"
+
+/* Tools at the I/O ports ask for commands ten times a second; then others may have their place. */
+#define SILENT_MS 15000u
+/* So long a pause was the machine's, more likely than that of who asks. */
+#define PAUSE_MS 5000u
 
 static void advance(struct rpc_session *session);
 
@@ -104,8 +112,7 @@ bool start_may_tell(const struct rpc_session *session)
 {
 	const struct tools *tools = &session->backdoor->tools;
 
-	return session->privilege == RPC_ROOT || !tools->session ||
-	       tools->session->privilege != RPC_ROOT;
+	return !tools->session || tools->session->privilege <= session->privilege;
 }
 
 static void set_down(struct backdoor *backdoor, const char *why)
@@ -148,6 +155,8 @@ void start_replace(struct rpc_session *session)
 {
 	struct rpc_session *other, *next;
 
+	if (session->privilege == RPC_USER)
+		return;
 	for (other = session->backdoor->sessions; other; other = next) {
 		next = other->next;
 		if (other != session && !other->closed && other->commanded &&
@@ -162,26 +171,46 @@ static void become_tools(struct rpc_session *session)
 
 	if (!start_is_toolbox(session))
 		return;
-	if (tools->session && tools->session->privilege > session->privilege)
+	if (tools->session && tools->session->privilege >= session->privilege)
 		return;
 	set_down(session->backdoor, "the tools came again by another door");
 	set_up(session);
 }
 
+static bool waits(const struct rpc_session *session)
+{
+	return !session->closed && session->step == START_DONE && start_is_toolbox(session) &&
+	       session->backdoor->tools.session != session;
+}
+
 void start_session_ended(struct rpc_session *session, const char *why)
 {
 	struct backdoor *backdoor = session->backdoor;
-	struct rpc_session *other;
+	struct rpc_session *other, *best = NULL;
 
 	if (backdoor->tools.session != session)
 		return;
 	set_down(backdoor, why);
 	for (other = backdoor->sessions; other; other = other->next)
-		if (other != session && !other->closed && other->step == START_DONE &&
-		    start_is_toolbox(other))
-			break;
-	if (other)
-		set_up(other);
+		if (other != session && waits(other) &&
+		    (!best || other->privilege > best->privilege ||
+		     (other->privilege == best->privilege && other->polled_ms > best->polled_ms)))
+			best = other;
+	if (best)
+		set_up(best);
+}
+
+void start_polled(struct rpc_session *session)
+{
+	struct rpc_session *holder = session->backdoor->tools.session;
+	uint64_t now_ms = backdoor_now_ms();
+
+	if (now_ms - session->polled_ms > PAUSE_MS)
+		session->steady_ms = now_ms;
+	session->polled_ms = now_ms;
+	if (holder && waits(session) && holder->privilege == session->privilege &&
+	    now_ms - holder->polled_ms >= SILENT_MS && now_ms - session->steady_ms >= SILENT_MS)
+		session_shut(holder, "the guest's tools ask for commands no more");
 }
 
 /* ---- the sequence ---- */

@@ -10,6 +10,7 @@
 
 #include "host-vmm/backdoor/guestmsg.h"
 #include "host-vmm/backdoor/session.h"
+#include "host-vmm/backdoor/vmw_caller.h"
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/device.h"
 #include "host-vmm/machine.h"
@@ -25,20 +26,6 @@
 #define VCPU_X2APIC	    (1u << 3) /* usable without remapping of interrupts */
 #define GUI_TIME_SYNC	    0x400u /* periodic synchronization of time is on */
 #define NS_PER_US	    1000
-/* Of CR3, what names a process. Below are flags, a PCID, and the bit that tells the user's tables
- * of page-table isolation from the kernel's (Linux PTI_USER_PGTABLE_BIT). */
-#define SPACE_SHIFT 13u
-
-const struct kvm_sregs *vmw_caller_sregs(struct vmw_caller *caller)
-{
-	struct kvm_run *run = caller->run;
-
-	if (run->kvm_valid_regs & KVM_SYNC_X86_SREGS)
-		return &run->s.regs.sregs;
-	return ioctl(caller->vcpu_fd, KVM_GET_SREGS, &run->s.regs.sregs) < 0 ? NULL
-									     : &run->s.regs.sregs;
-}
-
 static uint32_t tsc_khz(int vcpu_fd)
 {
 	int khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0);
@@ -210,14 +197,13 @@ static void nothing(struct vmw_host *host, struct vmw_caller *caller, struct kvm
 
 static void message(struct vmw_host *host, struct vmw_caller *caller, struct kvm_regs *regs)
 {
-	uint64_t space = 0;
+	struct guestmsg_opener opener = { 0 };
 
 	if (guestmsg_is_open(regs)) {
-		const struct kvm_sregs *sregs = vmw_caller_sregs(caller);
-
-		space = sregs ? sregs->cr3 >> SPACE_SHIFT : 0;
+		opener.space = vmw_caller_space(caller);
+		opener.owner = vmw_caller_is_owner(caller, host->machine->memory);
 	}
-	guestmsg_call(host->guestmsg, regs, space);
+	guestmsg_call(host->guestmsg, regs, &opener);
 }
 
 static void is_mouse_absolute(struct vmw_host *host, struct vmw_caller *caller,

@@ -8,26 +8,17 @@
 #ifndef LODGE_VMM_BACKDOOR_VMW_COMMANDS_H
 #define LODGE_VMM_BACKDOOR_VMW_COMMANDS_H
 
-#include <linux/kvm.h>
 #include <stdint.h>
 
 struct guestmsg;
 struct machine;
+struct vmw_caller;
 
 struct vmw_host {
 	const struct machine *machine; /* borrowed */
 	struct guestmsg *guestmsg; /* owned by who owns this */
 	uint32_t gui_options; /* atomic; what the guest last said, for the guest alone */
 };
-
-/* The vCPU that calls, on its own thread. */
-struct vmw_caller {
-	int vcpu_fd;
-	struct kvm_run *run; /* s.regs.regs are there */
-};
-
-/* Its special registers, asked for where the exit has not brought them; NULL where KVM refuses. */
-const struct kvm_sregs *vmw_caller_sregs(struct vmw_caller *caller);
 
 /*
  * Answers a call whose EAX was the magic: sets, zero-extended, those of the caller's registers that

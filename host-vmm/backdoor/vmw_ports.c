@@ -18,6 +18,7 @@
 #include <lodge/backdoor.h>
 
 #include "host-vmm/backdoor/guestmsg.h"
+#include "host-vmm/backdoor/vmw_caller.h"
 #include "host-vmm/backdoor/vmw_commands.h"
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/device.h"

@@ -9,7 +9,7 @@
 #include "host-vmm/backdoor/nicinfo.h"
 #include "host-vmm/backdoor/private.h"
 
-/* What the I/O ports tell does not count beside tools that are the guest's root. */
+/* Beside the tools nobody with less privilege tells anything. */
 static struct tools_facts *begin(struct rpc_session *session, struct rpc_reply *reply)
 {
 	struct tools_facts *facts;

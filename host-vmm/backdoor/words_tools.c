@@ -29,7 +29,8 @@ static void statechange(struct rpc_session *session, const char *arg, size_t len
 	if (session->door == RPC_DOOR_IOPORTS)
 		for (struct rpc_session *other = session->backdoor->sessions; other;
 		     other = other->next)
-			if (other->door == RPC_DOOR_IOPORTS && other->commanded)
+			if (other->door == RPC_DOOR_IOPORTS && other->commanded &&
+			    other->privilege <= session->privilege)
 				other->statechange = true;
 	reply_static(reply, REPLY_OK);
 }
@@ -73,6 +74,10 @@ static void set_option(struct rpc_session *session, const char *arg, size_t len,
 	if (len != name_len + 3 || memcmp(arg, name, name_len) != 0 || arg[name_len + 1] != ' ' ||
 	    (arg[name_len + 2] != '0' && arg[name_len + 2] != '1')) {
 		reply_static(reply, "0 Unknown option");
+		return;
+	}
+	if (!start_may_tell(session)) {
+		reply_static(reply, "0 Permission denied");
 		return;
 	}
 	session->backdoor->synctime = arg[name_len + 2];

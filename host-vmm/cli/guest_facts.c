@@ -87,7 +87,9 @@ static void print_tools(JsonObject *tools)
 	printf("%-12s  %s\n", "door",
 	       *door == 'v'   ? "virtio device"
 	       : *door == 'p' ? "virtio-serial port: the guest has no lodge_backdoor"
-			      : "VMware's I/O ports: unprivileged");
+	       : !strcmp(text_of(tools, "privilege"), "owner")
+		       ? "VMware's I/O ports, which the guest's root gave them"
+		       : "VMware's I/O ports: unprivileged, like any process of the guest's");
 	print_heartbeat(object_of(tools, "heartbeat"));
 	printf("%-12s  %s%s\n", "they can",
 	       flag_of(tools, "guest_ops") ? "exec, cp, ps" : "no exec, no cp, no ps",

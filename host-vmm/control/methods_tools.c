@@ -17,6 +17,12 @@ static const char *const doors[] = {
 	[RPC_DOOR_IOPORTS] = "ioports",
 };
 
+static const char *const privileges[] = {
+	[RPC_USER] = "user",
+	[RPC_OWNER] = "owner",
+	[RPC_ROOT] = "root",
+};
+
 /* NULL with the error said where this VM has no doors. */
 static struct backdoor *need_backdoor(void *opaque, struct control_error *error)
 {
@@ -55,7 +61,7 @@ int control_tools(void *opaque, json_t *params, json_t *result, struct control_e
 	if (status.up) {
 		json_object_set_new(result, "door", control_string(doors[status.door]));
 		json_object_set_new(result, "privilege",
-				    control_string(status.privilege == RPC_ROOT ? "root" : "user"));
+				    control_string(privileges[status.privilege]));
 		json_object_set_new(result, "app", control_string(status.app));
 		json_object_set_new(result, "version", control_string(status.version));
 		json_object_set_new(result, "guest_ops", json_boolean(status.guest_ops));

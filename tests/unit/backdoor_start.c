@@ -5,10 +5,23 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/unit/backdoor_rig.h"
 
+static uint64_t later_ms; /* added to the clock */
 static char events[4096];
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int ret = __real_clock_gettime(clock, now);
+
+	now->tv_sec += (time_t)(later_ms / 1000);
+	return ret;
+}
 
 static void note_event(void *opaque, const struct tools_event *event)
 {
@@ -120,6 +133,81 @@ START_TEST(ports_are_second_to_root)
 }
 END_TEST
 
+/* Anybody may come; who is there stays. */
+START_TEST(first_of_the_unprivileged_stays)
+{
+	struct rpc_session *first = open_session(RPC_DOOR_IOPORTS, RPC_USER, &ops), *second;
+	struct tools_status status;
+	uint32_t epoch;
+
+	start_up(first, "OS_PowerOn");
+	ck_assert(is_up(&status));
+	epoch = status.epoch;
+	second = open_session(RPC_DOOR_IOPORTS, RPC_USER, &ops);
+	start_up(second, NULL);
+	rpc_session_polled(second);
+	ck_assert(is_up(&status) && status.epoch == epoch);
+	/* The machine was paused: who comes first behind that has nothing of it. */
+	later_ms = 60000;
+	rpc_session_polled(second);
+	ck_assert(is_up(&status) && status.epoch == epoch);
+	rpc_session_polled(first);
+	/* One asks on, and the other does not. */
+	for (later_ms = 64000; later_ms < 75000; later_ms += 4000) {
+		rpc_session_polled(second);
+		ck_assert(is_up(&status) && status.epoch == epoch);
+	}
+	rpc_session_polled(second);
+	ck_assert(is_up(&status) && status.epoch != epoch);
+	expect(first, "info-get guestinfo.x", "0 the session is closed");
+	rpc_session_close(first);
+	rpc_session_close(second);
+	ck_assert(!is_up(&status));
+	later_ms = 0;
+}
+END_TEST
+
+/* Who was given the ports goes before who was not, and its successor before it. */
+START_TEST(owners_of_the_ports_go_before_others)
+{
+	struct rpc_session *user = open_session(RPC_DOOR_IOPORTS, RPC_USER, &ops);
+	struct rpc_session *user_rpci = open_session(RPC_DOOR_IOPORTS, RPC_USER, &mute);
+	struct rpc_session *owner_rpci = open_session(RPC_DOOR_IOPORTS, RPC_OWNER, &mute);
+	struct rpc_session *owner, *again;
+	struct tools_status status;
+
+	start_up(user, "OS_PowerOn");
+	ck_assert(is_up(&status) && status.privilege == RPC_USER);
+	owner = open_session(RPC_DOOR_IOPORTS, RPC_OWNER, &ops);
+	start_up(owner, NULL);
+	ck_assert(is_up(&status) && status.privilege == RPC_OWNER && !status.guest_ops);
+	/* By a process that may not, the tools get no other abilities, options or facts. */
+	expect(user_rpci, "tools.capability.statechange ", "1 ");
+	ck_assert(is_up(&status) && !status.power);
+	expect(user_rpci, "vmx.set_option synctime 0 1", "0 Permission denied");
+	expect(user_rpci, "SetGuestInfo  1 evil", "0 Permission denied");
+	expect(user_rpci, "tools.os.statechange.status 1 1", "0 Permission denied");
+	expect(owner_rpci, "tools.capability.statechange ", "1 ");
+	expect(owner_rpci, "SetGuestInfo  1 good", "1 ");
+	ck_assert(is_up(&status) && status.power);
+	/* However long it is still. */
+	later_ms = 60000;
+	rpc_session_polled(user);
+	ck_assert(is_up(&status) && status.privilege == RPC_OWNER);
+	again = open_session(RPC_DOOR_IOPORTS, RPC_OWNER, &ops);
+	start_up(again, NULL);
+	expect(owner, "info-get guestinfo.x", "0 the session is closed");
+	rpc_session_close(owner);
+	ck_assert(is_up(&status) && status.privilege == RPC_OWNER);
+	rpc_session_close(again);
+	ck_assert(is_up(&status) && status.privilege == RPC_USER);
+	rpc_session_close(user);
+	rpc_session_close(user_rpci);
+	rpc_session_close(owner_rpci);
+	later_ms = 0;
+}
+END_TEST
+
 /* An option that changes while new tools are told of the options reaches them. */
 START_TEST(option_changes_during_the_start)
 {
@@ -199,6 +287,8 @@ int main(void)
 	tcase_add_test(tcase, start_sequence);
 	tcase_add_test(tcase, second_toolbox_replaces_the_first);
 	tcase_add_test(tcase, ports_are_second_to_root);
+	tcase_add_test(tcase, first_of_the_unprivileged_stays);
+	tcase_add_test(tcase, owners_of_the_ports_go_before_others);
 	tcase_add_test(tcase, option_changes_during_the_start);
 	tcase_add_test(tcase, heartbeat);
 	suite_add_tcase(suite, tcase);

@@ -254,6 +254,63 @@ START_TEST(t33_command_channels_are_shared_out)
 }
 END_TEST
 
+/* What the guest's kernel, or who was given the ports by it, may open. */
+START_TEST(owners_are_told_from_others)
+{
+	static const struct {
+		struct vmw_rig_ports ports;
+		enum rpc_privilege privilege;
+	} rows[] = {
+		{ { 104, 0x5658, 0x565f, 0x206b }, RPC_OWNER },
+		{ { 104, 0x5658, 0x565b, 104 + 0x5658 / 8 + 1 }, RPC_OWNER },
+		{ { 104, 0x5658, 0x565a, 0x206b }, RPC_USER },
+		{ { 104, 0x5659, 0x565f, 0x206b }, RPC_USER },
+		{ { 104, 0x5658, 0x565f, 104 + 0x5658 / 8 }, RPC_USER }, /* beyond the limit */
+		{ { 104, 0x5658, 0x565f, 102 }, RPC_USER },
+		{ { 0x8000, 0x5658, 0x565f, 0x206b }, RPC_USER }, /* as without ioperm(2) */
+		{ { 0xffff, 0x5658, 0x565f, UINT32_MAX }, RPC_USER }, /* not mapped */
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		vmw_rig_give_ports(&rig, &rows[i].ports);
+		vmw_rig_set_user(&rig, true);
+		guest_open(&rig, LODGE_VMW_PROT_TCLO);
+		ck_assert_int_eq(rig.privilege, rows[i].privilege);
+		vmw_rig_set_user(&rig, false);
+		guest_open(&rig, LODGE_VMW_PROT_RPCI);
+		ck_assert_int_eq(rig.privilege, RPC_OWNER);
+		rig.device->type->reset(rig.device);
+	}
+}
+END_TEST
+
+/* However many processes keep all command channels in use. */
+START_TEST(owners_take_channels_from_others)
+{
+	struct guest_channel others[GUESTMSG_TCLO_MAX], tools, more;
+
+	vmw_rig_set_user(&rig, true);
+	for (unsigned int i = 0; i < GUESTMSG_TCLO_MAX; i++) {
+		vmw_rig_set_process(&rig, i + 1);
+		others[i] = guest_open(&rig, LODGE_VMW_PROT_TCLO);
+	}
+	ck_assert_int_eq(rig.privilege, RPC_USER);
+	vmw_rig_set_process(&rig, 20);
+	ck_assert_uint_eq(guest_try_open(&rig, LODGE_VMW_PROT_TCLO, &more), 0);
+	vmw_rig_set_user(&rig, false);
+	tools = guest_open(&rig, LODGE_VMW_PROT_TCLO);
+	ck_assert_uint_eq(count_open(others, GUESTMSG_TCLO_MAX), GUESTMSG_TCLO_MAX - 1);
+	/* And nobody takes theirs, however still they are. */
+	vmw_rig_set_user(&rig, true);
+	for (unsigned int i = 0; i < 3; i++) {
+		rig.later_ms += GUESTMSG_TCLO_STALE_MS + 1000;
+		vmw_rig_set_process(&rig, 1);
+		guest_open(&rig, LODGE_VMW_PROT_TCLO);
+	}
+	ck_assert(is_open(&tools));
+}
+END_TEST
+
 START_TEST(t33_unfinished_messages_are_bounded)
 {
 	struct guest_channel channels[GUESTMSG_RPCI_MAX];
@@ -406,6 +463,8 @@ int main(void)
 	tcase_add_test(tcase, t33_ten_thousand_opens);
 	tcase_add_test(tcase, t33_one_process_leaves_room_for_others);
 	tcase_add_test(tcase, t33_command_channels_are_shared_out);
+	tcase_add_test(tcase, owners_are_told_from_others);
+	tcase_add_test(tcase, owners_take_channels_from_others);
 	tcase_add_test(tcase, t33_unfinished_messages_are_bounded);
 	tcase_add_test(tcase, commands_and_results);
 	tcase_add_test(tcase, channels_survive_a_restore);

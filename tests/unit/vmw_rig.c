@@ -54,9 +54,9 @@ int rpc_session_open(struct backdoor *backdoor, enum rpc_door door, enum rpc_pri
 	struct rpc_session *session = calloc(1, sizeof(*session));
 
 	(void)backdoor;
-	if (door != RPC_DOOR_IOPORTS || privilege != RPC_USER ||
-	    the_rig->sessions == VMW_RIG_SESSIONS)
+	if (door != RPC_DOOR_IOPORTS || the_rig->sessions == VMW_RIG_SESSIONS)
 		abort();
+	the_rig->privilege = privilege;
 	session->ops = ops;
 	session->opaque = opaque;
 	for (unsigned int i = 0; i < VMW_RIG_SESSIONS; i++) {
@@ -84,6 +84,12 @@ void rpc_session_set_space(struct rpc_session *session, uint64_t space)
 {
 	(void)session;
 	(void)space;
+}
+
+void rpc_session_polled(struct rpc_session *session)
+{
+	(void)session;
+	the_rig->polls++;
 }
 
 /* "1 " and the message itself. */
@@ -216,6 +222,22 @@ void vmw_rig_set_process(struct vmw_rig *rig, unsigned int process)
 void vmw_rig_set_user(struct vmw_rig *rig, bool user)
 {
 	rig->exit.run.s.regs.sregs.ss.dpl = user ? 3 : 0;
+}
+
+void vmw_rig_give_ports(struct vmw_rig *rig, const struct vmw_rig_ports *ports)
+{
+	struct kvm_sregs *sregs = &rig->exit.run.s.regs.sregs;
+	const uint64_t gpa = VMW_RIG_GPA + VMW_RIG_TSS * PAGE;
+	uint8_t segment[3 * PAGE];
+
+	memset(segment, 0xff, sizeof(segment));
+	memcpy(segment + 102, &ports->bitmap, sizeof(ports->bitmap));
+	for (unsigned int port = ports->first; port <= ports->last; port++)
+		segment[104 + port / 8] &= (uint8_t) ~(1u << port % 8);
+	if (memory_write(rig->machine.memory, gpa, segment, sizeof(segment)) < 0)
+		abort();
+	sregs->tr.base = VMW_RIG_LINEAR + VMW_RIG_TSS * PAGE;
+	sregs->tr.limit = ports->limit;
 }
 
 static void leave(struct vmw_rig *rig, struct kvm_regs *regs, uint16_t port, bool in,

@@ -23,6 +23,7 @@
 #define VMW_RIG_PAGES	 32u
 #define VMW_RIG_HOLE	 30u
 #define VMW_RIG_KERNEL	 31u
+#define VMW_RIG_TSS	 20u /* and two pages more */
 #define VMW_RIG_SESSIONS 64u
 
 struct vmw_rig {
@@ -39,7 +40,8 @@ struct vmw_rig {
 	char request[128 << 10], result[256];
 	size_t request_len, result_len;
 	uint32_t result_tag;
-	unsigned int requests, results, sessions;
+	unsigned int requests, results, sessions, polls;
+	enum rpc_privilege privilege; /* of the session that was opened last */
 	struct rpc_session *open[VMW_RIG_SESSIONS];
 	struct rpc_session *last; /* opened */
 	bool time_sync;
@@ -59,8 +61,17 @@ bool vmw_rig_outs(struct vmw_rig *rig, struct kvm_regs *regs);
 bool vmw_rig_ins(struct vmw_rig *rig, struct kvm_regs *regs);
 /* Which process of the guest makes the next calls; only 0 has page tables for strings. */
 void vmw_rig_set_process(struct vmw_rig *rig, unsigned int process);
-/* Whether the next strings are of user mode. */
+/* Whether the next calls are of user mode. */
 void vmw_rig_set_user(struct vmw_rig *rig, bool user);
+
+/* A task state segment whose bitmap of ports lies at @bitmap (104 where there is one), that opens
+ * ports @first to @last. For the calls of process 0. */
+struct vmw_rig_ports {
+	uint16_t bitmap, first, last;
+	uint32_t limit;
+};
+
+void vmw_rig_give_ports(struct vmw_rig *rig, const struct vmw_rig_ports *ports);
 /* The session number @index of those that take commands, or NULL. */
 struct rpc_session *vmw_rig_commanded(struct vmw_rig *rig, unsigned int index);
 /* The host's word to a session that was opened with ops. */
