@@ -153,3 +153,8 @@ unit_tests += fsd_outside
 fsd_outside_srcs := tests/unit/fsd_outside.c tests/unit/fsd_harness.c
 fsd_outside_libs := fsd proto
 fsd_outside_pkgs := check
+
+unit_tests += fsd_lists
+fsd_lists_srcs := tests/unit/fsd_lists.c tests/unit/fsd_harness.c
+fsd_lists_libs := fsd proto
+fsd_lists_pkgs := check

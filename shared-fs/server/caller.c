@@ -7,10 +7,12 @@
  * NO_SETUID_FIXUP (set by the sandbox) keeps the capabilities meanwhile: access was decided by the
  * guest's kernel, which knows all of the caller's groups.
  */
+#include "shared-fs/server/kept.h"
 #include "shared-fs/server/ops.h"
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,6 +28,29 @@ void capability_fsetid(const struct fs *fs, bool on)
 	else
 		data[0].effective &= ~(1u << CAP_FSETID);
 	syscall(SYS_capset, &head, data);
+}
+
+/* False where the thread cannot have a mask of its own. */
+static bool set_mask(struct scratch *scratch, uint32_t mask)
+{
+	if (scratch->mask_state == MASK_COMMON)
+		scratch->mask_state = unshare(CLONE_FS) ? MASK_DENIED : MASK_OWN;
+	else if (scratch->mask == mask)
+		return scratch->mask_state == MASK_OWN;
+	scratch->mask = mask;
+	if (scratch->mask_state == MASK_OWN)
+		umask(mask);
+	return scratch->mask_state == MASK_OWN;
+}
+
+uint32_t caller_mode(const struct request *req, uint32_t mode, uint32_t umask)
+{
+	umask &= req->fs->features & FUSE_DONT_MASK ? 0777 : 0;
+	if (!kept_active(req->fs, inode_share(req->fs, req->inode)) &&
+	    set_mask(req->scratch, umask))
+		return mode;
+	set_mask(req->scratch, 0);
+	return mode & ~umask;
 }
 
 int caller_enter(const struct request *req, uint32_t mode, struct caller *ret_caller)

@@ -311,13 +311,14 @@ static int make_node(const struct request *req, const struct making *making)
 int64_t op_mknod(struct request *req)
 {
 	const struct fuse_mknod_in *body = request_body(req, fuse_mknod_in);
-	struct making making = { .mode = body->mode & (S_IFMT | 07777), .rdev = body->rdev };
+	struct making making = { .rdev = body->rdev };
 	struct caller caller;
 	int ret;
 
 	making.name = request_name(req, sizeof(*body), NULL, &ret);
 	if (!making.name)
 		return ret;
+	making.mode = caller_mode(req, body->mode & (S_IFMT | 07777), body->umask);
 	if (!(making.mode & S_IFMT))
 		making.mode |= S_IFREG;
 	if (S_ISDIR(making.mode) || S_ISLNK(making.mode))
@@ -334,6 +335,7 @@ int64_t op_mkdir(struct request *req)
 	const struct fuse_mkdir_in *body = request_body(req, fuse_mkdir_in);
 	struct caller caller;
 	const char *name;
+	uint32_t mode;
 	int ret;
 
 	name = request_name(req, sizeof(*body), NULL, &ret);
@@ -342,10 +344,10 @@ int64_t op_mkdir(struct request *req)
 	ret = caller_enter(req, body->mode, &caller);
 	if (ret)
 		return ret;
+	mode = caller_mode(req, body->mode & 07777, body->umask);
 	watch_own_name(req->fs, req->inode, name, LODGE_FS_CREATED);
-	return made(req, &caller,
-		    mkdirat(req->inode->fd, name, attr_new_mode(req, S_IFDIR, body->mode)),
-		    &(struct making){ .name = name, .mode = S_IFDIR | (body->mode & 07777) });
+	return made(req, &caller, mkdirat(req->inode->fd, name, attr_new_mode(req, S_IFDIR, mode)),
+		    &(struct making){ .name = name, .mode = S_IFDIR | mode });
 }
 
 /*

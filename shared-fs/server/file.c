@@ -150,6 +150,7 @@ int64_t op_open(struct request *req)
 /* A charged descriptor of a file that was not there. */
 static int make_file(struct request *req, const char *name, const struct fuse_create_in *body)
 {
+	uint32_t mode = caller_mode(req, body->mode & 07777, body->umask);
 	struct caller caller;
 	int ret;
 	int fd = -1;
@@ -165,14 +166,14 @@ static int make_file(struct request *req, const char *name, const struct fuse_cr
 		fd = openat(req->inode->fd, name,
 			    (host_open_flags(create_flags(req, body->flags)) & ~O_TRUNC) | O_CREAT |
 				    O_EXCL | O_NOFOLLOW,
-			    attr_new_mode(req, S_IFREG, body->mode));
+			    attr_new_mode(req, S_IFREG, mode));
 		ret = fd < 0 ? -errno : fd;
 		caller_leave(req->fs, &caller);
 		if (ret < 0)
 			watch_own_undo(req->fs, req->inode, name, LODGE_FS_CREATED);
 	}
 	if (ret >= 0 && kept_active(req->fs, inode_share(req->fs, req->inode)))
-		(void)kept_made(req, fd, S_IFREG | (body->mode & 07777), 0);
+		(void)kept_made(req, fd, S_IFREG | mode, 0);
 	if (ret < 0)
 		fd_uncharge(req->fs, 1);
 	return ret;
@@ -252,6 +253,7 @@ int64_t op_create(struct request *req)
 int64_t op_tmpfile(struct request *req)
 {
 	const struct fuse_create_in *body = request_body(req, fuse_create_in);
+	uint32_t mode = caller_mode(req, body->mode & 07777, body->umask);
 	struct caller caller;
 	int ret;
 	int fd;
@@ -266,7 +268,7 @@ int64_t op_tmpfile(struct request *req)
 		fd = openat(req->inode->fd, ".",
 			    (host_open_flags(create_flags(req, body->flags)) & ~O_TRUNC) |
 				    O_TMPFILE | (int)(body->flags & O_EXCL),
-			    attr_new_mode(req, S_IFREG, body->mode));
+			    attr_new_mode(req, S_IFREG, mode));
 		ret = fd < 0 ? -errno : 0;
 		caller_leave(req->fs, &caller);
 	}
@@ -275,7 +277,7 @@ int64_t op_tmpfile(struct request *req)
 		return ret;
 	}
 	if (kept_active(req->fs, inode_share(req->fs, req->inode)))
-		(void)kept_made(req, fd, S_IFREG | (body->mode & 07777), 0);
+		(void)kept_made(req, fd, S_IFREG | mode, 0);
 	return reply_created(req, fd, body);
 }
 

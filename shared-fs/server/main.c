@@ -427,7 +427,7 @@ int main(int argc, char **argv)
 	mallopt(M_ARENA_MAX, 1);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit: EFBIG for the guest */
-	umask(0); /* the guest's kernel applied its caller's */
+	umask(0); /* that of the guest's caller counts: caller_mode() */
 	server.fd_limit = raise_fd_limit();
 	server.sandbox.mode = server.options.sandbox;
 	if (keeper_init(&server.keeper, server.options.socket_path, argc, argv) ||

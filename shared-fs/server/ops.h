@@ -78,6 +78,11 @@ struct caller {
 	bool set_id;
 };
 int caller_enter(const struct request *req, uint32_t mode, struct caller *ret_caller);
+/*
+ * The mode with which this thread makes a file, so that @umask of the guest's program counts as it
+ * does on a local file system: not in a folder with a default access control list.
+ */
+uint32_t caller_mode(const struct request *req, uint32_t mode, uint32_t umask);
 void caller_leave(const struct fs *fs, const struct caller *caller);
 /* CAP_FSETID for this thread: without it the kernel drops privilege bits where POSIX says so, with
  * it chmod(2) may set them. Off but for the one call that needs it. */

@@ -36,6 +36,9 @@ struct scratch {
 		uint8_t entries[32768]; /* getdents64(2) */
 		uint64_t align_entries;
 	};
+	/* The thread's file mode creation mask: caller_mode(). */
+	enum { MASK_COMMON, MASK_OWN, MASK_DENIED } mask_state;
+	uint32_t mask;
 };
 
 struct request {

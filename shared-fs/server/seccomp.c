@@ -28,6 +28,7 @@ static const int allowed[] = {
 	SCMP_SYS(mknodat),
 	SCMP_SYS(symlinkat),
 	SCMP_SYS(linkat),
+	SCMP_SYS(umask), /* of the thread, which has one of its own: unshare(2) below */
 	SCMP_SYS(renameat), /* what the C library makes of renameat2(2) without flags */
 	SCMP_SYS(renameat2),
 	SCMP_SYS(readlinkat),
@@ -112,6 +113,9 @@ int seccomp_install(void)
 	if (!ret)
 		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 				       SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+	if (!ret)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(unshare), 1,
+				       SCMP_A0(SCMP_CMP_EQ, CLONE_FS));
 	/* Sockets are given, never made; files' flags are set, terminals are not talked to. */
 	if (!ret)
 		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,

@@ -19,14 +19,13 @@
 
 /*
  * What each is good for stands in linux/fuse.h. Left out on purpose: WRITEBACK_CACHE (the host's
- * changes of size and time would not be seen), POSIX_ACL (an extra request for every file),
- * EXPORT_SUPPORT ("..": no name).
+ * changes of size and time would not be seen), EXPORT_SUPPORT ("..": no name).
  */
 #define WANTED_FEATURES                                                                            \
 	((uint64_t)(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_HAS_IOCTL_DIR | \
 		    FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |           \
 		    FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | \
-		    FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT))
+		    FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT | FUSE_DONT_MASK))
 
 /*
  * Opening without a message saves two of five round trips of open, read, close, and two of listing.
@@ -50,6 +49,10 @@ static uint64_t wanted(struct fs *fs)
 
 	if (fs->config.host_locks)
 		features |= FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS;
+	/* A request more for each file of somebody else. Without the right to make files as their
+	 * users the host's lists mean nothing to the guest's. */
+	if (fs->switch_ids && !fs->config.no_xattr)
+		features |= FUSE_POSIX_ACL;
 	if (fs->config.cache == CACHE_ALWAYS)
 		features &= ~(uint64_t)FUSE_AUTO_INVAL_DATA;
 	if (dax_connected(fs->dax))
@@ -60,10 +63,10 @@ static uint64_t wanted(struct fs *fs)
 }
 
 /* All that may be agreed on, whatever the shares are. */
-#define POSSIBLE_FEATURES                                                      \
-	(WANTED_FEATURES |                                                     \
-	 (uint64_t)(FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_MAP_ALIGNMENT | \
-		    FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT) |          \
+#define POSSIBLE_FEATURES                                                                       \
+	(WANTED_FEATURES |                                                                      \
+	 (uint64_t)(FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_POSIX_ACL | FUSE_MAP_ALIGNMENT | \
+		    FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT) |                           \
 	 FUSE_HAS_INODE_DAX)
 
 static void agree(struct fs *fs, uint32_t minor, uint64_t features)

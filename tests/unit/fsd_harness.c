@@ -159,6 +159,7 @@ static void make_back_end(struct fsd_rig *rig, const struct fsd_rig_options *opt
 	if (!config.fd_limit)
 		config.fd_limit = 1000;
 	ck_assert_int_eq(fs_create(&config, &rig->fs), 0);
+	rig->fs->switch_ids = options->switch_ids;
 	fd = open(rig->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_eq(fs_share_add(rig->fs, "share", fd, options->read_only, &options->owner,
 				      !options->synthetic_root),

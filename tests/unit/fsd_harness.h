@@ -58,6 +58,7 @@ struct fsd_rig_options {
 	bool read_only;
 	bool synthetic_root; /* the share is "share" in the device's root */
 	struct owner_map owner;
+	bool switch_ids; /* as a server of root has it */
 	bool no_init; /* the session is not begun */
 	bool classic; /* a guest that opens with OPEN */
 	bool host_locks; /* of a program */
