@@ -5,7 +5,8 @@
  *
  * A client is told of a door (the virtio device) when it is there, and before it goes: at
  * unbinding, suspend, a reset of the device, and when the host closes the session. When there is a
- * door again it is told again, with a new session.
+ * door again it is told again, with a new session. Where programs have all sessions, or the host is
+ * busy, it is told when one of theirs is free, or after a while.
  */
 #ifndef LODGE_BACKDOOR_KERNEL_H
 #define LODGE_BACKDOOR_KERNEL_H
@@ -48,8 +49,8 @@ void lodge_client_unregister(struct lodge_client *client);
  * Asks the host, and waits at most @timeout_ms for the reply. Copies up to @reply_max bytes of what
  * stands behind "1 " or "0 " to @reply, and sets *ret_size to their number.
  * 0: the host said 1. -EREMOTEIO: it said 0, *ret_size is set, too. -EBUSY: eight requests wait for
- * replies. -ETIMEDOUT, -EINTR (a signal), -ENODEV, -ENOMEM, -EPROTO (the reply made no sense):
- * no reply. May sleep.
+ * replies, or the host has too many to answer this one: ask again. -ETIMEDOUT, -EINTR (a signal),
+ * -ENODEV, -ENOMEM, -EPROTO (the reply made no sense): no reply. May sleep.
  */
 int lodge_session_request(struct lodge_session *session, const void *request, size_t size,
 			  void *reply, size_t reply_max, size_t *ret_size, unsigned int timeout_ms);

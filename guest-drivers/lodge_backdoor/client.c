@@ -16,6 +16,10 @@
 
 #define HELLO_TIMEOUT_MS 5000
 
+/* Between attempts to get a session for a client that has none: doubled each time. */
+#define RETRY_FIRST (1 * HZ)
+#define RETRY_MOST  (64 * HZ)
+
 /* Who is there: modules and doors come in any order, so this belongs to none of them. */
 static DEFINE_MUTEX(clients_lock);
 static LIST_HEAD(clients);
@@ -52,25 +56,22 @@ static int say_hello(struct lodge_session *session, struct lodge_client *client)
 				     HELLO_TIMEOUT_MS);
 }
 
-static void attach_client(struct lodge_door *door, struct lodge_client *client)
+static int attach_client(struct lodge_door *door, struct lodge_client *client)
 {
 	struct lodge_session *session;
 	int err;
 
 	err = lodge_session_open(door, client, true, GLOBAL_ROOT_UID, &session);
 	if (err)
-		goto complain;
+		return err;
 	err = say_hello(session, client);
 	if (err) {
 		lodge_session_close(session);
-		goto complain;
+		return err;
 	}
 	session->attached = true;
 	client->attach(client, session);
-	return;
-complain:
-	if (err != -ENODEV)
-		dev_warn(&door->vdev->dev, "%s has no session, error %d\n", client->app, err);
+	return 0;
 }
 
 /* Ends @session. The work of events runs no command of it any more. */
@@ -88,23 +89,50 @@ static void detach_session(struct lodge_session *session)
 	lodge_session_close(session);
 }
 
+/* May it be another answer later? What the host refuses it refuses again, and a door that goes is
+ * told of when it comes back. */
+static bool is_passing(int error)
+{
+	return error && error != -EREMOTEIO && error != -EINVAL && error != -ENODEV;
+}
+
+static int attach_if_alone(struct lodge_door *door, struct lodge_client *client)
+{
+	struct lodge_session *session = find_session(door, client);
+	int err;
+
+	if (session && session->ended_by_host) {
+		detach_session(session);
+		session = NULL;
+	}
+	err = session ? 0 : attach_client(door, client);
+	if (err && err != -ENODEV && !(is_passing(err) && door->retry_delay))
+		dev_warn(&door->vdev->dev, "%s has no session, error %d%s\n", client->app, err,
+			 is_passing(err) ? "; it is tried again" : "");
+	return err;
+}
+
 void lodge_clients_attach_work(struct work_struct *work)
 {
 	struct lodge_door *door = container_of(to_delayed_work(work), struct lodge_door, attach);
-	struct lodge_session *session;
 	struct lodge_client *client;
+	bool again = false;
 
 	mutex_lock(&clients_lock);
-	list_for_each_entry(client, &clients, link) {
-		session = find_session(door, client);
-		if (session && session->ended_by_host) {
-			detach_session(session);
-			session = NULL;
-		}
-		if (!session)
-			attach_client(door, client);
-	}
+	list_for_each_entry(client, &clients, link)
+		again |= is_passing(attach_if_alone(door, client));
 	mutex_unlock(&clients_lock);
+	door->retry_delay = again ? clamp_t(long, 2 * door->retry_delay, RETRY_FIRST, RETRY_MOST)
+				  : 0;
+	if (again)
+		schedule_delayed_work(&door->attach, door->retry_delay);
+}
+
+void lodge_clients_attach_in(struct lodge_door *door, unsigned long delay)
+{
+	/* An attempt may be due in a minute. */
+	cancel_delayed_work(&door->attach);
+	schedule_delayed_work(&door->attach, delay);
 }
 
 void lodge_clients_add_door(struct lodge_door *door)
@@ -112,7 +140,7 @@ void lodge_clients_add_door(struct lodge_door *door)
 	mutex_lock(&clients_lock);
 	list_add_tail(&door->link, &doors);
 	mutex_unlock(&clients_lock);
-	schedule_delayed_work(&door->attach, 0);
+	lodge_clients_attach_in(door, 0);
 }
 
 void lodge_clients_detach(struct lodge_door *door)
@@ -120,6 +148,7 @@ void lodge_clients_detach(struct lodge_door *door)
 	struct lodge_session *session;
 
 	cancel_delayed_work_sync(&door->attach);
+	door->retry_delay = 0;
 	mutex_lock(&clients_lock);
 	while ((session = find_session(door, NULL)))
 		detach_session(session);
@@ -143,7 +172,7 @@ int lodge_client_register(struct lodge_client *client)
 	mutex_lock(&clients_lock);
 	list_add_tail(&client->link, &clients);
 	list_for_each_entry(door, &doors, link)
-		schedule_delayed_work(&door->attach, 0);
+		lodge_clients_attach_in(door, 0);
 	mutex_unlock(&clients_lock);
 	return 0;
 }
@@ -204,6 +233,8 @@ static int open_reply(const struct lodge_frame *frame, void *reply, size_t reply
 
 	if ((verdict != '0' && verdict != '1') || (size > 1 && text[1] != ' '))
 		return -EPROTO;
+	if (frame->header.flags & cpu_to_le16(LODGE_RPC_F_BUSY))
+		return -EBUSY;
 	*ret_size = size > 2 ? min(size - 2, reply_max) : 0;
 	memcpy(reply, text + 2, *ret_size);
 	return verdict == '1' ? 0 : -EREMOTEIO;
@@ -238,7 +269,9 @@ int lodge_session_request(struct lodge_session *session, const void *request, si
 	err = session->error;
 	spin_unlock_irq(&door->lock);
 	if (waiter.reply) {
-		err = open_reply(waiter.reply, reply, reply_max, ret_size);
+		err = waiter.error;
+		if (!err)
+			err = open_reply(waiter.reply, reply, reply_max, ret_size);
 		lodge_frame_free(waiter.reply);
 	} else if (!err) {
 		err = left < 0 ? -EINTR : -ETIMEDOUT;

@@ -94,6 +94,7 @@ int lodge_door_create(struct virtio_device *vdev, struct lodge_door **ret_door)
 		return -ENOMEM;
 	kref_init(&door->ref);
 	door->vdev = vdev;
+	init_rwsem(&door->queues_there);
 	spin_lock_init(&door->lock);
 	INIT_LIST_HEAD(&door->link);
 	INIT_LIST_HEAD(&door->closing);
@@ -129,12 +130,44 @@ void lodge_door_destroy(struct lodge_door *door)
 	lodge_door_put(door);
 }
 
+static bool take_bell(struct lodge_door *door)
+{
+	bool bell = door->bell;
+
+	door->bell = false;
+	return bell;
+}
+
+static void ring(struct lodge_door *door)
+{
+	if (!virtqueue_notify(door->request_vq))
+		lodge_door_renew(door);
+}
+
+void lodge_door_lock(struct lodge_door *door)
+{
+	down_read(&door->queues_there);
+	spin_lock_irq(&door->lock);
+}
+
+void lodge_door_unlock(struct lodge_door *door)
+{
+	bool bell = take_bell(door);
+
+	spin_unlock_irq(&door->lock);
+	if (bell)
+		ring(door);
+	up_read(&door->queues_there);
+}
+
+/* The transport waits for it when the device is reset, which keeps the queue there. */
 static void requests_done(struct virtqueue *vq)
 {
 	struct lodge_door *door = vq->vdev->priv;
 	struct lodge_frame *frame;
 	unsigned long flags;
 	unsigned int used;
+	bool bell = false;
 	LIST_HEAD(dead);
 
 	spin_lock_irqsave(&door->lock, flags);
@@ -151,8 +184,11 @@ static void requests_done(struct virtqueue *vq)
 			wake_up_interruptible_all(&door->room);
 		}
 		lodge_sessions_close_pending(door);
+		bell = take_bell(door);
 	}
 	spin_unlock_irqrestore(&door->lock, flags);
+	if (bell)
+		ring(door);
 	lodge_frames_free(&dead);
 }
 
@@ -190,6 +226,7 @@ int lodge_door_start(struct lodge_door *door)
 	door->request_vq = vqs[LODGE_BACKDOOR_QUEUE_REQUEST];
 	door->ring_size = virtqueue_get_vring_size(door->request_vq);
 	door->ring_full = false;
+	door->bell = false;
 	door->frozen = false;
 	door->live = true;
 	spin_unlock_irq(&door->lock);
@@ -239,6 +276,8 @@ void lodge_door_stop(struct lodge_door *door, int error)
 	unsigned int i;
 	LIST_HEAD(dead);
 
+	/* Nobody rings any more when it is given back. */
+	down_write(&door->queues_there);
 	spin_lock_irq(&door->lock);
 	was_live = door->live;
 	door->live = false;
@@ -252,6 +291,7 @@ void lodge_door_stop(struct lodge_door *door, int error)
 	}
 	wake_up_interruptible_all(&door->room);
 	spin_unlock_irq(&door->lock);
+	up_write(&door->queues_there);
 	if (was_live) {
 		virtio_reset_device(door->vdev);
 		cancel_work_sync(&door->events);
@@ -279,7 +319,11 @@ int lodge_door_submit(struct lodge_door *door, struct lodge_frame *frame)
 	}
 	if (err == -ENOMEM)
 		return err;
-	if (err || !virtqueue_kick(door->request_vq))
+	if (err) {
 		lodge_door_renew(door);
-	return err ? -ENODEV : 0;
+		return -ENODEV;
+	}
+	if (virtqueue_kick_prepare(door->request_vq))
+		door->bell = true;
+	return 0;
 }

@@ -13,7 +13,9 @@
  *
  * door->lock is the one lock of queues, sessions and counters; interrupts take it. Memory is given
  * back outside of it: functions that find frames to free under the lock move them to a list of the
- * caller.
+ * caller. Doorbells are rung outside of it, too: the host may answer before the write to one
+ * returns, and who waits for the lock meanwhile waits for an exit. door->queues_there is held
+ * from the lock to the bell, so that the queue is not deleted between them.
  *
  * Life of a session's number: the opener holds the session, and so does each frame that the device
  * has. When the opener goes, CLOSE is sent behind all that it had sent; when the device has given
@@ -27,6 +29,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/miscdevice.h>
+#include <linux/rwsem.h>
 #include <linux/scatterlist.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
@@ -83,6 +86,7 @@ struct lodge_frame {
 
 struct lodge_waiter {
 	bool done; /* the frame has come back */
+	int error; /* the host's reply makes no sense: -EPROTO */
 	struct lodge_frame *reply; /* the waiter's to free; NULL: the session ended */
 };
 
@@ -124,13 +128,16 @@ struct lodge_door {
 	u32 event_size;
 	size_t memory_max; /* for all sessions together */
 
+	struct rw_semaphore queues_there; /* to ring; to change live to false */
 	spinlock_t lock;
 	bool live; /* the queues are there */
 	bool frozen; /* the device was stopped to be started again */
 	bool ring_full;
+	bool bell; /* the host wants to be told of what was submitted */
 	struct virtqueue *request_vq;
 	unsigned int ring_size;
 	struct lodge_session *sessions[LODGE_RPC_SESSIONS_MAX];
+	bool client_waits; /* a module found no number free */
 	size_t memory; /* that sessions hold */
 	size_t user_memory; /* of it: sessions without ROOT */
 	struct list_head closing; /* sessions whose CLOSE waits for room in the ring */
@@ -143,6 +150,7 @@ struct lodge_door {
 	struct workqueue_struct *queue; /* of events */
 	struct work_struct events;
 	struct delayed_work attach; /* clients that have no session here */
+	long retry_delay; /* jiffies between its attempts, or 0. The work's */
 	struct delayed_work renew; /* the device asks to be reset */
 };
 
@@ -155,8 +163,13 @@ void lodge_door_put(struct lodge_door *door);
 int lodge_door_start(struct lodge_door *door);
 /* All sessions fail with @error (negative); the device is reset. Fine for one that is not live. */
 void lodge_door_stop(struct lodge_door *door, int error);
-/* Hands @frame to the device: 0; -EAGAIN, the ring is full; -ENOMEM; -ENODEV. Under door->lock. */
+/* Hands @frame to the device: 0; -EAGAIN, the ring is full; -ENOMEM; -ENODEV. Locked. Who unlocks
+ * rings: see lodge_door_unlock(). */
 int lodge_door_submit(struct lodge_door *door, struct lodge_frame *frame);
+/* For who may submit, in process context: door->lock and what keeps the queue there; then both are
+ * given back, and the doorbell is rung where something was submitted. */
+void lodge_door_lock(struct lodge_door *door);
+void lodge_door_unlock(struct lodge_door *door);
 /* The device or a queue is broken: has it reset in a while. Any context. */
 void lodge_door_renew(struct lodge_door *door);
 
@@ -229,6 +242,7 @@ void lodge_clients_add_door(struct lodge_door *door);
 void lodge_clients_remove_door(struct lodge_door *door);
 void lodge_clients_detach(struct lodge_door *door); /* the door has stopped */
 void lodge_clients_attach_work(struct work_struct *work);
+void lodge_clients_attach_in(struct lodge_door *door, unsigned long delay); /* jiffies */
 /* For @frame, a COMMAND to a module's session, on the work of events. */
 void lodge_client_command(struct lodge_session *session, struct lodge_frame *frame);
 

@@ -117,7 +117,7 @@ static void deliver_to_client(struct lodge_session *session, struct lodge_frame 
 		spin_unlock_irq(&door->lock);
 		lodge_frames_free(&dead);
 		/* It gets another, but a host that closes all of them has no storm of it. */
-		schedule_delayed_work(&door->attach, HZ);
+		lodge_clients_attach_in(door, HZ);
 		break;
 	}
 }
@@ -128,17 +128,18 @@ static void deliver(struct lodge_door *door, struct lodge_frame *frame)
 	bool known, taken = false;
 	LIST_HEAD(dead);
 
-	spin_lock_irq(&door->lock);
+	lodge_door_lock(door);
 	session = door->sessions[le32_to_cpu(frame->header.session)];
 	known = session;
-	/* A session whose opener has gone is told nothing. */
+	/* A session whose opener has gone is told nothing, nor a module that was told of the end.
+	 */
 	if (session && session->open) {
 		if (session->client)
-			of_client = session;
+			of_client = session->error ? NULL : session;
 		else
 			taken = lodge_session_receive(session, frame, &dead);
 	}
-	spin_unlock_irq(&door->lock);
+	lodge_door_unlock(door);
 
 	if (!known)
 		dev_warn_ratelimited(&door->vdev->dev, "an event for no session\n");
@@ -174,11 +175,18 @@ static void take_event(struct lodge_door *door, const struct lodge_event_buffer 
 static void free_ended(struct lodge_door *door, struct list_head *ended)
 {
 	struct lodge_session *session, *next;
+	bool wanted = false;
 
 	spin_lock_irq(&door->lock);
 	list_for_each_entry(session, ended, link)
 		door->sessions[session->number] = NULL;
+	if (!list_empty(ended)) {
+		wanted = door->client_waits;
+		door->client_waits = false;
+	}
 	spin_unlock_irq(&door->lock);
+	if (wanted)
+		lodge_clients_attach_in(door, 0);
 	list_for_each_entry_safe(session, next, ended, link)
 		lodge_session_free(session);
 }

@@ -76,7 +76,7 @@ static int restore(struct virtio_device *vdev)
 	int err = lodge_door_start(door);
 
 	if (!err)
-		schedule_delayed_work(&door->attach, 0);
+		lodge_clients_attach_in(door, 0);
 	return err;
 }
 #endif

@@ -168,6 +168,8 @@ int lodge_session_open(struct lodge_door *door, struct lodge_client *client, boo
 		session->number = number;
 		door->sessions[number] = session;
 		kref_get(&door->ref);
+	} else if (number == -EBUSY && client) {
+		door->client_waits = true;
 	}
 	spin_unlock_irq(&door->lock);
 	if (number < 0)
@@ -273,7 +275,9 @@ void lodge_session_close(struct lodge_session *session)
 	bool over = false;
 	LIST_HEAD(dead);
 
-	spin_lock_irq(&door->lock);
+	/* The session may be free, and its hold on the door, before the bell has been rung. */
+	kref_get(&door->ref);
+	lodge_door_lock(door);
 	session->open = false;
 	lodge_session_fail(session, -ENODEV, &dead);
 	begin_close(session);
@@ -284,10 +288,11 @@ void lodge_session_close(struct lodge_session *session)
 		door->sessions[session->number] = NULL;
 		over = true;
 	}
-	spin_unlock_irq(&door->lock);
+	lodge_door_unlock(door);
 	lodge_frames_free(&dead);
 	if (over)
 		lodge_session_free(session);
+	lodge_door_put(door);
 }
 
 int lodge_session_send(struct lodge_session *session, struct lodge_frame *frame,
@@ -306,7 +311,7 @@ int lodge_session_send(struct lodge_session *session, struct lodge_frame *frame,
 	frame->tag = le32_to_cpu(ours.tag);
 	frame->session = session;
 
-	spin_lock_irq(&door->lock);
+	lodge_door_lock(door);
 	err = session->error;
 	if (!err && session->ended_by_host)
 		err = -EPIPE;
@@ -316,17 +321,19 @@ int lodge_session_send(struct lodge_session *session, struct lodge_frame *frame,
 		session->holders++;
 		session->spoke = true;
 	}
-	spin_unlock_irq(&door->lock);
+	lodge_door_unlock(door);
 	return err;
 }
 
 /* A reply goes to who waits for it, or to the session's reader. */
-static bool take_reply(struct lodge_session *session, struct lodge_frame *frame)
+static bool take_reply(struct lodge_session *session, struct lodge_frame *frame, int error)
 {
 	struct lodge_waiter *waiter = frame->waiter;
 
-	if (waiter)
+	if (waiter) {
 		waiter->done = true;
+		waiter->error = error;
+	}
 	if (session->error || (session->client && !waiter))
 		return false;
 	if (waiter) {
@@ -350,7 +357,7 @@ void lodge_session_returned(struct lodge_frame *frame, unsigned int used, struct
 			dev_warn_ratelimited(&session->door->vdev->dev,
 					     "session %u: a request came back without a reply\n",
 					     session->number);
-		taken = take_reply(session, frame);
+		taken = take_reply(session, frame, err);
 	}
 	if (!taken) {
 		if (frame->charge)

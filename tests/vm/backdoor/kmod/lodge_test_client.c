@@ -2,8 +2,10 @@
 /*
  * A module that uses lodge_backdoor, for tests: it says what it sees as lines of the kernel's log.
  * As the daemon's app it is commanded by the host. With break_ring=1 it breaks the device's ring
- * instead, so that the host asks for a reset.
+ * instead, so that the host asks for a reset. With linger=N it takes N milliseconds to let a
+ * session go, and is commanded no more meanwhile.
  */
+#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/virtio.h>
@@ -11,6 +13,11 @@
 
 #include "include/lodge_backdoor.h"
 #include "lodge_backdoor/door.h"
+
+static unsigned int linger;
+module_param(linger, uint, 0644);
+
+static struct lodge_session *ending; /* in detach() */
 
 static void say(bool good, const char *what)
 {
@@ -40,8 +47,11 @@ static void detach(struct lodge_client *client, struct lodge_session *session)
 	char reply[16];
 	size_t size;
 
+	WRITE_ONCE(ending, session);
+	msleep(linger);
 	say(lodge_session_request(session, "x", 1, reply, sizeof(reply), &size, 5000) == -ENODEV,
 	    "is told of the end");
+	WRITE_ONCE(ending, NULL);
 }
 
 static void command(struct lodge_client *client, struct lodge_session *session, u32 tag,
@@ -49,6 +59,8 @@ static void command(struct lodge_client *client, struct lodge_session *session, 
 {
 	static const char answer[] = "ATR toolbox";
 
+	if (READ_ONCE(ending) == session)
+		say(false, "is commanded behind its end");
 	say(size && !lodge_session_result(session, tag, true, answer, strlen(answer)),
 	    "is commanded, and answers");
 }

@@ -3,7 +3,8 @@
  * A host that misbehaves, for tests of lodge_backdoor: a virtio device of its kind whose other side
  * is this module. Requests come back late, damaged, too long or too short, in any order, never, or
  * twice; events are noise, for any session; at times the device breaks and asks to be reset.
- * Nothing of it may be a program's or the kernel's harm, but for errors.
+ * Nothing of it may be a program's or the kernel's harm, but for errors. With calm=1 it
+ * answers every request at once and says nothing by itself; writing to reset has it ask for one.
  */
 #include <linux/device.h>
 #include <linux/io.h>
@@ -37,6 +38,9 @@ struct fake {
 	bool kicked;
 	wait_queue_head_t wake;
 };
+
+static bool calm;
+module_param(calm, bool, 0644);
 
 static u32 draw(u32 below)
 {
@@ -141,6 +145,10 @@ static void answer(struct fake *fake, u16 head)
 	struct virtqueue *vq = fake->vqs[LODGE_BACKDOOR_QUEUE_REQUEST];
 	u32 good = good_reply(vq, head);
 
+	if (calm) {
+		push(vq, head, good);
+		return;
+	}
 	if (draw(RARELY) == 0) {
 		break_something(fake, head);
 		return;
@@ -208,7 +216,7 @@ static int host(void *opaque)
 		if (fake->vqs[0] && fake->status & VIRTIO_CONFIG_S_DRIVER_OK) {
 			while (pop(fake, LODGE_BACKDOOR_QUEUE_REQUEST, &head))
 				answer(fake, head);
-			for (i = draw(6); i; i--)
+			for (i = calm ? 0 : draw(6); i; i--)
 				say_something(fake);
 			for (i = 0; i < LODGE_BACKDOOR_QUEUES; i++)
 				vring_interrupt(0, fake->vqs[i]);
@@ -326,6 +334,18 @@ static const struct virtio_config_ops ops = {
 /* ---- life ---- */
 
 static struct fake *fake;
+
+static int ask_for_reset(const char *value, const struct kernel_param *param)
+{
+	if (!fake)
+		return -ENODEV;
+	fake->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	virtio_config_changed(&fake->vdev);
+	return 0;
+}
+
+static const struct kernel_param_ops reset_ops = { .set = ask_for_reset };
+module_param_cb(reset, &reset_ops, NULL, 0200);
 
 static void release(struct device *device)
 {
