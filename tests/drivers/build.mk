@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What the tests of the kernel modules run in guests.
 guest_progs += backdoor-client
-backdoor-client_srcs := tests/vm/backdoor/client.c tests/vm/backdoor/client_hostile.c
+backdoor-client_srcs := tests/vm/backdoor/client.c tests/vm/backdoor/client_hostile.c \
+	tests/vm/backdoor/client_load.c
 
 # Modules of the tests, beside those that they test.
 .PHONY: test-modules

@@ -331,6 +331,7 @@ static const struct group {
 	{ "basic", test_basic },       { "many", test_many },	    { "user", test_user },
 	{ "midclose", test_midclose }, { "toolbox", test_toolbox }, { "hostile", test_hostile },
 	{ "flood", test_flood },       { "fuzz", test_fuzz },	    { "speed", test_speed },
+	{ "hold", test_hold },
 };
 
 int main(int argc, char **argv)
@@ -346,6 +347,11 @@ int main(int argc, char **argv)
 		test_wait(!strcmp(argv[2], "unbind") ? ENODEV : ECONNRESET);
 		return all_good() ? 0 : 1;
 	}
-	fprintf(stderr, "usage: backdoor-client GROUP | wait unbind|reset\n");
+	if (argc == 4 && !strcmp(argv[1], "load")) {
+		test_load(atoi(argv[2]), atoi(argv[3]));
+		return all_good() ? 0 : 1;
+	}
+	fprintf(stderr,
+		"usage: backdoor-client GROUP | wait unbind|reset | load SECONDS PROCESSES\n");
 	return 2;
 }

@@ -52,5 +52,7 @@ void test_hostile(void);
 void test_flood(void);
 void test_fuzz(void);
 void test_speed(void);
+void test_hold(void);
+void test_load(int seconds, int processes);
 
 #endif
