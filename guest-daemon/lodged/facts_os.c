@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <utmpx.h>
 
+#include "guest-daemon/lib/mounts.h"
 #include "guest-daemon/lodged/facts.h"
 
 #define DISKS_MAX 64
@@ -112,70 +113,45 @@ void facts_users(struct fields_builder *out)
 	endutxent();
 }
 
-/* The kernel writes blanks and such as \ooo. */
-static char *unescape(const char *text)
+static bool is_storage(const struct mount_line *line)
 {
-	char *plain = g_strdup(text), *to = plain;
+	static const char *const shares[] = { "9p",   "nfs",  "nfs4",	"cifs",
+					      "smb3", "ceph", "vboxsf", "fuse.vmhgfs-fuse",
+					      NULL };
 
-	for (const char *at = plain; *at; at++) {
-		if (at[0] == '\\' && at[1] >= '0' && at[1] <= '3' && at[2] >= '0' && at[2] <= '7' &&
-		    at[3] >= '0' && at[3] <= '7') {
-			*to++ = (char)((at[1] - '0') << 6 | (at[2] - '0') << 3 | (at[3] - '0'));
-			at += 3;
-		} else {
-			*to++ = *at;
-		}
-	}
-	*to = '\0';
-	return plain;
-}
-
-static bool is_storage(const char *type, const char *source)
-{
-	static const char *const shares[] = { "virtiofs",   "9p",     "nfs",
-					      "nfs4",	    "cifs",   "smb3",
-					      "ceph",	    "vboxsf", "fuse.vmhgfs-fuse",
-					      "fuse.lodge", NULL };
-
-	if (!strcmp(type, "squashfs") || !strcmp(type, "iso9660"))
+	if (!strcmp(line->type, "squashfs") || !strcmp(line->type, "iso9660"))
 		return false;
-	return g_str_has_prefix(source, "/dev/") || g_strv_contains(shares, type) ||
-	       !strcmp(type, "zfs") || !strcmp(type, "btrfs");
+	return g_str_has_prefix(line->source, "/dev/") || mounts_transport(line->type) ||
+	       g_strv_contains(shares, line->type) || !strcmp(line->type, "zfs") ||
+	       !strcmp(line->type, "btrfs");
 }
 
-/* A line of /proc/self/mountinfo: proc(5). False: not one to tell of. */
-static bool add_mount(struct fields_builder *out, char *line, GHashTable *seen)
+/* False: not one to tell of. */
+static bool add_mount(struct fields_builder *out, const struct mount_line *line, GHashTable *seen)
 {
-	g_auto(GStrv) words = g_strsplit(line, " ", -1);
-	guint n = g_strv_length(words), dash = 6;
-	g_autofree char *path = NULL;
 	struct statvfs st;
 
-	while (dash < n && strcmp(words[dash], "-") != 0)
-		dash++;
-	if (dash + 2 >= n || !is_storage(words[dash + 1], words[dash + 2]) ||
-	    !g_hash_table_add(seen, g_strdup(words[2])))
+	if (!is_storage(line) || !g_hash_table_add(seen, g_strdup(line->device)) ||
+	    statvfs(line->point, &st) || !st.f_blocks)
 		return false;
-	path = unescape(words[4]);
-	if (statvfs(path, &st) || !st.f_blocks)
-		return false;
-	fields_addf(out, "disk", "%s %s %llu %llu %s", words[dash + 2], words[dash + 1],
+	fields_addf(out, "disk", "%s %s %llu %llu %s", line->source, line->type,
 		    (unsigned long long)st.f_blocks * st.f_frsize,
-		    (unsigned long long)st.f_bavail * st.f_frsize, path);
+		    (unsigned long long)st.f_bavail * st.f_frsize, line->point);
 	return true;
 }
 
 void facts_disks(struct fields_builder *out)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autofree struct mount_line *line = g_new(struct mount_line, 1);
 	g_autofree char *text = NULL;
-	g_auto(GStrv) lines = NULL;
+	const char *at;
 	int disks = 0;
 
 	fields_add(out, "part", "disks");
 	if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL))
 		return;
-	lines = g_strsplit(text, "\n", -1);
-	for (char **line = lines; *line && disks < DISKS_MAX; line++)
-		disks += add_mount(out, *line, seen);
+	at = text;
+	while (disks < DISKS_MAX && mountinfo_next(&at, line))
+		disks += add_mount(out, line, seen);
 }
