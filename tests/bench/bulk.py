@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Output of a guest's program, in bulk: `lodge exec` beside guest-exec of QEMU's guest agent.
 
-Both guests are the same: init, a static busybox whose head(1) writes zeroes, and the agent. Either agent
-sits at a virtio-serial port. guest-exec keeps at most 16 MiB of a program's output and hands it over in one piece
-of base64; so QEMU runs the program as often as it takes.
+Both guests are the same: init, a static busybox whose cat(1) writes a file of random bytes again and again, and
+the agent. Either agent sits at a virtio-serial port. guest-exec keeps at most 16 MiB of a program's output and hands it
+over in one piece of base64; so QEMU runs the program as often as it takes. Each byte that arrives is compared.
 """
 
 import base64
@@ -19,9 +19,40 @@ import counts
 import machines
 
 AGENT_OUTPUT_MAX = 16 << 20  # GUEST_EXEC_MAX_OUTPUT of QEMU's qga/commands.c
+PIECE = 999983  # bytes of the file: no buffer's size divides it, so a lost one shows
+READ = 1 << 20
 CONF = "[guest-ops]\nallow-exec=root\n"
 PASSWD = "root:x:0:0:root:/:/bin/busybox\n"
 PATIENCE_S = 60
+
+
+class Output:
+    """What a program has written, compared as it comes."""
+
+    def __init__(self, path, pieces):
+        with open(path, "rb") as file:
+            piece = file.read()
+        self.twice = piece * (2 + READ // PIECE)
+        self.wanted = pieces * PIECE
+        self.total = 0
+
+    def take(self, data):
+        """The next bytes, READ at most."""
+        at = self.total % PIECE
+        if data != self.twice[at:at + len(data)]:
+            raise machines.BenchError(f"other bytes came than the guest wrote, behind the first {self.total}")
+        self.total += len(data)
+
+    def end(self):
+        """All of it must have come."""
+        if self.total != self.wanted:
+            raise machines.BenchError(f"{self.total} bytes of {self.wanted} came")
+
+
+def memory_kib(pid, word):
+    """A line of /proc/PID/status: RssAnon leaves out a guest's memory, which is a file's."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next((int(line.split()[1]) for line in status if line.startswith(word + ":")), 0)
 
 
 def newc(name, mode, data=b""):
@@ -37,9 +68,18 @@ def libraries(program):
     return [word for line in listed.splitlines() for word in line.split() if word.startswith("/")]
 
 
+def piece_path(image):
+    """The file of random bytes, beside the image that holds it."""
+    path = os.path.join(os.path.dirname(image), "piece")
+    if not os.path.exists(path):
+        with open(path, "wb") as file:
+            file.write(os.urandom(PIECE))
+    return path
+
+
 def make_initramfs(env, path, agent):
     """The initramfs of rpc's rows, and behind it the agent with what it needs."""
-    files = {"/bin/agent": agent, "/bin/busybox": shutil.which("busybox")}
+    files = {"/bin/agent": agent, "/bin/busybox": shutil.which("busybox"), "/piece": piece_path(path)}
     files.update((library, library) for library in libraries(agent))
     folders = set()
     for name in list(files) + ["/etc/x", "/run/x", "/tmp/x", "/var/run/x"]:
@@ -78,18 +118,30 @@ class LodgeExec(machines.Lodge):
 
     def connect(self):
         """Starts the agent and waits for it."""
+        self.peak = [0, 0]
         self.ask("start /bin/agent --conf=/etc/tools.conf --run-folder=/run/lodged")
         if self.lodge(["wait", "--timeout", str(PATIENCE_S)], "tools").wait():
             raise machines.BenchError(f"lodged does not answer{self.last_words()}")
+        with self.lodge(["exec", "-n"], "/bin/busybox", "pidof", "-s", "agent", stdout=subprocess.PIPE) as process:
+            self.daemon = int(process.stdout.read())
 
-    def transfer(self, size):
+    def transfer(self, pieces):
         """Bytes of a program's output that arrived."""
-        total = 0
-        with self.lodge(["exec", "-n"], "/bin/busybox", "head", "-c", str(size), "/dev/zero",
+        output = Output(piece_path(self.initramfs), pieces)
+        with self.lodge(["exec", "-n"], "/bin/busybox", "cat", *["/piece"] * pieces,
                         stdout=subprocess.PIPE) as process:
-            while data := process.stdout.read(1 << 20):
-                total += len(data)
-        return total
+            while data := process.stdout.read(READ):
+                output.take(data)
+                for i, pid in enumerate([self.process.pid, process.pid]):
+                    self.peak[i] = max(self.peak[i], memory_kib(pid, "RssAnon"))
+        output.end()
+        return output.total
+
+    def peaks(self):
+        """KiB that the monitor (without its guest's), its client and the daemon had at most so far."""
+        with self.lodge(["exec", "-n"], "/bin/busybox", "grep", "VmHWM", f"/proc/{self.daemon}/status",
+                        stdout=subprocess.PIPE) as process:
+            return self.peak + [int(process.stdout.read().split()[1])]
 
 
 class QemuAgent(machines.Qemu):
@@ -122,16 +174,21 @@ class QemuAgent(machines.Qemu):
         self.ask("start /bin/agent -m virtio-serial -p /dev/vport0p1 -t /run -f /run/ga.pid")
         self.call("guest-ping")
 
-    def transfer(self, size):
+    def transfer(self, pieces):
         """Bytes of a program's output that arrived."""
-        total = 0
-        while total < size:
+        output = Output(piece_path(self.initramfs), pieces)
+        while pieces > 0:
+            some = min(pieces, (AGENT_OUTPUT_MAX - 1) // PIECE)
+            pieces -= some
             pid = self.call("guest-exec", **{"path": "/bin/busybox", "capture-output": True,
-                                             "arg": ["head", "-c", str(AGENT_OUTPUT_MAX - 1), "/dev/zero"]})["pid"]
+                                             "arg": ["cat"] + ["/piece"] * some})["pid"]
             while not (status := self.call("guest-exec-status", pid=pid))["exited"]:
                 time.sleep(0.005)
-            total += len(base64.b64decode(status["out-data"]))
-        return total
+            data = base64.b64decode(status["out-data"])
+            for at in range(0, len(data), READ):
+                output.take(data[at:at + READ])
+        output.end()
+        return output.total
 
     def stop(self):
         if self.connection:

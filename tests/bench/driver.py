@@ -45,7 +45,6 @@ BLK_ROWS = ["blk.read-seq-qd1", "blk.read-seq-qd32", "blk.write-seq-qd32", "blk.
             "blk.read-4k-qd32", "blk.write-4k-qd32"]
 RPC_ROWS = ["rpc.virtio", "rpc.port", "rpc.ioports"]
 BULK_ROWS = ["rpc.exec-bulk"]
-BULK_MIB = 64
 # More for the kernel's command line. boot.lean leaves out what takes the guest's kernel a third of its time
 # whoever runs it: tests of its own ciphers, and patching for a single processor.
 BOOT_APPEND = {"boot.start": "", "boot.lean": " cryptomgr.notests noreplace-smp", "boot.stock": "", "boot.entry": ""}
@@ -61,6 +60,7 @@ class Environment:
         self.kernel = args.kernel
         self.rounds = args.rounds
         self.minutes = args.minutes
+        self.mib = args.mib
 
     def program(self, name):
         """A program of this build."""
@@ -247,6 +247,7 @@ def run_rows(env, vms, rows, rounds, rate_of, peers):
         notes = f"; per {one}: " + ", ".join(
             f"{key} {'|'.join(show(counted[key]) for counted in per.values())}"
             for key in ("exits", "syscalls", "switches", "helper-us"))
+        notes += "; model " + "|".join(show(counts.model(counted)) for counted in per.values()) + " us"
         notes += "".join(f"; {name} left out: its first run took {show(first[name] / first[best])} times as long"
                          for name in slow)
         print_row(name_shown, series, rate, unit, rivals, notes)
@@ -363,22 +364,30 @@ def bench_blk(env, work, rows):
 def bulk_row(env, work, row):
     """What a guest's program writes, on the host."""
     vms = bulk.make_all(env, os.path.join(work, row))
+    pieces = (env.mib << 20) // bulk.PIECE
+    before = after = [0, 0, 0]
     series = Series([vm.name for vm in vms])
     try:
         start_all(vms)
         for vm in vms:
             vm.connect()
-            vm.transfer(BULK_MIB << 18)
+            vm.transfer(pieces // 4)
         by_name = {vm.name: vm for vm in vms}
+        if "lodge" in by_name:
+            before = by_name["lodge"].peaks()
         for _ in range(env.rounds or ROUNDS["bulk"]):
             took = {}
             for name in series.order():
                 began = time.monotonic()
-                amount = by_name[name].transfer(BULK_MIB << 20)
+                amount = by_name[name].transfer(pieces)
                 took.setdefault(name, []).append((time.monotonic() - began) / amount)
             for name, pair in took.items():
                 series.add(name, pair)
-        notes = "; private memory " + "|".join(show(bulk.monitor_private(vm)) for vm in vms) + " MiB"
+        if "lodge" in by_name:
+            after = by_name["lodge"].peaks()
+        notes = "; private memory " + "|".join(show(bulk.monitor_private(vm)) for vm in vms) + " MiB" + \
+            f"; {env.mib} MiB each time make lodge-vmm, lodge, lodged grow by " + \
+            ", ".join(str(b - a) for a, b in zip(before, after)) + " KiB"
         print_row(row, series, lambda cost: 1 / cost / 1e6, "MB/s", ["qemu-ga"], notes)
     finally:
         for vm in vms:
@@ -411,6 +420,7 @@ def main():
     parser.add_argument("--kernel", required=True)
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each row (few, by default)")
     parser.add_argument("--minutes", type=float, default=0, help="how long memory.private's guests are used first")
+    parser.add_argument("--mib", type=int, default=64, help="MiB of output of rpc.exec-bulk")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     env = Environment(args)
