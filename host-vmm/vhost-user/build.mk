@@ -35,6 +35,7 @@ vhost_user_frontend_libs := proto
 
 unit_tests += vhost_user_fs
 vhost_user_fs_srcs = tests/unit/vhost_user_fs.c tests/unit/vhost_user_requests.c \
+	tests/unit/fsd_child.c \
 	$(virtio_rig_srcs) $(vhost_user_srcs) $(virtio_fs_srcs) $(backdoor_srcs)
 vhost_user_fs_libs := vmconf proto
 vhost_user_fs_pkgs := check
@@ -81,3 +82,9 @@ unit_tests += fs_notify
 fs_notify_srcs = tests/unit/fs_notify.c host-vmm/virtio/fs_notify.c $(backdoor_rig_srcs)
 fs_notify_libs := proto
 fs_notify_pkgs := check
+
+unit_tests += fs_stream
+fs_stream_srcs = tests/unit/fs_stream.c tests/unit/fsd_child.c $(vhost_user_srcs) $(virtio_fs_srcs) \
+	$(backdoor_rig_srcs)
+fs_stream_libs := vmconf proto
+fs_stream_pkgs := check

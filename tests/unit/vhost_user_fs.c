@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "host-vmm/virtio/fs.h"
+#include "tests/unit/fsd_child.h"
 #include "tests/unit/vhost_user_requests.h"
 
 #define SIZE	 128
@@ -45,29 +46,6 @@ static struct rig_ring hiprio;
 static struct vm_share share;
 static char why[FS_WHY_MAX];
 
-static void need_fsd(void)
-{
-	char *path;
-
-	/* The file server is beside the programs, not beside the tests. */
-	if (!getenv("LODGE_LIBEXEC")) {
-		char self[4096], *end;
-		ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 8);
-
-		ck_assert_int_gt(len, 0);
-		self[len] = 0;
-		for (int i = 0; i < 2; i++) {
-			end = strrchr(self, '/');
-			ck_assert_ptr_nonnull(end);
-			*end = 0;
-		}
-		strcat(self, "/bin");
-		setenv("LODGE_LIBEXEC", self, 1);
-	}
-	ck_assert_msg(!spawn_find("lodge-fsd", &path), "build lodge-fsd first");
-	free(path);
-}
-
 static void add_device(void)
 {
 	device = rig_add_device(&rig, &virtio_fs_type, 0);
@@ -80,7 +58,7 @@ static void add_device(void)
 static void setup_idle(void)
 {
 	setup();
-	need_fsd();
+	fsd_child_find();
 	rig.config.shares_device = true;
 	add_device();
 }
@@ -88,7 +66,7 @@ static void setup_idle(void)
 static void setup_device(void)
 {
 	setup();
-	need_fsd();
+	fsd_child_find();
 	share = (struct vm_share){ .name = (char *)"docs",
 				   .path = folder,
 				   .rules.owner.kind = VM_OWNER_EXACT };
@@ -132,42 +110,6 @@ static void init_session(unsigned int i)
 static void lookup(unsigned int i)
 {
 	call(i, FUSE_LOOKUP, "docs", 5);
-}
-
-/* The only child process of @pid, or 0. */
-static pid_t child_of(pid_t pid)
-{
-	char path[64], text[64] = "";
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-	file = fopen(path, "r");
-	if (file && !fgets(text, sizeof(text), file))
-		*text = 0;
-	if (file)
-		fclose(file);
-	return atoi(text);
-}
-
-/* lodge-fsd is the child of the starter, which is ours; what serves is its child in the sandbox. */
-static pid_t server(void)
-{
-	pid_t pid = child_of(getpid()), child;
-
-	ck_assert_int_gt(pid, 0);
-	pid = child_of(pid);
-	while ((child = child_of(pid)) > 0)
-		pid = child;
-	return pid;
-}
-
-/* The keeper, too, which would start another server. */
-static void kill_whole_fsd(void)
-{
-	pid_t pid = server();
-
-	ck_assert_int_gt(pid, 0);
-	ck_assert_int_eq(kill(-getpgid(pid), SIGKILL), 0);
 }
 
 START_TEST(test_device_serves)
@@ -221,7 +163,7 @@ START_TEST(test_shares_come_and_go)
 	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs", why), -ENOENT);
 	look_for(2, "docs", -ENOENT);
 	/* A new one knows what changed. */
-	kill_whole_fsd();
+	fsd_child_kill_whole();
 	lookup(3);
 	init_session(4);
 	look_for(5, "docs", -ENOENT);
@@ -257,13 +199,13 @@ START_TEST(test_a_folder_that_is_gone_takes_no_other_share_away)
 	ck_assert_ptr_nonnull(mkdtemp(gone));
 	rig.config.shares = shares;
 	rig.config.n_shares = 2;
-	need_fsd();
+	fsd_child_find();
 	add_device();
 	drive();
 	init_session(0);
 	look_for(1, "gone", 0);
 	ck_assert_int_eq(rmdir(gone), 0);
-	kill_whole_fsd();
+	fsd_child_kill_whole();
 	lookup(2);
 	init_session(3);
 	look_for(4, "gone", -ENOENT);
@@ -275,14 +217,14 @@ END_TEST
 START_TEST(test_without_shares_nothing_runs_before_the_driver)
 {
 	struct fs_share_info info = { .name = "docs", .path = folder };
-	pid_t starter = child_of(getpid());
+	pid_t starter = fsd_child_of(getpid());
 
 	ck_assert_int_gt(starter, 0);
-	ck_assert_int_eq(child_of(starter), 0);
+	ck_assert_int_eq(fsd_child_of(starter), 0);
 	ck_assert_int_eq(fs_share_add(&rig.machine, &info, open(folder, O_PATH), why), 0);
-	ck_assert_int_eq(child_of(starter), 0);
+	ck_assert_int_eq(fsd_child_of(starter), 0);
 	drive();
-	ck_assert_int_gt(child_of(starter), 0);
+	ck_assert_int_gt(fsd_child_of(starter), 0);
 	init_session(0);
 	look_for(1, "docs", 0);
 	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs", why), 0);
@@ -296,13 +238,13 @@ START_TEST(test_device_survives_the_death_of_its_server)
 
 	drive();
 	init_session(0);
-	first = server();
+	first = fsd_child_server();
 	ck_assert_int_gt(first, 0);
 	ck_assert_int_eq(kill(first, SIGKILL), 0);
 	/* The session goes on. */
 	lookup(1);
 	assert_answer(&rig, 1, 0);
-	second = server();
+	second = fsd_child_server();
 	ck_assert_int_gt(second, 0);
 	ck_assert_int_ne(first, second);
 }
@@ -312,7 +254,7 @@ START_TEST(test_device_survives_the_loss_of_lodge_fsd)
 {
 	drive();
 	init_session(0);
-	kill_whole_fsd();
+	fsd_child_kill_whole();
 	/* Whoever answers, somebody does. */
 	lookup(1);
 	init_session(2);
@@ -339,7 +281,7 @@ START_TEST(test_device_gives_up_on_a_server_that_keeps_dying)
 
 	drive();
 	do {
-		kill_whole_fsd();
+		fsd_child_kill_whole();
 		/* The first answer tells that the death was seen. */
 		lookup(2 * deaths);
 	} while (served_again(2 * deaths + 1) && ++deaths < 10);
@@ -376,7 +318,7 @@ START_TEST(test_device_ends_a_frozen_server)
 
 	drive();
 	init_session(0);
-	pid = server();
+	pid = fsd_child_server();
 	kill(pid, SIGSTOP);
 	/* The reset waits its 5 s, then the process is ended for sure. */
 	rig_negotiate(&driver, FEATURES);
@@ -493,7 +435,7 @@ START_TEST(test_device_without_back_end)
 {
 	char long_tag[64];
 
-	need_fsd();
+	fsd_child_find();
 	memset(long_tag, 'x', sizeof(long_tag) - 1);
 	long_tag[sizeof(long_tag) - 1] = 0;
 	stranger = (struct vm_fs){ .tag = (char *)"theirs", .socket = (char *)"/nonexistent" };
