@@ -11,13 +11,13 @@
  *	events.c   /dev/lodge-fs-events; protocol/spec/fs-notify.md
  *
  * Locks: fs->lock (a mutex) holds off unbinding while a file is opened or closed. Each queue's lock
- *is that of its ring and of what is in it; interrupts take it. session->messages_lock is that of
- *replies that wait for a reader, and may be taken under a queue's. fs->session_lock keeps the
- *session while the device's change of state is told to it.
+ * is that of its ring and of what is in it; interrupts take it. session->messages_lock is that of
+ * replies that wait for a reader, and may be taken under a queue's. fs->session_lock keeps the
+ * session while the device's change of state is told to it.
  *
  * When a session has failed (error is not 0) nothing is added to a ring any more, and everybody who
- *waits is woken; what the device has stays the device's until it is reset, by the last close or by
- *unbinding.
+ * waits is woken; what the device has stays the device's until it is reset, by the last close or by
+ * unbinding.
  */
 #ifndef LODGE_FS_DRIVER_H
 #define LODGE_FS_DRIVER_H

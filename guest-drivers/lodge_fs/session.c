@@ -72,9 +72,8 @@ void lodge_fs_session_fail(struct lodge_fs_session *session, int error)
 {
 	unsigned int i;
 
-	/* The first reason is the one that counts; two at once are both true. */
-	if (!session->error)
-		session->error = error;
+	/* The first reason is the one that counts. */
+	cmpxchg(&session->error, 0, error);
 	for (i = 0; i < session->n_queues; i++)
 		wake_up_all(&session->queues[i].room);
 	for (i = 0; i < LODGE_FS_SLOTS_MAX; i++)
