@@ -19,7 +19,7 @@ make_guest '
 	insmod /lodge_backdoor.ko
 	insmod /lodge_test_client.ko
 	answers() { dmesg | grep -c "is commanded, and answers"; }
-	soon() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt 300 ] || return 1; sleep 0.1; done; }
+	soon() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt 900 ] || return 1; sleep 0.1; done; }
 	soon "[ \$(answers) -ge 1 ]" && say "module attached"
 	echo devices >/sys/power/pm_test
 	echo 0 >/sys/module/suspend/parameters/pm_test_delay

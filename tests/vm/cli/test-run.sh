@@ -66,7 +66,7 @@ like "$(tr -d '\r' <typescript)" "33 77" "its size"
 like "$(tr -d '\r' <typescript)" /dev/hvc0 "the guest's terminal"
 
 (exec lodge run --name box --memory 384M -- sleep 1000 >/dev/null 2>box.err </dev/null) &
-ok "a named VM is listed" wait_for 30 sh -c 'lodge list | grep -q "^box .*running"'
+ok "a named VM is listed" wait_for 60 sh -c 'lodge list | grep -q "^box .*running"'
 refuses "its name is taken" "a VM named 'box' runs already" lodge run --name box -- true
 refuses "it cannot be deleted" "box runs" lodge delete --yes box
 like "$(lodge info box)" "virtio-console" "info names its devices"
@@ -75,7 +75,7 @@ wait $!
 is $? 143 "the power button ends the command"
 
 (exec lodge run --name box --memory 384M -- sleep 1000 >/dev/null 2>box.err </dev/null) &
-ok "again" wait_for 30 sh -c 'lodge list | grep -q "^box .*running"'
+ok "again" wait_for 60 sh -c 'lodge list | grep -q "^box .*running"'
 ok "kill" lodge kill box
 wait $!
 is $? 125 "a killed guest has no status"
@@ -83,7 +83,7 @@ like "$(cat box.err)" "was killed" "which is told"
 
 (exec lodge run --name box --memory 384M -- sleep 1000 >/dev/null 2>box.err </dev/null) &
 pid=$!
-ok "and again" wait_for 30 sh -c 'lodge list | grep -q "^box .*running"'
+ok "and again" wait_for 60 sh -c 'lodge list | grep -q "^box .*running"'
 kill -INT "$pid"
 wait "$pid"
 is $? 130 "Ctrl-C ends it with status 130"
