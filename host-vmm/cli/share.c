@@ -13,6 +13,7 @@
 #include "host-vmm/cli/vm_options.h"
 #include "host-vmm/conf/file.h"
 #include "host-vmm/conf/vmconf.h"
+#include "protocol/lib/fd.h"
 
 struct options {
 	gboolean read_only, json;
@@ -20,17 +21,20 @@ struct options {
 };
 
 struct conf {
+	int lock; /* -1: nothing is to be changed */
 	char *path, *text;
 };
 
+/* To be changed: until conf_clear() nobody else does. */
 static int conf_open(const struct vm *vm, struct conf *conf)
 {
 	g_autofree char *message = NULL;
-	size_t len;
+	size_t len = 0;
 	int ret;
 
 	conf->path = g_build_filename(vm->dir, "vm.conf", NULL);
-	ret = conf_file_read(conf->path, &conf->text, &len, &message);
+	conf->lock = conf_file_lock(vm->dir, &message);
+	ret = conf->lock < 0 ? conf->lock : conf_file_read(conf->path, &conf->text, &len, &message);
 	if (!ret && memchr(conf->text, '\0', len))
 		return fail(EX_CONFIG, "%s: holds a NUL; it must be text", conf->path);
 	return ret ? fail(status_of(ret), "%s", message) : 0;
@@ -38,6 +42,7 @@ static int conf_open(const struct vm *vm, struct conf *conf)
 
 static void conf_clear(struct conf *conf)
 {
+	fd_close(&conf->lock);
 	g_free(conf->path);
 	g_free(conf->text);
 }
@@ -146,7 +151,7 @@ static int add_checked(const struct vm *vm, const struct vm_share *share)
 	g_autoptr(JsonObject) list = NULL;
 	g_autofree char *message = NULL;
 	g_autofree char *made = NULL;
-	struct conf conf = { 0 };
+	struct conf conf = { .lock = -1 };
 	int status = kept ? conf_open(vm, &conf) : 0;
 
 	if (!status && kept &&
@@ -226,7 +231,7 @@ static int remove_share(const struct vm *vm, const char *name)
 	g_autoptr(JsonObject) list = NULL;
 	g_autofree char *message = NULL;
 	g_autofree char *made = NULL;
-	struct conf conf = { 0 };
+	struct conf conf = { .lock = -1 };
 	bool now = false;
 	int status = vm_can_start(vm) ? conf_open(vm, &conf) : 0, ret = -ENOENT;
 

@@ -11,6 +11,7 @@
 #include "host-vmm/cli/vm.h"
 #include "host-vmm/conf/file.h"
 #include "host-vmm/conf/vmconf.h"
+#include "protocol/lib/fd.h"
 
 static int load(const struct vm *vm, GKeyFile **ret_file)
 {
@@ -151,8 +152,9 @@ static int set_all(const struct vm *vm, char **changes)
 	g_autofree char *path = g_build_filename(vm->dir, "vm.conf", NULL);
 	g_autofree char *message = NULL;
 	g_autofree char *text = NULL;
-	size_t len;
-	int ret = conf_file_read(path, &text, &len, &message);
+	size_t len = 0;
+	autofd lock = conf_file_lock(vm->dir, &message);
+	int ret = lock < 0 ? lock : conf_file_read(path, &text, &len, &message);
 
 	for (; !ret && *changes; changes++) {
 		char *equals = strchr(*changes, '=');

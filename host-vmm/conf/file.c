@@ -8,11 +8,26 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "host-vmm/conf/locate.h"
 #include "host-vmm/conf/vmconf.h"
 #include "protocol/lib/fd.h"
+
+/* Of the folder: the file itself is another one after each change. */
+int conf_file_lock(const char *dir, char **ret_message)
+{
+	autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = fd < 0 ? -errno : 0;
+
+	while (!ret && flock(fd, LOCK_EX))
+		ret = errno == EINTR ? 0 : -errno;
+	if (!ret)
+		return fd_steal(&fd);
+	*ret_message = g_strdup_printf("%s: %s", dir, g_strerror(-ret));
+	return ret;
+}
 
 int conf_file_read(const char *path, char **ret_text, size_t *ret_len, char **ret_message)
 {

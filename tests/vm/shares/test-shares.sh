@@ -9,6 +9,7 @@
 . "$LIB"
 
 toolbox=$BUILD/bin/lodge-toolbox
+adding=()
 mkdir docs later masked
 echo one >docs/one
 echo late >later/file
@@ -61,6 +62,12 @@ is "$(lodge share list ./box | wc -l)" 1 "it has no shares of its own"
 ok "a share of a VM that is off comes" lodge share add ./box "docs=$PWD/later"
 ok "and goes" lodge share remove ./box docs
 ok "and comes" lodge share add ./box "docs=$PWD/docs" --read-only
+for i in 1 2 3 4 5 6 7 8; do lodge share add ./box "at$i=$PWD/later" & adding[i]=$!; done
+wait "${adding[@]}"
+is "$(lodge share list ./box | grep -c ' rw ')" 8 "eight at the same moment all come"
+for i in 1 2 3 4 5 6 7 8; do lodge share remove ./box "at$i" & adding[i]=$!; done
+wait "${adding[@]}"
+is "$(lodge share list ./box | grep -c ' rw ')" 0 "and go"
 printf '\n# the last words\n' >>box/vm.conf
 cp box/vm.conf before.conf
 
