@@ -132,6 +132,7 @@ static void wait_gone(struct virtio_fs *fs)
 static void end_backend(struct virtio_fs *fs, unsigned int grace_ms, char ret_end[SPAWN_STATUS_MAX])
 {
 	unwatch(&fs->watch);
+	fs->has_ring = false;
 	fs_backend_close(fs->choice.backend, grace_ms, ret_end);
 	wait_gone(fs);
 	if (fs->window)

@@ -36,6 +36,7 @@ struct virtio_fs {
 	struct loop *loop;
 	struct vhost_user *vu; /* NULL: orphaned or away */
 	bool started; /* the driver is there */
+	bool has_ring; /* the back end was given the stream's memory, not the guest's */
 	uint32_t streaming; /* session of the stream that the back end serves; 0: none */
 	struct loop_source *watch; /* the back end's socket */
 	struct loop_source *err_watch, *retry_watch, *stream_watch;

@@ -26,11 +26,16 @@
 static int give_ring(struct virtio_fs *fs, char ret_why[FS_WHY_MAX])
 {
 	struct vhost_user_vring rings[QUEUES] = { { .size = 0 } };
-	struct fs_ring *ring = fs_stream_ring(fs->stream);
-	int ret = fs->vu ? 0 : fs_connect_backend(fs, FEATURES, 0, ret_why);
+	struct fs_ring *ring;
+	int ret;
 
+	if (!fs->has_ring)
+		fs_end_backend(fs);
+	ring = fs_stream_ring(fs->stream);
+	ret = fs->vu ? 0 : fs_connect_backend(fs, FEATURES, 0, ret_why);
 	if (ret)
 		return ret;
+	fs->has_ring = true;
 	rings[QUEUES - 1] = fs_ring_vring(ring);
 	ret = vhost_user_start(fs->vu, FEATURES, fs_ring_memory(ring), rings, QUEUES);
 	if (!ret)
@@ -45,7 +50,7 @@ static int give_ring(struct virtio_fs *fs, char ret_why[FS_WHY_MAX])
 static void start(struct virtio_fs *fs, uint32_t session)
 {
 	char why[FS_WHY_MAX] = "", text[FS_WHY_MAX + 64];
-	bool had_one = fs->vu;
+	bool had_one = fs->has_ring;
 	int ret;
 
 	if (fs->started) {
@@ -53,7 +58,6 @@ static void start(struct virtio_fs *fs, uint32_t session)
 				 "a driver of the guest's kernel has the shares' device");
 		return;
 	}
-	fs_backend_forgive(fs->choice.backend);
 	ret = give_ring(fs, why);
 	/* It may have died while nobody looked. */
 	if (ret && had_one)
@@ -67,10 +71,14 @@ static void start(struct virtio_fs *fs, uint32_t session)
 	fs_stream_served(fs->stream, session);
 }
 
+/* The back end stays, for the next session. */
 static void stop(struct virtio_fs *fs)
 {
 	fs->streaming = 0;
-	fs_end_backend(fs);
+	loop_remove(fs->watch);
+	fs->watch = NULL;
+	if (fs->vu && vhost_user_stop(fs->vu, NULL))
+		fs_drop_backend(fs);
 }
 
 static void changed(void *opaque, uint32_t events)
@@ -91,11 +99,12 @@ void fs_streaming_yield(struct virtio_fs *fs)
 {
 	uint32_t session = fs->streaming;
 
-	if (!session)
-		return;
-	stop(fs);
-	fs_stream_refuse(fs->stream, session,
-			 "a driver of the guest's kernel takes the shares' device");
+	fs->streaming = 0;
+	if (fs->has_ring)
+		fs_end_backend(fs);
+	if (session)
+		fs_stream_refuse(fs->stream, session,
+				 "a driver of the guest's kernel takes the shares' device");
 }
 
 void fs_streaming_lost(struct virtio_fs *fs)
