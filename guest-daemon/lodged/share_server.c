@@ -42,20 +42,6 @@ struct share_server {
 
 static const char asked_and_none[] = "the host does not answer";
 
-struct share_server *share_server_new(struct lodged *lodged,
-				      const struct share_server_events *events, void *opaque)
-{
-	struct share_server *server = g_new0(struct share_server, 1);
-
-	server->lodged = lodged;
-	server->events = events;
-	server->opaque = opaque;
-	server->said_fd = -1;
-	pump_init(&server->requests, DOOR_STREAM_OUT, NULL, NULL);
-	pump_init(&server->replies, DOOR_STREAM_IN, NULL, NULL);
-	return server;
-}
-
 bool share_server_busy(const struct share_server *server)
 {
 	return server->asking || server->pid;
@@ -81,6 +67,13 @@ static void hang_up(struct share_server *server)
 		door_command_ok(command);
 }
 
+/* The host, or the child, has ended one of them: the child learns it by the end of both. */
+static void over(void *opaque, struct pump *pump)
+{
+	(void)pump;
+	hang_up(opaque);
+}
+
 static void stop_listening(struct share_server *server)
 {
 	if (server->said)
@@ -93,6 +86,20 @@ static void fail(struct share_server *server, const char *why)
 {
 	stop_asking(server);
 	server->events->ended(server->opaque, why);
+}
+
+struct share_server *share_server_new(struct lodged *lodged,
+				      const struct share_server_events *events, void *opaque)
+{
+	struct share_server *server = g_new0(struct share_server, 1);
+
+	server->lodged = lodged;
+	server->events = events;
+	server->opaque = opaque;
+	server->said_fd = -1;
+	pump_init(&server->requests, DOOR_STREAM_OUT, over, server);
+	pump_init(&server->replies, DOOR_STREAM_IN, over, server);
+	return server;
 }
 
 /* ---- the child ---- */
@@ -274,6 +281,8 @@ void share_server_command(struct share_server *server, struct door_command *comm
 	}
 	stop_asking(server);
 	server->command = command;
+	pump_init(&server->requests, DOOR_STREAM_OUT, over, server);
+	pump_init(&server->replies, DOOR_STREAM_IN, over, server);
 	ret = open_pump(&server->requests, door, fields, len, LODGE_FS_STREAM_REQUESTS);
 	if (!ret)
 		ret = open_pump(&server->replies, door, fields, len, LODGE_FS_STREAM_REPLIES);

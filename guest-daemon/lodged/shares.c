@@ -232,6 +232,17 @@ static bool is_dead(const struct mount_line *line)
 	return strcmp(line->type, "virtiofs") != 0 && statfs(line->point, &st) && errno == ENOTCONN;
 }
 
+static bool find_live(const struct shares_system *system, struct mount_line *line)
+{
+	while (find(system, NULL, line)) {
+		if (!is_dead(line))
+			return true;
+		if (umount2(line->point, MNT_DETACH))
+			return false;
+	}
+	return false;
+}
+
 /* ---- links ---- */
 
 /* Whether @path is a link of ours: to @place, or with @below to something in it. */
@@ -349,7 +360,7 @@ enum shares_next shares_look(const struct shares_system *system, const struct sh
 	const char *place = wish->place ? wish->place : SHARES_PLACE;
 	g_autofree struct mount_line *line = g_new0(struct mount_line, 1);
 	g_autofree char *why = NULL;
-	bool mounted = find(system, NULL, line) && !is_dead(line);
+	bool mounted = find_live(system, line);
 	g_autoptr(GHashTable) names = NULL;
 	struct statfs st;
 
@@ -358,7 +369,7 @@ enum shares_next shares_look(const struct shares_system *system, const struct sh
 		place = line->point;
 	} else if (!wish->place) {
 		why = g_strdup("tools.conf says so: shares.mount");
-	} else if (find(system, place, line) && !mounts_is_share(line)) {
+	} else if (find(system, place, line)) {
 		why = g_strdup_printf("%s is taken: %s is mounted there", place, line->type);
 	} else {
 		why = mount_shares(system, place, &next);

@@ -36,7 +36,7 @@ static void __attribute__((noreturn)) list(const char *place, int out)
 	struct dirent *entry;
 	int error = dir ? 0 : 1;
 
-	while (dir && (entry = readdir(dir))) {
+	for (errno = 0; dir && (entry = readdir(dir)); errno = 0) {
 		char path[PATH_MAX], row[NAME_MAX + 4], rules[2];
 
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
@@ -48,6 +48,8 @@ static void __attribute__((noreturn)) list(const char *place, int out)
 		snprintf(row, sizeof(row), "%.2s %s", rules, entry->d_name);
 		error |= fd_write_all(out, row, strlen(row) + 1);
 	}
+	if (errno)
+		_exit(1);
 	error |= fd_write_all(out, "", 1);
 	_exit(error ? 1 : 0);
 }
