@@ -70,7 +70,7 @@ static int mount_fuse(const struct serving *serving)
 		"fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,max_read=%u",
 		serving->fuse_fd, data_most(serving));
 	return mount(serving->wish->tag, serving->wish->path,
-		     by_stream(serving) ? "fuse.lodge-rpc" : "fuse.lodge", 0, data)
+		     by_stream(serving) ? SERVE_TYPE_RPC : SERVE_TYPE, 0, data)
 		       ? -errno
 		       : 0;
 }

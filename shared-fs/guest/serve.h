@@ -6,6 +6,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* Types of the file systems that are mounted. */
+#define SERVE_TYPE     "fuse.lodge"
+#define SERVE_TYPE_RPC "fuse.lodge-rpc"
+
 struct serve_wish {
 	const char *tag;
 	const char *path; /* where it is mounted whole */

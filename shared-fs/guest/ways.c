@@ -93,18 +93,24 @@ static bool can_lodge_fs(const char *tag)
 	return !access("/sys/module/lodge_fs", F_OK) && wait_for_node(tag);
 }
 
+static bool is_mounted_by_rpc(const char *tag)
+{
+	char whole[MOUNTS_PATH_SIZE];
+	struct mounts_seen seen;
+
+	mounts_path(tag, whole);
+	return !mounts_now(whole, &seen) && seen.there && !strcmp(seen.type, SERVE_TYPE_RPC);
+}
+
 /* Mounted whole by lodged, now or in a moment. */
 static bool has_rpc(const char *tag)
 {
 	const struct timespec pause = { .tv_nsec = 50000000 };
-	char whole[MOUNTS_PATH_SIZE];
-	struct mounts_seen seen;
 
 	if (strcmp(tag, TAG_OF_SHARES) != 0 || access(LODGED_SOCKET, F_OK))
 		return false;
-	mounts_path(tag, whole);
 	for (int waited = 0; waited < RPC_WAIT_MS; waited += 50) {
-		if (!mounts_now(whole, &seen) && seen.there)
+		if (is_mounted_by_rpc(tag))
 			return true;
 		nanosleep(&pause, NULL);
 	}
@@ -134,6 +140,8 @@ int way_find(const struct mount_options *options, enum mount_way *ret_way)
 		first = last = options->way;
 	else if (has_node(options->tag)) /* where lodge_fs has the device, nobody else does */
 		first = last = WAY_LODGE_FS;
+	else if (is_mounted_by_rpc(options->tag)) /* nor a driver that excludes it */
+		first = last = WAY_RPC;
 	for (enum mount_way way = first; way <= last; way++) {
 		if (!can(options, way))
 			continue;
