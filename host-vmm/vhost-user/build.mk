@@ -88,3 +88,7 @@ fs_stream_srcs = tests/unit/fs_stream.c tests/unit/fsd_child.c $(vhost_user_srcs
 	$(backdoor_rig_srcs)
 fs_stream_libs := vmconf proto
 fs_stream_pkgs := check
+
+fuzz_targets += fuzz_fs_stream
+fuzz_fs_stream_srcs := tests/fuzz/fs_stream.c host-vmm/virtio/fs_ring.c host-vmm/memory.c
+fuzz_fs_stream_libs := proto
