@@ -158,3 +158,10 @@ unit_tests += fsd_lists
 fsd_lists_srcs := tests/unit/fsd_lists.c tests/unit/fsd_harness.c
 fsd_lists_libs := fsd proto
 fsd_lists_pkgs := check
+
+# Behind this machine's FUSE driver.
+unit_tests += fsd_mounted
+fsd_mounted_srcs := tests/unit/fsd_mounted.c shared-fs/server/sandbox.c shared-fs/server/seccomp.c
+fsd_mounted_libs := fsd proto
+fsd_mounted_pkgs := check libseccomp
+$(BUILD)/unit/fsd_mounted: | $(BUILD)/guest/fs-conform $(BUILD)/guest/fs-random

@@ -32,15 +32,17 @@
  * What OPEN is good for otherwise: locks on the host, looking at the file each time (CACHE_NEVER),
  * errors at close on network file systems. ATOMIC_O_TRUNC is a flag of OPEN: it has to go then.
  */
-static bool wants_zero_open(const struct fs *fs)
+static bool wants_zero_open(struct fs *fs)
 {
+	bool all_local = true;
+
 	if (fs->config.host_locks || fs->config.cache == CACHE_NEVER)
 		return false;
-	for (size_t i = 0; i < SHARES_MAX; i++) {
-		if (fs->shares[i].used && !fs->shares[i].local)
-			return false;
-	}
-	return true;
+	pthread_mutex_lock(&fs->lock);
+	for (size_t i = 0; i < SHARES_MAX; i++)
+		all_local &= !fs->shares[i].used || fs->shares[i].local;
+	pthread_mutex_unlock(&fs->lock);
+	return all_local;
 }
 
 static uint64_t wanted(struct fs *fs)

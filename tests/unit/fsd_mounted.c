@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * lodge-fsd behind this machine's own FUSE driver: no guest, no virtio, and the whole of the kernel
+ * above it. What fs-conform and fs-random say there is what they say of the folder that is served.
+ *
+ * fsd_mounted FOLDER PLACE COMMAND [ARGUMENT]... mounts FOLDER at PLACE for COMMAND, in a mount
+ * namespace of its own: for any suite of tests that wants a mounted file system.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shared-fs/server/ops.h"
+#include "shared-fs/server/sandbox.h"
+
+#define SERVER_THREADS 4
+#define MESSAGE_MAX    ((1u << 20) + 4096)
+
+struct place {
+	const char *folder;
+	const char *mount;
+	int fuse_fd;
+	struct fs *fs;
+	pid_t server;
+};
+
+/* One request after the other, until the mount is gone. */
+static void *serve(void *arg)
+{
+	const struct place *place = arg;
+	struct scratch *scratch = calloc(1, sizeof(*scratch));
+	uint8_t *message = malloc(MESSAGE_MAX);
+	uint8_t *reply = malloc(MESSAGE_MAX);
+	ssize_t len;
+
+	while (scratch && message && reply) {
+		struct iovec iov[3];
+		struct request req;
+		uint32_t written;
+		size_t head;
+
+		len = read(place->fuse_fd, message, MESSAGE_MAX);
+		if (len < 0 && (errno == EINTR || errno == ENOENT || errno == EAGAIN))
+			continue;
+		if (len < 0)
+			break; /* ENODEV */
+		head = (size_t)len < sizeof(struct fuse_in_header) ? (size_t)len
+								   : sizeof(struct fuse_in_header);
+		iov[0] = (struct iovec){ message, head };
+		iov[1] = (struct iovec){ message + head, (size_t)len - head };
+		iov[2] = (struct iovec){ reply, MESSAGE_MAX };
+		fs_request(&req, place->fs, scratch, iov, 2, (size_t)len, 1, MESSAGE_MAX, true,
+			   &written);
+		if (written && write(place->fuse_fd, reply, written) < 0 && errno != ENOENT)
+			perror("a reply that the kernel does not take");
+	}
+	free(scratch);
+	free(message);
+	free(reply);
+	return NULL;
+}
+
+/* In the server's process. */
+static int run_server(struct place *place)
+{
+	static const struct owner_map nobody;
+	struct fs_config config = { .fd_limit = 2000 };
+	struct sandbox sandbox = { .mode = SANDBOX_NONE };
+	pthread_t threads[SERVER_THREADS];
+	int fd = open(place->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	umask(0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (fs_create(&config, &place->fs) ||
+	    fs_share_add(place->fs, "share", fd, false, &nobody, true) || chdir("/proc") ||
+	    fs_attach(place->fs) || sandbox_seal(&sandbox, NULL, NULL, 0))
+		return 1;
+	place->fs->switch_ids = sandbox.can_switch_ids;
+	for (size_t i = 0; i < SERVER_THREADS; i++) {
+		if (pthread_create(&threads[i], NULL, serve, place))
+			return 1;
+	}
+	for (size_t i = 0; i < SERVER_THREADS; i++)
+		pthread_join(threads[i], NULL);
+	fs_destroy(place->fs);
+	return 0;
+}
+
+/* 0, or an error where mounts of FUSE are not to be had. */
+static int mount_it(struct place *place)
+{
+	char options[128];
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -errno;
+	place->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (place->fuse_fd < 0)
+		return -errno;
+	snprintf(options, sizeof(options),
+		 "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions",
+		 place->fuse_fd);
+	if (mount("fsd", place->mount, "fuse", MS_NOSUID | MS_NODEV, options))
+		return -errno;
+	place->server = fork();
+	if (!place->server)
+		_exit(run_server(place));
+	close(place->fuse_fd);
+	return place->server < 0 ? -errno : 0;
+}
+
+/* The server's exit status. */
+static int unmount_it(const struct place *place)
+{
+	int status = -1;
+
+	umount2(place->mount, MNT_DETACH);
+	waitpid(place->server, &status, 0);
+	return status;
+}
+
+static int run(char *const *argv)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (!child) {
+		execvp(argv[0], argv);
+		perror(argv[0]);
+		_exit(127);
+	}
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int mount_for(char **argv)
+{
+	struct place place = { .folder = argv[0], .mount = argv[1] };
+	int ret = mount_it(&place);
+
+	if (ret) {
+		fprintf(stderr, "fsd_mounted: %s\n", strerror(-ret));
+		return 1;
+	}
+	ret = run(argv + 2);
+	return unmount_it(&place) ? 99 : ret;
+}
+
+/* ---- the tests ---- */
+
+/* A program of BUILD/guest, this being BUILD/unit/fsd_mounted. */
+static void guest_program(char path[PATH_MAX], const char *name)
+{
+	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 64);
+
+	ck_assert_int_gt(len, 0);
+	path[len] = 0;
+	strcpy(strrchr(path, '/'), "/../guest/");
+	strcat(path, name);
+}
+
+struct rig {
+	char top[64];
+	char folder[80];
+	char control[80]; /* beside it */
+	char mount[80];
+	struct place place;
+};
+
+/* Linux from 6.1 on, which Lodge's guests have in its tests: what drivers before it do by
+ * themselves is not meant here. */
+static bool driver_is_new(void)
+{
+	struct utsname name;
+	int major = 0;
+	int minor = 0;
+
+	return !uname(&name) && sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 1));
+}
+
+/* False where there are no mounts of FUSE: the folder alone is there then. */
+static bool begin(struct rig *rig)
+{
+	int ret;
+
+	strcpy(rig->top, "/tmp/lodge-fsd-mount.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(rig->top));
+	ck_assert_int_eq(chmod(rig->top, 0755), 0);
+	snprintf(rig->folder, sizeof(rig->folder), "%s/own", rig->top);
+	snprintf(rig->control, sizeof(rig->control), "%s/control", rig->top);
+	snprintf(rig->mount, sizeof(rig->mount), "%s/mounted", rig->top);
+	ck_assert_int_eq(mkdir(rig->folder, 0777), 0);
+	ck_assert_int_eq(mkdir(rig->control, 0777), 0);
+	ck_assert_int_eq(mkdir(rig->mount, 0777), 0);
+	rig->place = (struct place){ .folder = rig->folder, .mount = rig->mount };
+	ret = geteuid() ? -EPERM : driver_is_new() ? mount_it(&rig->place) : -ENOSYS;
+	if (ret)
+		printf("not tried: a mount of FUSE: %s\n", strerror(-ret));
+	return !ret;
+}
+
+static void end(const struct rig *rig, bool mounted)
+{
+	char command[128];
+
+	if (mounted)
+		ck_assert_int_eq(unmount_it(&rig->place), 0);
+	snprintf(command, sizeof(command), "rm -rf %s", rig->top);
+	ck_assert_int_eq(system(command), 0);
+}
+
+/* What fs-conform says of each case: "ok" or "not ok", a number, a name. */
+static FILE *conform(const char *folder)
+{
+	char program[PATH_MAX];
+	char command[PATH_MAX + 256];
+	FILE *said;
+
+	guest_program(program, "fs-conform");
+	snprintf(command, sizeof(command), "'%s' -n 300 '%s'", program, folder);
+	said = popen(command, "re");
+	ck_assert_ptr_nonnull(said);
+	return said;
+}
+
+/* A file system that lacks something lacks it through the server, too; all else conforms. */
+START_TEST(calls_conform_as_without_it)
+{
+	char own[512];
+	char mounted[512];
+	struct rig rig;
+	FILE *said[2];
+	int n = 0;
+
+	if (!begin(&rig)) {
+		end(&rig, false);
+		return;
+	}
+	said[0] = conform(rig.control);
+	said[1] = conform(rig.mount);
+	while (fgets(own, sizeof(own), said[0])) {
+		/* Why a case failed or was skipped is on lines of its own. */
+		if (strncmp(own, "ok ", 3) && strncmp(own, "not ok ", 7))
+			continue;
+		do {
+			ck_assert_ptr_nonnull(fgets(mounted, sizeof(mounted), said[1]));
+		} while (strncmp(mounted, "ok ", 3) && strncmp(mounted, "not ok ", 7));
+		if (!strncmp(own, "ok ", 3) && strncmp(mounted, "ok ", 3)) {
+			char why[512] = "";
+
+			ck_assert_ptr_nonnull(fgets(why, sizeof(why), said[1]));
+			ck_abort_msg("%s%s", mounted, why);
+		}
+		n++;
+	}
+	ck_assert_int_gt(n, 40);
+	pclose(said[0]);
+	pclose(said[1]);
+	end(&rig, true);
+}
+END_TEST
+
+START_TEST(random_calls_agree)
+{
+	char program[PATH_MAX];
+	char file[128];
+	char seed[8];
+	char *argv[] = { program, (char *)"-n", (char *)"3000", (char *)"-s", seed, file, NULL };
+	struct rig rig;
+	bool mounted = begin(&rig);
+
+	guest_program(program, "fs-random");
+	snprintf(file, sizeof(file), "%s/f", rig.mount);
+	snprintf(seed, sizeof(seed), "%d", _i + 1);
+	if (mounted)
+		ck_assert_int_eq(run(argv), 0);
+	end(&rig, mounted);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+	Suite *suite;
+	TCase *tests;
+	SRunner *runner;
+	int failed;
+
+	if (argc > 3)
+		return mount_for(argv + 1);
+	suite = suite_create("fsd_mounted");
+	tests = tcase_create("mounted");
+	tcase_set_timeout(tests, 120);
+	tcase_add_test(tests, calls_conform_as_without_it);
+	tcase_add_loop_test(tests, random_calls_agree, 0, 3);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
