@@ -17,13 +17,16 @@ mount.lodge_libs := mount proto
 # And one that runs in any guest, whatever its C library.
 guest_progs += mount.lodge
 
-unit_tests += mount_lodge mount_pump
+unit_tests += mount_lodge mount_pump mount_stream
 mount_lodge_srcs := tests/unit/mount_lodge.c
 mount_lodge_libs := mount proto
 mount_lodge_pkgs := check
 mount_pump_srcs := tests/unit/mount_pump.c
 mount_pump_libs := mount proto
 mount_pump_pkgs := check
+mount_stream_srcs := tests/unit/mount_stream.c
+mount_stream_libs := mount proto
+mount_stream_pkgs := check
 
 fuzz_targets += mount_messages
 mount_messages_srcs := tests/fuzz/mount_messages.c
