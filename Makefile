@@ -6,6 +6,7 @@
 #   libs += NAME            NAME_srcs: a static library for programs and tests
 #   guest_progs += NAME     like progs, linked statically: runs in any guest
 #   unit_tests += NAME      NAME_srcs, NAME_libs, NAME_pkgs: built with ASan and UBSan, run by `make check`
+#   thread_tests += NAME    of unit_tests: built with TSan, too
 #   fuzz_targets += NAME    NAME_srcs, NAME_libs, NAME_pkgs: built with clang's libFuzzer
 #   man_pages += FILE.scd   man page sources (scdoc)
 
@@ -32,6 +33,7 @@ common_cflags := -std=gnu17 $(warnings) -D_GNU_SOURCE -DLODGE_VERSION='"$(VERSIO
 	-DLODGE_PREFIX='"$(PREFIX)"' -Iprotocol/include -I. -fno-strict-aliasing -pthread
 release_cflags := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 san_cflags := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+thread_cflags := -O1 -fno-omit-frame-pointer -fsanitize=thread -Wno-tsan
 fuzz_cflags := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 release_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 
@@ -39,6 +41,7 @@ progs :=
 libs :=
 guest_progs :=
 unit_tests :=
+thread_tests :=
 fuzz_targets :=
 man_pages :=
 
@@ -65,6 +68,11 @@ $(BUILD)/san/%.o: %.c
 	@mkdir -p $(@D)
 	$(say) CC-SAN $<
 	$(Q)$(CC) $(common_cflags) $(pkg_cflags) $(CFLAGS) $(san_cflags) -MMD -MP -c -o $@ $<
+
+$(BUILD)/threadobj/%.o: %.c
+	@mkdir -p $(@D)
+	$(say) CC-THR $<
+	$(Q)$(CC) $(common_cflags) $(pkg_cflags) $(CFLAGS) $(thread_cflags) -MMD -MP -c -o $@ $<
 
 $(BUILD)/fuzzobj/%.o: %.c
 	@mkdir -p $(@D)
@@ -99,6 +107,13 @@ $(BUILD)/unit/$(1): $(call objs_of,san,$(1))
 	$$(Q)$$(CC) $(san_cflags) $$(CFLAGS) -pthread -o $$@ $$^ $($(1)_ldflags) $$(call pkg_libs,$(1))
 endef
 
+define thread_rule
+$(BUILD)/threads/$(1): $(call objs_of,threadobj,$(1))
+	@mkdir -p $$(@D)
+	$$(say) LD-THR $$@
+	$$(Q)$$(CC) $(thread_cflags) $$(CFLAGS) -pthread -o $$@ $$^ $($(1)_ldflags) $$(call pkg_libs,$(1))
+endef
+
 define fuzz_rule
 $(BUILD)/fuzz/$(1): $(call objs_of,fuzzobj,$(1))
 	@mkdir -p $$(@D)
@@ -109,6 +124,7 @@ endef
 $(foreach p,$(progs),$(eval $(call prog_rule,$(p)))$(eval $(call san_prog_rule,$(p))))
 $(foreach p,$(guest_progs),$(eval $(call guest_rule,$(p))))
 $(foreach p,$(unit_tests),$(eval $(call test_rule,$(p))))
+$(foreach p,$(thread_tests),$(eval $(call thread_rule,$(p))))
 $(foreach p,$(fuzz_targets),$(eval $(call fuzz_rule,$(p))))
 
 define man_rule
@@ -121,7 +137,7 @@ $(foreach m,$(man_pages),$(eval $(call man_rule,$(m))))
 
 build: $(progs:%=$(BUILD)/bin/%) $(guest_progs:%=$(BUILD)/guest/%)
 san: $(progs:%=$(BUILD)/san-bin/%)
-units: $(unit_tests:%=$(BUILD)/unit/%)
+units: $(unit_tests:%=$(BUILD)/unit/%) $(thread_tests:%=$(BUILD)/threads/%)
 fuzzers: $(fuzz_targets:%=$(BUILD)/fuzz/%)
 man: $(patsubst %.scd,$(BUILD)/man/%,$(notdir $(man_pages)))
 
@@ -159,6 +175,7 @@ check-vm:
 
 run-units:
 	$(Q)tests/each unit $(unit_tests:%=$(BUILD)/unit/%)
+	$(Q)tests/threads $(thread_tests:%=$(BUILD)/threads/%)
 run-static:
 	$(Q)tests/each static $$(find tests/static -type f -perm -u+x | sort)
 run-fuzzers:
@@ -249,4 +266,4 @@ clean:
 .PHONY: all build san units fuzzers man deps check check-unit check-static check-fuzz check-vm \
 	run-units run-static run-fuzzers run-lab run-vm demo bench fuzz lint install install-tools help clean
 .SECONDARY:
--include $(shell find $(BUILD)/obj $(BUILD)/san $(BUILD)/fuzzobj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/san $(BUILD)/threadobj $(BUILD)/fuzzobj -name '*.d' 2>/dev/null)

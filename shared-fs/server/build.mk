@@ -88,6 +88,7 @@ unit_tests += fsd_race
 fsd_race_srcs := tests/unit/fsd_race.c
 fsd_race_libs := fsd proto
 fsd_race_pkgs := check
+thread_tests += fsd_race
 
 # Kills the program itself.
 unit_tests += fsd_death
