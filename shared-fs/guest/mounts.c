@@ -118,7 +118,7 @@ void mounts_clear(const char *tag, const char *device)
 		if (!mountinfo_next(&at, &mount) ||
 		    (device ? strcmp(mount.device, device) : !is_dead(&mount, tag)))
 			continue;
-		more = reallocarray(points, n + 1, sizeof(*points));
+		more = realloc(points, (n + 1) * sizeof(*points));
 		if (!more)
 			break;
 		points = more;
