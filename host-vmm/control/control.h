@@ -19,7 +19,8 @@
 struct control;
 struct machine;
 
-#define CONTROL_LINE_MAX    (64 << 10) /* bytes of a request, its newline included */
+/* Bytes of a request, its newline included: a variable of 64 KiB in base64 fits. */
+#define CONTROL_LINE_MAX    (256 << 10)
 #define CONTROL_CLIENTS_MAX 16 /* at once; the next is told so and closed */
 #define CONTROL_STALL_MS    5000 /* a client that does not read an answer for so long is dropped */
 #define CONTROL_EVENTS_MAX  (256 << 10) /* bytes of events that a client has not read */

@@ -138,7 +138,7 @@ static bool client_serve(struct client *client)
 			client->finish = true;
 			client_answer(client,
 				      g_strdup("{\"id\":null,\"error\":{\"message\":"
-					       "\"the line is longer than 64 KiB\",\"hint\":"
+					       "\"the line is longer than 256 KiB\",\"hint\":"
 					       "\"send one short request a line\"}}\n"));
 			return client_flush(client);
 		}

@@ -247,7 +247,7 @@ START_TEST(overlong_line_is_refused)
 	fd = connect_or_fail(&fixture);
 	ck_assert_int_eq(fd_write_all(fd, text, CONTROL_LINE_MAX), 0);
 	line = read_line(fd);
-	ck_assert_ptr_nonnull(strstr(line, "longer than 64 KiB"));
+	ck_assert_ptr_nonnull(strstr(line, "longer than 256 KiB"));
 	g_free(g_steal_pointer(&line));
 	line = read_line(fd);
 	ck_assert_str_eq(line, "");
