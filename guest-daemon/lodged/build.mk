@@ -33,6 +33,11 @@ lodged_shares_srcs := tests/unit/lodged_shares.c tests/unit/lodged_rig.c
 lodged_shares_libs := lodgedcore guestlib proto
 lodged_shares_pkgs := check
 
+unit_tests += lodged_share_server
+lodged_share_server_srcs := tests/unit/lodged_share_server.c tests/unit/lodged_rig.c
+lodged_share_server_libs := lodgedcore guestlib proto
+lodged_share_server_pkgs := check
+
 unit_tests += lodged_power
 lodged_power_srcs := tests/unit/lodged_power.c tests/unit/lodged_rig.c
 lodged_power_libs := lodgedcore guestlib proto

@@ -26,11 +26,17 @@
 #define ANSWER_S    15 /* for the host to start its file server */
 #define STOP_MS	    1000
 
+/* The door may answer when nobody wants to know any more. */
+struct question {
+	struct share_server *server; /* NULL: nobody does */
+	bool answered;
+};
+
 struct share_server {
 	struct lodged *lodged;
 	const struct share_server_events *events;
 	void *opaque;
-	bool asking; /* the host, for streams */
+	struct question *question; /* the host is asked for streams; NULL: it is not */
 	guint patience;
 	char *place;
 	pid_t pid; /* 0: none */
@@ -44,12 +50,16 @@ static const char asked_and_none[] = "the host does not answer";
 
 bool share_server_busy(const struct share_server *server)
 {
-	return server->asking || server->pid;
+	return server->question || server->pid;
 }
 
 static void stop_asking(struct share_server *server)
 {
-	server->asking = false;
+	if (server->question && server->question->answered)
+		g_free(server->question);
+	else if (server->question)
+		server->question->server = NULL;
+	server->question = NULL;
 	if (server->patience)
 		g_source_remove(server->patience);
 	server->patience = 0;
@@ -198,14 +208,19 @@ static const char *explain(int error)
 
 /* ---- the host ---- */
 
+/* A reply that is good is followed by the command. */
 static void answered(void *opaque, const struct door_reply *reply)
 {
-	struct share_server *server = opaque;
+	struct question *question = opaque;
+	struct share_server *server = question->server;
+	bool good = !reply->error && reply->ok;
 
-	if (!server->asking || (!reply->error && reply->ok))
-		return;
-	fail(server,
-	     reply->error || reply->busy ? asked_and_none : "this host has no messages of shares");
+	question->answered = true;
+	if (!server)
+		g_free(question);
+	else if (!good)
+		fail(server, reply->error || reply->busy ? asked_and_none
+							 : "this host has no messages of shares");
 }
 
 static gboolean on_patience(gpointer opaque)
@@ -225,9 +240,10 @@ static void ask(struct share_server *server)
 		fail(server, "no door to the host that carries files: see lodge-toolbox status");
 		return;
 	}
-	server->asking = true;
+	server->question = g_new0(struct question, 1);
+	server->question->server = server;
 	server->patience = g_timeout_add_seconds(ANSWER_S, on_patience, server);
-	lodged_ask(server->lodged, answered, server, "%s", LODGE_FS_STREAM_CONNECT);
+	lodged_ask(server->lodged, answered, server->question, "%s", LODGE_FS_STREAM_CONNECT);
 }
 
 static int open_pump(struct pump *pump, struct door *door, const char *fields, size_t len,
@@ -267,7 +283,7 @@ void share_server_command(struct share_server *server, struct door_command *comm
 	const char *why;
 	int ret;
 
-	if (!server->asking || fields_check(fields, len)) {
+	if (!server->question || fields_check(fields, len)) {
 		door_command_error(command, "nobody asked for that");
 		return;
 	}
@@ -311,7 +327,7 @@ void share_server_start(struct share_server *server, enum share_way way, const c
 
 void share_server_lost(struct share_server *server)
 {
-	if (server->asking)
+	if (server->question)
 		fail(server, asked_and_none);
 	/* The end of its messages is the child's end, which is told. */
 	if (server->command)
