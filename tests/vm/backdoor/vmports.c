@@ -83,16 +83,21 @@ static uint32_t step(const struct channel *channel, enum step what, uint32_t val
 	return (uint32_t)regs.cx >> 16;
 }
 
-static bool open_channel(struct channel *channel)
+static bool open_protocol(struct channel *channel, uint32_t protocol)
 {
 	struct regs regs;
 
 	*channel = (struct channel){ 0 };
-	if (!(step(channel, OPEN, LODGE_VMW_PROT_RPCI | COOKIE, &regs) & SUCCESS))
+	if (!(step(channel, OPEN, protocol | COOKIE, &regs) & SUCCESS))
 		return false;
 	*channel =
 		(struct channel){ (uint32_t)regs.dx >> 16, (uint32_t)regs.si, (uint32_t)regs.di };
 	return true;
+}
+
+static bool open_channel(struct channel *channel)
+{
+	return open_protocol(channel, LODGE_VMW_PROT_RPCI);
 }
 
 static struct regs string_regs(const struct channel *channel, size_t len)
@@ -333,6 +338,43 @@ static int flood(int seconds)
 	return sent == 0;
 }
 
+static volatile sig_atomic_t ended;
+
+static void on_end(int signal)
+{
+	(void)signal;
+	ended = 1;
+}
+
+/* Plays the tools for @seconds, or until SIGTERM: takes commands, and does nothing. */
+static int play_tools(int seconds)
+{
+	static const char hello[] = "OK ATR toolbox";
+	time_t end = time(NULL) + seconds;
+	struct channel channel;
+	size_t answer = 0;
+	char text[4096];
+
+	if (!open_protocol(&channel, LODGE_VMW_PROT_TCLO))
+		return 1;
+	signal(SIGTERM, on_end);
+	while (time(NULL) < end && !ended) {
+		long got;
+
+		if (!send_text(&channel, hello, answer, false))
+			return 1;
+		got = receive_text(&channel, text, sizeof(text) - 1, false);
+		text[got > 0 ? got : 0] = '\0';
+		answer = got < 0 ? 0 : !strcmp(text, "reset") ? strlen(hello) : 3;
+		if (got > 0)
+			puts(text);
+		else
+			usleep(20000);
+	}
+	step(&channel, CLOSE, 0, NULL);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_fault };
@@ -356,7 +398,9 @@ int main(int argc, char **argv)
 	if (!strcmp(word, "measure") && argc == 5)
 		return measure(atoi(argv[2]), strtoul(argv[3], NULL, 10),
 			       !strcmp(argv[4], "strings"));
-	fputs("usage: vmports probe | abuse | flood SECONDS | measure COUNT BYTES pieces|strings\n",
+	if (!strcmp(word, "tools") && argc == 3)
+		return play_tools(atoi(argv[2]));
+	fputs("usage: vmports probe | abuse | flood SECONDS | tools SECONDS | measure COUNT BYTES pieces|strings\n",
 	      stderr);
 	return 2;
 }
