@@ -144,13 +144,13 @@ static void ring(struct lodge_door *door)
 		lodge_door_renew(door);
 }
 
-void lodge_door_lock(struct lodge_door *door)
+void lodge_door_lock(struct lodge_door *door) __acquires(&door->lock)
 {
 	down_read(&door->queues_there);
 	spin_lock_irq(&door->lock);
 }
 
-void lodge_door_unlock(struct lodge_door *door)
+void lodge_door_unlock(struct lodge_door *door) __releases(&door->lock)
 {
 	bool bell = take_bell(door);
 

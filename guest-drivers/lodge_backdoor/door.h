@@ -168,8 +168,8 @@ void lodge_door_stop(struct lodge_door *door, int error);
 int lodge_door_submit(struct lodge_door *door, struct lodge_frame *frame);
 /* For who may submit, in process context: door->lock and what keeps the queue there; then both are
  * given back, and the doorbell is rung where something was submitted. */
-void lodge_door_lock(struct lodge_door *door);
-void lodge_door_unlock(struct lodge_door *door);
+void lodge_door_lock(struct lodge_door *door) __acquires(&door->lock);
+void lodge_door_unlock(struct lodge_door *door) __releases(&door->lock);
 /* The device or a queue is broken: has it reset in a while. Any context. */
 void lodge_door_renew(struct lodge_door *door);
 
