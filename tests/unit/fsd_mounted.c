@@ -275,7 +275,7 @@ START_TEST(random_calls_agree)
 {
 	char program[PATH_MAX];
 	char file[128];
-	char seed[8];
+	char seed[16];
 	char *argv[] = { program, (char *)"-n", (char *)"3000", (char *)"-s", seed, file, NULL };
 	struct rig rig;
 	bool mounted = begin(&rig);

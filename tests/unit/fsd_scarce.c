@@ -490,6 +490,71 @@ START_TEST(t25_the_folder_itself_goes)
 }
 END_TEST
 
+/* Somebody puts a link where it was: the share is the folder still. */
+START_TEST(t25_a_link_takes_its_place)
+{
+	struct fsd_rig_options options = { 0 };
+	struct fuse_entry_out file;
+	char moved[256];
+	struct stat st;
+	int error;
+
+	fsd_rig_start(&rig, &options);
+	snprintf(moved, sizeof(moved), "%s.moved", rig.folder);
+	ck_assert_int_eq(rename(rig.folder, moved), 0);
+	ck_assert_int_eq(symlink("/etc", rig.folder), 0);
+	fsd_lookup(&rig, FUSE_ROOT_ID, "passwd", &error);
+	ck_assert_int_eq(error, -ENOENT);
+	ck_assert_int_gt(make(FUSE_ROOT_ID, "f", &file), 0);
+	ck_assert_int_eq(write_zeroes(file.nodeid, 0, 100), 100);
+	ck_assert_int_eq(unlink(rig.folder), 0);
+	ck_assert_int_eq(rename(moved, rig.folder), 0);
+	ck_assert_int_eq(stat(fsd_path(&rig, "f", moved), &st), 0);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
+/* A file that the guest does not use is not held open for writing: the host may remount. */
+START_TEST(t22_the_host_makes_it_read_only)
+{
+	struct fsd_rig_options options = { 0 };
+	struct fuse_setattr_in mode = { .valid = FATTR_MODE, .mode = 0640 };
+	struct fuse_read_in in = { .size = 4096 };
+	struct fuse_entry_out file;
+	struct fuse_entry_out other;
+	uint8_t data[4096];
+	char path[256];
+	uint64_t dir;
+	int error;
+
+	if (!own_mounts())
+		return;
+	fsd_rig_start(&rig, &options);
+	mkdir(fsd_path(&rig, "sub", path), 0755);
+	mount_small(path, "size=1m");
+	dir = fsd_lookup(&rig, FUSE_ROOT_ID, "sub", &error);
+	ck_assert_int_gt(make(dir, "f", &file), 0);
+	ck_assert_int_eq(write_zeroes(file.nodeid, 0, 100), 100);
+	/* Twice a second's end without use. */
+	data_sweep(rig.fs);
+	data_sweep(rig.fs);
+	ck_assert_int_eq(mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	ck_assert_int_eq(write_zeroes(file.nodeid, 0, 100), -EROFS);
+	ck_assert_int_eq(make(dir, "g", &other), -EROFS);
+	ck_assert_int_eq(fsd_call(&rig, FUSE_UNLINK, dir, "f", 2, NULL, 0, NULL, 0), -EROFS);
+	ck_assert_int_eq(
+		fsd_call(&rig, FUSE_SETATTR, file.nodeid, &mode, sizeof(mode), NULL, 0, NULL, 0),
+		-EROFS);
+	ck_assert_int_eq(fsd_call(&rig, FUSE_READ, file.nodeid, &in, sizeof(in), NULL, 0, data,
+				  sizeof(data)),
+			 100);
+	ck_assert_int_eq(mount(NULL, path, NULL, MS_REMOUNT, NULL), 0);
+	ck_assert_int_eq(write_zeroes(file.nodeid, 0, 100), 100);
+	ck_assert_int_eq(umount2(path, MNT_DETACH), 0);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("fsd_scarce");
@@ -505,6 +570,8 @@ int main(void)
 	tcase_add_test(tcase, t14_a_mount_comes_and_goes);
 	tcase_add_test(tcase, t25_a_mount_in_use_is_taken_away);
 	tcase_add_test(tcase, t25_the_folder_itself_goes);
+	tcase_add_test(tcase, t25_a_link_takes_its_place);
+	tcase_add_test(tcase, t22_the_host_makes_it_read_only);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
