@@ -1,0 +1,118 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Shares where the guest's kernel has no driver for them: lodged mounts them over its own door, and by the module lodge_fs
+# when that comes; what dies is replaced, what is removed is stale, and nobody hangs.
+# TIMEOUT: 200
+# NEEDS: lodge python3
+# shellcheck disable=SC2016 # what the guest expands
+# shellcheck source=tests/vm/lib.sh
+. "$LIB"
+# shellcheck source=tests/vm/fs/servers.sh
+. "$TOP/tests/vm/fs/servers.sh"
+
+mkdir docs later work
+echo one >docs/one
+echo late >later/file
+head -c 1000000 /dev/urandom >docs/big
+
+# inside COMMAND: in the guest, as root; both streams
+inside() {
+	timeout -k 5 60 lodge exec ways -- sh -c "PATH=$BUILD/bin:$BUILD/guest:\$PATH; $1" 2>&1 </dev/null
+}
+
+by() {
+	inside "lodge-toolbox share" | grep -q "at /mnt/lodge by $1, .*health: ok"
+}
+
+now_ms() {
+	echo $(($(date +%s%N) / 1000000))
+}
+
+# From `share add` to a program of the guest that has read a file of it.
+share_is_seen() {
+	local began
+	began=$(now_ms)
+	ok "a share comes ($1)" lodge share add ways "later=$PWD/later"
+	is "$(inside 'until cat /mnt/lodge/later/file 2>/dev/null; do sleep 0.01; done')" late "and is there"
+	echo "# shares.$1.add: $(($(now_ms) - began)) ms, a start of lodge exec among them"
+}
+
+share_goes() {
+	inside 'exec 3<>/mnt/lodge/later/file; echo open; n=0
+while [ -e /mnt/lodge/later/file ]; do sleep 0.05; done
+head -c 1 <&3; echo x >&3; ls /mnt/lodge/later; echo over' >"removal-$1" &
+	local watcher=$!
+	ok "a guest has a file of it open ($1)" wait_for 20 grep -q open "removal-$1"
+	ok "its share goes" lodge share remove ways later
+	wait "$watcher"
+	like "$(cat "removal-$1")" "Stale file handle.*(Stale file handle|I/O error).*over" "errors, and no hang"
+}
+
+lodge run --name ways --memory 512M --share "docs=$PWD/docs" --share "work=$PWD/work" -- sleep 600 >vm.log 2>&1 </dev/null &
+vm=$!
+ok "a VM starts" wait_for 60 lodge info ways
+ok "and has its tools" lodge wait --timeout 120 ways tools
+ok "by the kernel's virtiofs" wait_for 20 by virtiofs
+
+# ---- rpc: as if the kernel had no virtiofs ----
+
+inside 'umount /mnt/lodge; modprobe fuse; cd /sys/bus/virtio/drivers/virtiofs
+for dev in virtio*; do break; done; echo $dev >/run/dev; echo $dev >unbind; kill -HUP $(pidof lodged)'
+ok "lodged mounts them over its door" wait_for 20 by rpc
+is "$(inside 'mount.lodge --which; cat /mnt/lodge/docs/one; cmp /mnt/lodge/docs/big /mnt/lodge/docs/big && cp /mnt/lodge/docs/big /mnt/lodge/work/')" "rpc
+one" "files are there"
+ok "what the guest writes is whole" cmp docs/big work/big
+like "$(lodge info ways)" "shares +/mnt/lodge by rpc, rung 1.*host changes +at once, rung 1" "lodge info says which way, and what would lift it"
+like "$(inside 'lodge-toolbox status')" "folders +1 +mount.lodge and messages.*the module lodge_fs.*changes +1 " "lodge-toolbox status, too"
+is "$(inside 'mkdir -p /mnt/d; mount.lodge docs /mnt/d -o way=auto,ro; cat /mnt/d/one; umount /mnt/d')" one \
+	"mount.lodge binds a share from there"
+share_is_seen rpc
+share_goes rpc
+inside 'fs-conform -n 30 /mnt/lodge/work >/run/conform 2>&1; echo "status $?"; grep -v ^ok /run/conform' >conform &
+watcher=$!
+kills=0
+while [ "$kills" -lt 3 ] && kill -0 "$watcher" 2>/dev/null; do
+	sleep 1 # the pace
+	pid=$(servers share=docs)
+	[ -n "$pid" ] && kill -9 "$pid" && kills=$((kills + 1))
+done
+wait "$watcher"
+like "$(cat conform)" "^status 0" "file system calls conform, over a server that dies"
+sed 's/^/# /' conform
+is "$kills" 3 "it was killed three times"
+inside 'kill -9 $(pidof mount.lodge)'
+ok "mount.lodge killed: mounted again" wait_for 20 by rpc
+is "$(inside 'grep -c " /mnt/lodge " /proc/mounts')" 1 "once"
+inside 'kill -9 $(pgrep -o mount.lodge)'
+ok "its parent alone: the same" wait_for 20 by rpc
+
+# ---- the kernel's driver comes after all ----
+
+inside 'echo $(cat /run/dev) >/sys/bus/virtio/drivers/virtiofs/bind'
+ok "a driver for the device takes over" wait_for 30 by virtiofs
+is "$(inside 'cat /mnt/lodge/docs/one; pidof mount.lodge')" one "and mount.lodge has gone"
+
+# ---- the same over the door of the module lodge_backdoor ----
+
+inside 'insmod '"$BUILD"'/modules/$(uname -r)/lodge_backdoor.ko'
+door_is_the_module_s() {
+	lodge info ways | grep -q "door  *virtio device"
+}
+ok "lodged takes the better door" wait_for 30 door_is_the_module_s
+ok "and is there again" lodge wait --timeout 30 ways tools
+inside 'umount /mnt/lodge; echo $(cat /run/dev) >/sys/bus/virtio/drivers/virtiofs/unbind; kill -HUP $(pidof lodged)'
+ok "shares come through it, too" wait_for 30 by rpc
+is "$(inside 'cmp /mnt/lodge/docs/big /mnt/lodge/work/big; cat /mnt/lodge/docs/one')" one "whole"
+
+# ---- lodge_fs comes: a driver for the device takes over ----
+
+inside 'insmod '"$BUILD"'/modules/$(uname -r)/lodge_fs.ko take=1'
+ok "by the module lodge_fs" wait_for 30 by lodge_fs
+like "$(lodge info ways)" "shares +/mnt/lodge by lodge_fs, rung 2.*host changes +at once and to inotify, rung 2" "lodge info knows"
+share_is_seen lodge_fs
+share_goes lodge_fs
+inside 'kill -9 $(pidof mount.lodge)'
+ok "mount.lodge killed: mounted again" wait_for 20 by lodge_fs
+is "$(inside 'cat /mnt/lodge/docs/one; kill $(pidof lodged); sleep 0.1' | head -n 1)" one "files are there"
+lodge kill ways
+wait "$vm" || true
