@@ -57,10 +57,14 @@ static int read_msrs(int vcpu_fd, const struct kvm_msr_list *list, struct kvm_ms
 		n = ioctl(vcpu_fd, KVM_GET_MSRS, msrs);
 		if (n < 0)
 			return -errno;
-		/* Time goes on over a reset. */
-		for (int i = 0; i < n; i++)
-			if (msrs->entries[i].index != MSR_TSC)
-				state->msrs[state->n_msrs++] = msrs->entries[i];
+		for (int i = 0; i < n; i++) {
+			/* Time goes on over a reset. A write of 0 means to KVM: as the machine's
+			 * other processors; one that wrote its own, or met a triple fault under
+			 * SVM, is not. */
+			if (msrs->entries[i].index == MSR_TSC)
+				msrs->entries[i].data = 0;
+			state->msrs[state->n_msrs++] = msrs->entries[i];
+		}
 		next += n + 1;
 	}
 	return 0;

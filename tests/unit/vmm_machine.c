@@ -77,6 +77,24 @@ TINY_CODE(
 	"9: .code16\n xor %ax, %ax\n mov %ax, %ds\n lock incw 0x9000\n 6: cli\n hlt\n jmp 6b\n"
 	"8: .code32\n");
 
+/* The second processor sets its time stamps on by 2^40, once. After a reset both tell the same. */
+TINY_CODE(
+	time_stamp_guest, 32,
+	STACK COUNT
+	"mov %ebx, 0x9008\n movl $0, 0x9000\n"
+	"mov $0x8000, %edi\n mov $(8f - 9f), %ecx\n call 7f\n 7: pop %esi\n add $(9f - 7b), %esi\n"
+	"cld\n rep movsb\n"
+	"movl $0x000c4500, 0xfee00300\n mov $100000, %ecx\n 4: pause\n loop 4b\n"
+	"movl $0x000c4608, 0xfee00300\n"
+	"5: pause\n cmpw $0, 0x9000\n je 5b\n"
+	"cmpl $1, 0x9008\n ja 3f\n" RESET
+	"3: rdtsc\n sub 0x9004, %edx\n add $8, %edx\n cmp $16, %edx\n ja 6f\n" PRINT(
+		"Y") "6:\n" POWEROFF
+		     "9: .code16\n xor %ax, %ax\n mov %ax, %ds\n cmpw $1, 0x9008\n jne 7f\n"
+		     "rdtsc\n add $0x100, %edx\n mov $0x10, %ecx\n wrmsr\n"
+		     "7: rdtsc\n mov %edx, 0x9004\n lock incw 0x9000\n 6: cli\n hlt\n jmp 6b\n"
+		     "8: .code32\n");
+
 static char dir[] = "/tmp/vmm_machine.XXXXXX";
 static char kernel[64], serial[80], serial_log[64], append[] = "L", name[] = "test";
 static char *no_initrds[] = { NULL };
@@ -223,6 +241,14 @@ START_TEST(t53_ports)
 }
 END_TEST
 
+START_TEST(time_stamps_agree_after_a_reset)
+{
+	config.cpus = 2;
+	ck_assert_int_eq(run(time_stamp_guest), MACHINE_POWEROFF);
+	ck_assert_str_eq(printed(), "Y");
+}
+END_TEST
+
 START_TEST(four_cpus)
 {
 	config.cpus = 4;
@@ -343,6 +369,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, t56_crash_is_reported);
 	tcase_add_test(tcase, t53_memory_accesses);
 	tcase_add_test(tcase, t53_ports);
+	tcase_add_test(tcase, time_stamps_agree_after_a_reset);
 	tcase_add_test(tcase, four_cpus);
 	tcase_add_test(tcase, sixty_four_cpus);
 	tcase_add_test(tcase, kvm_signature_alone);
