@@ -50,6 +50,15 @@ START_TEST(what_mount_8_says_is_understood)
 	ck_assert_str_eq(options.tag, "other");
 	ck_assert_str_eq(options.dax, "never");
 	ck_assert_int_eq(options.way, WAY_LODGE_FS);
+	ck_assert_int_eq(parse(&options, "a /mnt -o way=rpc"), 0);
+	ck_assert_int_eq(options.way, WAY_RPC);
+	ck_assert(!options.foreground);
+	ck_assert_int_eq(options.messages_fd, -1);
+	ck_assert_int_eq(parse(&options, "a /mnt -o way=rpc,way=auto"), 0);
+	ck_assert_int_eq(options.way, WAY_ANY);
+	ck_assert_int_eq(parse(&options, "--foreground a /mnt --messages-fd=3 -o way=rpc"), 0);
+	ck_assert(options.foreground);
+	ck_assert_int_eq(options.messages_fd, 3);
 	ck_assert_int_eq(parse(&options, "--which -o tag=x"), 0);
 	ck_assert(options.which && !options.source);
 }
@@ -73,6 +82,9 @@ START_TEST(what_is_wrong_is_named)
 		{ "docs /mnt -o", "-o" },
 		{ "docs /mnt -z", "-z" },
 		{ "docs /mnt --fast", "--fast" },
+		{ "docs /mnt --messages-fd=", "--messages-fd=" },
+		{ "docs /mnt --messages-fd=3x", "--messages-fd=3x" },
+		{ "docs /mnt --messages-fd=99999", "--messages-fd=99999" },
 	};
 	struct mount_options options;
 
