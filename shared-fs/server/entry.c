@@ -352,7 +352,8 @@ int64_t op_mkdir(struct request *req)
 
 /*
  * The inode behind a name that is about to lead elsewhere, which must not be opened by that name
- * later (evict.h): a reference, or NULL where there is none, or descriptors are plenty.
+ * later (evict.h), and whose times will change: a reference, or NULL where there is none, or
+ * descriptors are plenty and nobody listens to changes.
  */
 static struct inode *pin(struct fs *fs, const struct inode *dir, const char *name)
 {
@@ -362,7 +363,8 @@ static struct inode *pin(struct fs *fs, const struct inode *dir, const char *nam
 
 	if (fs->config.fd_limit - plenty > PIN_MARGIN)
 		plenty = fs->config.fd_limit - PIN_MARGIN;
-	if (!__atomic_load_n(&fs->n_evicted, __ATOMIC_RELAXED) &&
+	if (!__atomic_load_n(&fs->notify_on, __ATOMIC_RELAXED) &&
+	    !__atomic_load_n(&fs->n_evicted, __ATOMIC_RELAXED) &&
 	    __atomic_load_n(&fs->n_fds, __ATOMIC_RELAXED) < plenty)
 		return NULL;
 	if (statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, STATX_WANTED, &stx))
@@ -371,6 +373,14 @@ static struct inode *pin(struct fs *fs, const struct inode *dir, const char *nam
 	if (inode)
 		inode_revive(fs, inode);
 	return inode;
+}
+
+/* @done: its name was changed or taken away. */
+static void unpin(struct fs *fs, struct inode *pinned, bool done)
+{
+	if (pinned && done)
+		watch_own_change(fs, pinned);
+	inode_put(fs, pinned);
 }
 
 static int64_t remove_name(struct request *req, int flags)
@@ -386,7 +396,7 @@ static int64_t remove_name(struct request *req, int flags)
 	ret = unlinkat(req->inode->fd, name, flags) ? -errno : 0;
 	if (ret)
 		watch_own_undo(req->fs, req->inode, name, LODGE_FS_DELETED);
-	inode_put(req->fs, pinned);
+	unpin(req->fs, pinned, !ret);
 	return ret == -ENOENT && redo_removed(req) ? 0 : ret;
 }
 
@@ -441,8 +451,8 @@ static int rename_name(const struct request *req, const char *name, const struct
 	pinned = pin(req->fs, req->inode, name);
 	replaced = pin(req->fs, to, new_name);
 	ret = rename_host(req->fs, req->inode, name, to, new_name, flags);
-	inode_put(req->fs, pinned);
-	inode_put(req->fs, replaced);
+	unpin(req->fs, pinned, !ret);
+	unpin(req->fs, replaced, !ret);
 	return ret == -ENOENT && redo_moved(req, to, new_name) ? 0 : ret;
 }
 
@@ -487,12 +497,14 @@ int64_t op_rename2(struct request *req)
 	return rename_to(req, sizeof(*body), body->newdir, body->flags);
 }
 
-static int link_host(const struct request *req, const struct inode *old, const char *name)
+static int link_host(const struct request *req, struct inode *old, const char *name)
 {
 	watch_own_name(req->fs, req->inode, name, LODGE_FS_CREATED);
 	if (!linkat(req->fs->proc_fd, fd_name(old->fd).text, req->inode->fd, name,
-		    AT_SYMLINK_FOLLOW))
+		    AT_SYMLINK_FOLLOW)) {
+		watch_own_change(req->fs, old);
 		return 0;
+	}
 	watch_own_undo(req->fs, req->inode, name, LODGE_FS_CREATED);
 	return -errno;
 }

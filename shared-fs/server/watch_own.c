@@ -133,7 +133,7 @@ void watch_own_end(struct fs *fs, struct inode *inode)
 
 	if (!fs->watcher)
 		return;
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	clock_gettime(CLOCK_REALTIME, &now);
 	__atomic_store_n(&inode->own_changed,
 			 (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec,
 			 __ATOMIC_RELEASE);

@@ -16,8 +16,9 @@
 
 #define CHANGE_KINDS (LODGE_FS_MODIFIED | LODGE_FS_ATTRIB | LODGE_FS_CLOSED)
 #define GONE_KINDS   (LODGE_FS_DELETED | LODGE_FS_MOVED_FROM)
-/* File systems stamp with the clock's tick, 10 ms at most, or from Linux 6.13 on with less. */
-#define OWN_MARGIN_NS 10000000
+/* Local file systems stamp with this machine's clock, as of its last tick or as it is: what the
+ * server did has no later stamp than the end of its request. Others have a clock of their own. */
+#define FOREIGN_MARGIN_NS 10000000
 
 /* The folder of the record that was made last: many follow for the same one. */
 struct folder {
@@ -97,13 +98,15 @@ static int enter_folder(struct fs *fs, struct folder *folder, uint64_t nodeid)
 }
 
 /* Whether nobody but the server itself has changed what has @stx since the guest's last request. */
-static bool is_own(const struct inode *inode, const struct statx *stx)
+static bool is_own(struct fs *fs, const struct inode *inode, const struct statx *stx)
 {
+	const struct share *share = inode_share(fs, inode);
+	uint64_t margin = share && share->local ? 0 : FOREIGN_MARGIN_NS;
 	uint64_t own = __atomic_load_n(&inode->own_changed, __ATOMIC_ACQUIRE);
 	uint64_t changed = (uint64_t)stx->stx_ctime.tv_sec * 1000000000 + stx->stx_ctime.tv_nsec;
 
 	return __atomic_load_n(&inode->own_busy, __ATOMIC_ACQUIRE) ||
-	       (own && changed <= own + OWN_MARGIN_NS);
+	       (own && changed <= own + margin);
 }
 
 /* Looks at what the name leads to. */
@@ -129,7 +132,7 @@ static void find_child(struct fs *fs, const struct folder *folder, const struct 
 	}
 	change->child = slot_id(&child->slot);
 	change->child_ino = child->shown_ino;
-	if (is_own(child, &stx))
+	if (is_own(fs, child, &stx))
 		change->kinds &= ~(uint32_t)CHANGE_KINDS;
 	inode_put(fs, child);
 }
@@ -156,7 +159,7 @@ static bool make_change(struct fs *fs, struct folder *folder, const struct watch
 		return true;
 	if (event->kinds & LODGE_FS_SELF) {
 		return !statx(folder->inode->fd, "", AT_EMPTY_PATH, STATX_WANTED, &stx) &&
-		       !is_own(folder->inode, &stx);
+		       !is_own(fs, folder->inode, &stx);
 	}
 	find_child(fs, folder, event, change);
 	return change->kinds & ~LODGE_FS_IS_FOLDER;
