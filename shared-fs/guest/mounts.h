@@ -32,8 +32,8 @@ int mounts_look(FILE *mountinfo, const char *path, struct mounts_seen *ret_seen)
 /* The same of this process' mounts. */
 int mounts_now(const char *path, struct mounts_seen *ret_seen);
 
-/* Unmounts everything of the device MAJOR:MINOR; @device NULL: of all FUSE mounts of @tag whose
- * server is dead. Who uses them gets ENOTCONN. */
+/* Unmounts everything of the device MAJOR:MINOR, whatever @tag is; @device NULL: of all FUSE mounts of
+ * @tag whose server is dead. Who uses them gets ENOTCONN. */
 void mounts_clear(const char *tag, const char *device);
 
 /* Binds @below (as options_path() makes it) of the mount @whole to @folder, with MS_ @flags. No

@@ -362,6 +362,6 @@ int serve_wait(pid_t pid, const char *device)
 		asked = true;
 		kill(pid, SIGKILL);
 	}
-	mounts_clear(NULL, device);
+	mounts_clear("", device);
 	return asked ? 0 : WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
