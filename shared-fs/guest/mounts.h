@@ -32,7 +32,8 @@ int mounts_look(FILE *mountinfo, const char *path, struct mounts_seen *ret_seen)
 /* The same of this process' mounts. */
 int mounts_now(const char *path, struct mounts_seen *ret_seen);
 
-/* Unmounts everything of the device MAJOR:MINOR, whatever @tag is; @device NULL: of all FUSE mounts of
+/* Unmounts everything of the device MAJOR:MINOR, whatever @tag is; @device NULL: of all FUSE mounts
+ * of
  * @tag whose server is dead. Who uses them gets ENOTCONN. */
 void mounts_clear(const char *tag, const char *device);
 
