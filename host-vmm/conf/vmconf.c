@@ -259,6 +259,18 @@ static int set_dax_size(const struct vm_config *config, const char *value, void 
 	return 0;
 }
 
+static int set_dax_files(const struct vm_config *config, const char *value, void *field,
+			 char **ret_problem)
+{
+	bool *all = field;
+
+	(void)config;
+	if (strcmp(value, "auto") != 0 && strcmp(value, "all") != 0)
+		return bad_value(value, "say auto or all", ret_problem);
+	*all = !strcmp(value, "all");
+	return 0;
+}
+
 static int set_backend(const struct vm_config *config, const char *value, void *field,
 		       char **ret_problem)
 {
@@ -334,6 +346,7 @@ static const struct key_row device_keys[] = {
 	{ "i8042", set_flag, AT(vm_config, i8042) },
 	{ "legacy", set_flag, AT(vm_config, legacy) },
 	{ "dax-size", set_dax_size, AT(vm_config, dax_size) },
+	{ "dax-files", set_dax_files, AT(vm_config, dax_all) },
 	{ "shares", set_flag, AT(vm_config, shares_device) },
 	{ NULL, NULL, 0 },
 };

@@ -13,7 +13,8 @@
  *	[fs TAG]	socket=PATH          a vhost-user-fs back end that somebody else runs
  *	[serial]	backend=BACKEND
  *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
- *	[device]	balloon=yes  rng=yes  i8042=yes  legacy=yes  dax-size=SIZE  shares=no
+ *	[device]	balloon=yes  rng=yes  i8042=yes  legacy=yes  shares=no
+ *			dax-size=SIZE  dax-files=auto|all
  *	[backdoor]	device=yes  port=yes  ports=on    the doors of the guest's tools
  *	[tools]		heartbeat=SECONDS  power-scripts=yes  broadcast-ip=yes
  *			time-sync=no  time-sync-period=SECONDS
@@ -135,6 +136,7 @@ struct vm_config {
 	bool tools_scripts, tools_broadcast_ip, tools_synctime; /* options of the guest's tools */
 	unsigned int tools_synctime_period; /* seconds */
 	uint64_t dax_size; /* bytes of the shares' window for mapped files; 0: none */
+	bool dax_all; /* large files of every file system go there */
 	bool shares_device; /* also where there are no shares: they may come while the VM runs */
 };
 

@@ -35,6 +35,7 @@ struct fs_backend {
 	char *socket; /* NULL: a lodge-fsd of ours */
 	bool export;
 	uint64_t dax_size;
+	bool dax_all;
 	int session_fd; /* what a lodge-fsd leaves to the next: nothing that we look at */
 	/* The device's loop: */
 	int notify; /* what the host changes in the shares is told there; -1: was taken, or none */
@@ -74,7 +75,8 @@ int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend
 	return create(socket, false, ret_backend);
 }
 
-int fs_backend_create_own(bool export, uint64_t dax_size, struct fs_backend **ret_backend)
+int fs_backend_create_own(bool export, uint64_t dax_size, bool dax_all,
+			  struct fs_backend **ret_backend)
 {
 	struct fs_backend *backend;
 	int ret = create(NULL, export, &backend);
@@ -82,6 +84,7 @@ int fs_backend_create_own(bool export, uint64_t dax_size, struct fs_backend **re
 	if (ret)
 		return ret;
 	backend->dax_size = dax_size;
+	backend->dax_all = dax_all;
 	backend->session_fd = memfd_create("lodge-session", MFD_CLOEXEC);
 	if (backend->session_fd < 0) {
 		ret = -errno;
@@ -198,7 +201,7 @@ static void free_args(char **argv)
 /* Under lock. */
 static char **make_args(struct fs_backend *backend)
 {
-	char **argv = calloc(backend->n_shares + 7, sizeof(*argv));
+	char **argv = calloc(backend->n_shares + 8, sizeof(*argv));
 	size_t n = 0;
 	bool complete = argv;
 
@@ -212,6 +215,8 @@ static char **make_args(struct fs_backend *backend)
 		argv[n++] = strdup("--notify-fd=6");
 	if (backend->dax_size)
 		argv[n++] = dax_arg(backend->dax_size);
+	if (backend->dax_size)
+		argv[n++] = strdup(backend->dax_all ? "--dax-files=all" : "--dax-files=auto");
 	for (size_t i = 0; i < backend->n_shares; i++) {
 		struct share *share = &backend->shares[i];
 

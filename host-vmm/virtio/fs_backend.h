@@ -40,8 +40,10 @@ int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend
 /*
  * A lodge-fsd: with @export, its first share is the root of the file system, else the shares are
  * folders in a root of its own. @dax_size: bytes of the window for mapped files, in MiB; 0: none.
+ * @dax_all: for the large files of every file system.
  */
-int fs_backend_create_own(bool export, uint64_t dax_size, struct fs_backend **ret_backend);
+int fs_backend_create_own(bool export, uint64_t dax_size, bool dax_all,
+			  struct fs_backend **ret_backend);
 /* Ends the process. NULL is fine. */
 void fs_backend_destroy(struct fs_backend *backend);
 

@@ -112,6 +112,10 @@ static int on_unmap(void *opaque, const struct vhost_user_mmap *mmap)
 
 	if (mmap->shmid != FS_WINDOW_SHMID)
 		return -EINVAL;
+	if (mmap->shm_offset == 0 && mmap->len == shm_window_size(window->shm)) {
+		shm_window_clear(window->shm);
+		return 0;
+	}
 	return shm_window_unmap(window->shm, mmap->shm_offset, mmap->len);
 }
 
@@ -221,7 +225,6 @@ void fs_window_disconnect(struct fs_window *window)
 {
 	vhost_channel_destroy(window->channel);
 	window->channel = NULL;
-	shm_window_clear(window->shm);
 }
 
 void fs_window_clear(struct fs_window *window)

@@ -34,7 +34,9 @@ int fs_window_connect(struct fs_window *window, struct vhost_user *vu);
 /* Before the back end gets the queues: a request may have its buffers in the window. Linux leaves
  * the BAR where it is from then on. */
 void fs_window_announce(struct fs_window *window, struct fs_backend *backend);
-/* The back end is gone: so is the channel and all that was mapped. */
+/* The back end is gone, and with it the channel. What it had mapped stays: the guest goes on
+ * reading files there, where zeroes would be lies, until the next back end has something else
+ * mapped or all unmapped. */
 void fs_window_disconnect(struct fs_window *window);
 /* The device was reset: nothing is mapped any more. */
 void fs_window_clear(struct fs_window *window);

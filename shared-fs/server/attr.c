@@ -86,7 +86,8 @@ struct validity attr_validity(struct fs *fs, const struct inode *inode, const st
 	const struct share *share = inode_share(fs, inode);
 
 	/* What the guest stores through the window changes times that it does not know of. */
-	if (stx && share && !share->read_only && dax_attr_flags(fs, stx))
+	if (stx && share && !share->read_only && S_ISREG(stx->stx_mode) &&
+	    (dax_attr_flags(fs, share, stx) || __atomic_load_n(&fs->maps_all, __ATOMIC_RELAXED)))
 		return (struct validity){ 0 };
 	return cache_validity(fs, stx, false);
 }
@@ -189,7 +190,7 @@ void attr_fill(struct fs *fs, const struct inode *inode, const struct statx *stx
 		.gid = attr_gid(fs, share, stx->stx_gid),
 		.rdev = encode_dev(stx->stx_rdev_major, stx->stx_rdev_minor),
 		.blksize = stx->stx_blksize,
-		.flags = dax_attr_flags(fs, stx),
+		.flags = dax_attr_flags(fs, share, stx),
 	};
 	if (share->owner.exact || share->owner.file_mask || share->owner.dir_mask)
 		apply_rules(fs, share, inode, attr, stx);

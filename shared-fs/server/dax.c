@@ -35,6 +35,7 @@ struct dax {
 	pthread_mutex_t lock; /* over all that follows */
 	int channel; /* -1: none, or it broke */
 	bool awaits; /* an answer is to come */
+	bool inherited; /* the front end may have mappings that another server asked for */
 	struct log_ratelimit log_limit;
 	uint64_t addr; /* guest physical, of the window; 0: not known */
 	uint64_t size; /* constant */
@@ -152,6 +153,16 @@ static void count_writable(struct dax *dax, int change)
 	__atomic_store_n(&dax->n_writable, dax->n_writable + (size_t)change, __ATOMIC_RELAXED);
 }
 
+/* Mappings of a server of which nothing is left: the guest has gone on using them. */
+static void drop_inherited(struct dax *dax)
+{
+	const struct vhost_user_mmap all = { .shmid = DAX_SHMID, .len = dax->size };
+
+	if (dax->inherited)
+		(void)send_request(dax, VHOST_USER_BACKEND_SHMEM_UNMAP, &all, -1);
+	dax->inherited = false;
+}
+
 static void unmap(struct dax *dax, size_t slot)
 {
 	const struct vhost_user_mmap mmap = { .shmid = DAX_SHMID,
@@ -237,7 +248,7 @@ void dax_destroy(struct dax *dax)
 	shared_free(dax, sizeof(*dax) + dax->n_slots * sizeof(dax->slots[0]));
 }
 
-void dax_connect(struct dax *dax, int fd)
+void dax_connect(struct dax *dax, int fd, bool inherits)
 {
 	struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
 
@@ -246,6 +257,7 @@ void dax_connect(struct dax *dax, int fd)
 	pthread_mutex_lock(&dax->lock);
 	fd_close(&dax->channel);
 	dax->channel = fd;
+	dax->inherited = inherits;
 	forget(dax);
 	pthread_mutex_unlock(&dax->lock);
 }
@@ -309,6 +321,7 @@ void dax_clear(struct dax *dax)
 	pthread_mutex_lock(&dax->lock);
 	for (size_t i = 0; i < dax->n_slots; i++)
 		unmap(dax, i);
+	drop_inherited(dax);
 	pthread_mutex_unlock(&dax->lock);
 }
 
@@ -320,6 +333,12 @@ void dax_drop_share(struct dax *dax, uint16_t share)
 	for (size_t i = 0; i < dax->n_slots; i++) {
 		if (dax->slots[i].share == share)
 			unmap(dax, i);
+	}
+	/* Whose they are is not known: these might be of it. */
+	if (dax->inherited) {
+		for (size_t i = 0; i < dax->n_slots; i++)
+			unmap(dax, i);
+		drop_inherited(dax);
 	}
 	pthread_mutex_unlock(&dax->lock);
 }
@@ -434,8 +453,11 @@ void dax_write(struct dax *dax, uint64_t offset, const void *bytes, size_t len)
 
 /* ---- requests ---- */
 
-uint32_t dax_attr_flags(const struct fs *fs, const struct statx *stx)
+uint32_t dax_attr_flags(const struct fs *fs, const struct share *share, const struct statx *stx)
 {
+	/* Small pages cost the guest a fault each: a file that is read once is faster by READ. */
+	if (fs->config.dax_auto && !share->large_pages)
+		return 0;
 	/* A guest's store into a mapping drops no privilege bits; its WRITE does. */
 	if (!(fs->features & FUSE_HAS_INODE_DAX) || !S_ISREG(stx->stx_mode) ||
 	    stx->stx_mode & (S_ISUID | S_ISGID) || stx->stx_size < DAX_FILE_MIN)
@@ -452,6 +474,18 @@ static void note_write(const struct request *req, int fd)
 	(void)futimens(fd, times);
 	privileges_drop(req->fs, fd);
 	kept_drop_privileges(req);
+}
+
+static void note_mapping(const struct request *req, int fd)
+{
+	const struct share *share = inode_share(req->fs, req->inode);
+	struct fs *fs = req->fs;
+	struct statx stx;
+
+	if (!__atomic_load_n(&fs->maps_all, __ATOMIC_RELAXED) &&
+	    !statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx) &&
+	    !dax_attr_flags(fs, share, &stx))
+		__atomic_store_n(&fs->maps_all, true, __ATOMIC_RELAXED);
 }
 
 static int check_range(const struct dax *dax, const struct fuse_setupmapping_in *body)
@@ -499,6 +533,7 @@ int64_t op_setupmapping(struct request *req)
 		ret = get_file(req, body->fh, write, &handle);
 	if (ret)
 		return ret;
+	note_mapping(req, handle->fd);
 	if (write) {
 		note_write(req, handle->fd);
 		watch_own_change(req->fs, req->inode);

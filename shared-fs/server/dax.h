@@ -42,8 +42,9 @@ int dax_create(uint64_t size, struct dax **ret_dax);
 void dax_destroy(struct dax *dax);
 uint64_t dax_size(const struct dax *dax);
 
-/* Takes @fd, the channel to the front end, in place of an older one. */
-void dax_connect(struct dax *dax, int fd);
+/* Takes @fd, the channel to the front end, in place of an older one. @inherits: the front end keeps
+ * what a server before us had mapped, until a new session begins or a share is removed. */
+void dax_connect(struct dax *dax, int fd, bool inherits);
 void dax_disconnect(struct dax *dax);
 /* In a server that came after one that died: the mappings are still there. */
 void dax_recover(struct dax *dax);
@@ -68,6 +69,6 @@ void dax_read(struct dax *dax, uint64_t offset, void *bytes, size_t len);
 void dax_write(struct dax *dax, uint64_t offset, const void *bytes, size_t len);
 
 /* FUSE_ATTR_DAX where the guest should map the file, else 0. */
-uint32_t dax_attr_flags(const struct fs *fs, const struct statx *stx);
+uint32_t dax_attr_flags(const struct fs *fs, const struct share *share, const struct statx *stx);
 
 #endif

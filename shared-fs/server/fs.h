@@ -44,6 +44,7 @@ struct fs_config {
 	bool user_namespace; /* foreign owners are not visible: shown as root */
 	uint32_t fd_limit; /* descriptors that the guest may make us hold */
 	uint64_t dax_size; /* bytes of the DAX window; 0: none */
+	bool dax_auto; /* only for files whose pages are large in the host's cache */
 	struct session_record *session; /* see session.h; NULL: none */
 };
 
@@ -64,6 +65,7 @@ struct share {
 	bool read_only;
 	bool removed; /* lock: no new reference; files of it answer ESTALE */
 	bool local; /* on this machine's own file system: close(2) can not fail */
+	bool large_pages; /* in the host's cache: on tmpfs */
 	uint32_t n_inodes; /* lock: the slot is not used again before this is 0 */
 	struct owner_map owner;
 };
@@ -113,7 +115,7 @@ struct inode {
 	uint32_t watch; /* lock: index + 1 of a folder's watch */
 	bool watch_recent; /* lock: used since watches were last looked at */
 	uint32_t own_busy; /* atomic: requests that change it just now */
-	uint64_t own_changed; /* atomic: when the last one did, CLOCK_REALTIME_COARSE ns */
+	uint64_t own_changed; /* atomic: when the last one had, CLOCK_REALTIME ns */
 };
 
 struct dax;
@@ -150,6 +152,7 @@ struct fs {
 	bool started; /* lock for writing: INIT was answered */
 	uint32_t minor; /* of the session */
 	uint64_t features; /* INIT flags in force */
+	bool maps_all; /* atomic: the guest maps what it was not told to (dax=always) */
 	bool zero_open; /* the guest opens without a message: fh is 0, data.c has the files */
 	int proc_fd; /* /proc/self/fd */
 	int data_wake; /* eventfd, signalled when data_sweep() is to be called each second; -1 */

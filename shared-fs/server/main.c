@@ -181,6 +181,7 @@ static int make_fs(struct server *server)
 				    .host_locks = options->host_locks,
 				    .no_xattr = options->no_xattr,
 				    .dax_size = options->dax_size,
+				    .dax_auto = options->dax_auto,
 				    .user_namespace = server->sandbox.user_namespace,
 				    .fd_limit = server->fd_limit };
 	int ret;

@@ -26,6 +26,7 @@ enum {
 	OPT_LOCKS,
 	OPT_NO_XATTR,
 	OPT_DAX_SIZE,
+	OPT_DAX_FILES,
 	OPT_SANDBOX,
 	OPT_ONCE,
 	OPT_HELP,
@@ -46,6 +47,7 @@ static const struct option long_options[] = {
 	{ "locks", required_argument, NULL, OPT_LOCKS },
 	{ "no-xattr", no_argument, NULL, OPT_NO_XATTR },
 	{ "dax-size", required_argument, NULL, OPT_DAX_SIZE },
+	{ "dax-files", required_argument, NULL, OPT_DAX_FILES },
 	{ "sandbox", required_argument, NULL, OPT_SANDBOX },
 	{ "once", no_argument, NULL, OPT_ONCE },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -79,6 +81,8 @@ void options_help(void)
 	     "  --no-xattr           no extended attributes\n"
 	     "  --dax-size MIB       let front ends that can map files of 2 MiB and more into a\n"
 	     "                       window of this size (0)\n"
+	     "  --dax-files all|auto the large ones of all file systems, or where that is always\n"
+	     "                       faster (all)\n"
 	     "  --sandbox namespace|landlock|none\n"
 	     "                       default: the best that this host allows\n"
 	     "  --once               end when the front end disconnects\n"
@@ -307,6 +311,7 @@ static int take_option(struct options *options, int option, const char *value)
 {
 	static const char *const caches[] = { "auto", "never", "always", NULL };
 	static const char *const locks[] = { "guest", "host", NULL, NULL };
+	static const char *const dax_files[] = { "all", "auto", NULL };
 	static const char *const sandboxes[] = { "namespace", "landlock", "none", NULL };
 	int choice;
 
@@ -356,6 +361,10 @@ static int take_option(struct options *options, int option, const char *value)
 		return 0;
 	case OPT_DAX_SIZE:
 		return parse_dax_size(value, &options->dax_size);
+	case OPT_DAX_FILES:
+		choice = choose("dax-files", value, dax_files);
+		options->dax_auto = choice == 1;
+		return choice < 0 ? -EINVAL : 0;
 	case OPT_ONCE:
 		options->once = true;
 		return 0;

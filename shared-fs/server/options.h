@@ -36,6 +36,7 @@ struct options {
 	bool host_locks;
 	bool no_xattr;
 	uint64_t dax_size; /* bytes; 0: no window */
+	bool dax_auto; /* see struct fs_config */
 	size_t n_shares;
 	struct share_option *shares; /* owned */
 };

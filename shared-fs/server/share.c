@@ -92,6 +92,13 @@ static bool is_local(int fd)
 	return !is_one_of(fd, remote, sizeof(remote) / sizeof(remote[0]));
 }
 
+static bool has_large_pages(int fd)
+{
+	static const uint32_t large[] = { TMPFS_MAGIC };
+
+	return is_one_of(fd, large, sizeof(large) / sizeof(large[0]));
+}
+
 int share_find_locked(const struct fs *fs, const char *name, size_t len)
 {
 	for (int i = 0; i < SHARES_MAX; i++) {
@@ -180,6 +187,7 @@ int fs_share_add(struct fs *fs, const char *name, int fd, bool read_only,
 		goto out;
 	strcpy(share.name, name);
 	share.local = is_local(fd);
+	share.large_pages = has_large_pages(fd);
 	pthread_mutex_lock(&fs->lock);
 	ret = fs->exported ? -EEXIST : place_share(fs, &share, export);
 	if (ret >= 0 && export)

@@ -346,7 +346,8 @@ static int set_backend_req_fd(struct backend *backend, struct message *message)
 	if (!negotiated(backend, VHOST_USER_PROTOCOL_F_SHMEM_MAP) ||
 	    !negotiated(backend, VHOST_USER_PROTOCOL_F_REPLY_ACK) || !backend->fs->dax)
 		return 0; /* there is nothing to ask for */
-	dax_connect(backend->fs->dax, fd_steal(&message->fds[0]));
+	/* Whoever keeps a session for us keeps its mappings, too. */
+	dax_connect(backend->fs->dax, fd_steal(&message->fds[0]), backend->fs->config.session);
 	return 0;
 }
 

@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		abort();
 	close(pair[1]);
-	dax_connect(fs->dax, pair[0]);
+	dax_connect(fs->dax, pair[0], false);
 	for (int i = 0; i < REQUESTS_MAX && size >= 2; i++) {
 		size_t len = data[0] * 8u;
 		size_t room = data[1] * 16u;

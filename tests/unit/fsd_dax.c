@@ -14,6 +14,7 @@
 
 #include "protocol/lib/fd.h"
 #include "shared-fs/server/dax.h"
+#include "shared-fs/server/session.h"
 #include "tests/unit/fsd_harness.h"
 
 #define ROOT	  FUSE_ROOT_ID
@@ -31,7 +32,7 @@ static struct {
 	uint64_t ino, offset, flags;
 	bool mapped;
 } pieces[SLOTS];
-static unsigned int n_maps, n_unmaps;
+static unsigned int n_maps, n_unmaps, n_unmaps_of_all;
 static bool refuse, no_replacing;
 
 static bool obey(const struct vhost_user_header *header, const struct vhost_user_mmap *mmap, int fd)
@@ -40,6 +41,12 @@ static bool obey(const struct vhost_user_header *header, const struct vhost_user
 	struct stat st;
 
 	ck_assert_uint_eq(mmap->shmid, DAX_SHMID);
+	if (header->request == VHOST_USER_BACKEND_SHMEM_UNMAP && mmap->len == WINDOW) {
+		ck_assert_uint_eq(mmap->shm_offset, 0);
+		memset(pieces, 0, sizeof(pieces));
+		n_unmaps_of_all++;
+		return true;
+	}
 	ck_assert_uint_eq(mmap->len, DAX_SLOT_SIZE);
 	ck_assert_uint_eq(mmap->shm_offset % DAX_SLOT_SIZE, 0);
 	ck_assert_uint_lt(slot, SLOTS);
@@ -108,9 +115,11 @@ static void begin(uint64_t flags)
 	ck_assert_uint_eq(out.map_alignment, flags & FUSE_MAP_ALIGNMENT ? DAX_SLOT_SHIFT : 0);
 }
 
-static void start(bool read_only)
+/* @session: of a front end that keeps one, and mappings with it; NULL. */
+static void start_in(struct session_record *session, bool read_only)
 {
 	struct fsd_rig_options options = { .config.dax_size = WINDOW,
+					   .config.session = session,
 					   .read_only = read_only,
 					   .no_init = true };
 	struct vhost_user_shmem_config config;
@@ -119,7 +128,7 @@ static void start(bool read_only)
 	int pair[2], fd;
 
 	memset(pieces, 0, sizeof(pieces));
-	n_maps = n_unmaps = 0;
+	n_maps = n_unmaps = n_unmaps_of_all = 0;
 	refuse = no_replacing = false;
 	fsd_rig_start(&rig, &options);
 	ck_assert_int_eq(fsd_rig_message(&rig, VHOST_USER_GET_PROTOCOL_FEATURES, NULL, 0, NULL, 0,
@@ -149,6 +158,11 @@ static void start(bool read_only)
 	ck_assert_int_eq(pwrite(fd, "second", 6, DAX_SLOT_SIZE), 6);
 	close(fd);
 	fsd_write_file(&rig, "small", "text");
+}
+
+static void start(bool read_only)
+{
+	start_in(NULL, read_only);
 }
 
 static void stop(void)
@@ -376,7 +390,6 @@ START_TEST(times_are_settled)
 	n_maps = 0;
 	getattr(file, &out);
 	ck_assert_uint_eq(n_maps, 2);
-	ck_assert_uint_eq(pieces[1].offset, DAX_SLOT_SIZE);
 	getattr(small, &out);
 	ck_assert_uint_eq(n_maps, 2);
 	ck_assert_uint_gt(out.attr_valid + out.attr_valid_nsec, 0);
@@ -389,6 +402,32 @@ START_TEST(times_are_settled)
 	n_maps = 0;
 	getattr(file, &out);
 	ck_assert_uint_eq(n_maps, 0);
+	/* A guest that maps every file has to ask for the times of every file. */
+	ck_assert_int_eq(map(small, 0, DAX_SLOT_SIZE, 0, true), 0);
+	getattr(small, &out);
+	ck_assert_uint_eq(n_maps, 2);
+	ck_assert_uint_eq(out.attr_valid + out.attr_valid_nsec, 0);
+	stop();
+}
+END_TEST
+
+/* What a server before us had mapped goes when a session begins, and is not asked about again. */
+START_TEST(unmaps_what_it_inherited)
+{
+	static struct session_record session;
+
+	start_in(&session, false);
+	begin(FUSE_MAP_ALIGNMENT);
+	settle(look("file"));
+	ck_assert_uint_eq(n_unmaps_of_all, 1);
+	begin(FUSE_MAP_ALIGNMENT);
+	settle(look("file"));
+	ck_assert_uint_eq(n_unmaps_of_all, 1);
+	stop();
+	start(false);
+	begin(FUSE_MAP_ALIGNMENT);
+	settle(look("file"));
+	ck_assert_uint_eq(n_unmaps_of_all, 0);
 	stop();
 }
 END_TEST
@@ -548,6 +587,7 @@ int main(void)
 	tcase_add_test(tcase, read_only);
 	tcase_add_test(tcase, writing_drops_privileges);
 	tcase_add_test(tcase, times_are_settled);
+	tcase_add_test(tcase, unmaps_what_it_inherited);
 	tcase_add_test(tcase, front_end_refuses);
 	tcase_add_test(tcase, buffers_in_the_window);
 	tcase_add_loop_test(tcase, buffers_beyond_the_window, 0, 5);

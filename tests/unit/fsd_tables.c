@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The small parts of lodge-fsd: slot numbers, share options, share names, inode numbers, the lines
- * of the control socket. */
+ * of the control socket, which files are mapped. */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,9 @@
 
 #include "protocol/lib/fd.h"
 #include "shared-fs/server/control.h"
+#include "shared-fs/server/dax.h"
 #include "shared-fs/server/options.h"
+#include "shared-fs/server/request.h"
 
 struct thing {
 	struct slot slot;
@@ -253,6 +255,22 @@ START_TEST(control_lines)
 }
 END_TEST
 
+/* Where pages are small and nobody asked for all files. */
+START_TEST(mapped_by_file_system)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	const struct share large = { .large_pages = true }, small = { 0 };
+	const struct statx stx = { .stx_mode = S_IFREG | 0644, .stx_size = DAX_FILE_MIN };
+
+	fs->features = FUSE_HAS_INODE_DAX;
+	ck_assert_uint_eq(dax_attr_flags(fs, &small, &stx), FUSE_ATTR_DAX);
+	fs->config.dax_auto = true;
+	ck_assert_uint_eq(dax_attr_flags(fs, &small, &stx), 0);
+	ck_assert_uint_eq(dax_attr_flags(fs, &large, &stx), FUSE_ATTR_DAX);
+	free(fs);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("fsd_tables");
@@ -266,6 +284,7 @@ int main(void)
 	tcase_add_test(tcase, names_have_255_bytes_at_most);
 	tcase_add_test(tcase, inode_numbers_of_two_devices_differ);
 	tcase_add_test(tcase, control_lines);
+	tcase_add_test(tcase, mapped_by_file_system);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
