@@ -79,6 +79,8 @@ static void stop(struct virtio_fs *fs)
 	fs->watch = NULL;
 	if (fs->vu && vhost_user_stop(fs->vu, NULL))
 		fs_drop_backend(fs);
+	/* Its memory goes back to the host. */
+	(void)fs_stream_ring(fs->stream);
 }
 
 static void changed(void *opaque, uint32_t events)
