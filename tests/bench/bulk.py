@@ -122,8 +122,8 @@ class LodgeExec(machines.Lodge):
         self.ask("start /bin/agent --conf=/etc/tools.conf --run-folder=/run/lodged")
         if self.lodge(["wait", "--timeout", str(PATIENCE_S)], "tools").wait():
             raise machines.BenchError(f"lodged does not answer{self.last_words()}")
-        with self.lodge(["exec", "-n"], "/bin/busybox", "pidof", "-s", "agent", stdout=subprocess.PIPE) as process:
-            self.daemon = int(process.stdout.read())
+        with self.lodge(["exec", "-n"], "/bin/busybox", "pidof", "agent", stdout=subprocess.PIPE) as process:
+            self.daemon = min(int(pid) for pid in process.stdout.read().split())
 
     def transfer(self, pieces):
         """Bytes of a program's output that arrived."""
