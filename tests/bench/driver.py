@@ -38,6 +38,7 @@ FS_ROWS = ["fs.write", "fs.read", "fs.rand4k", "fs.mmap", "fs.create", "fs.stat"
            "fs.ls-many", "fs.create-many", "fs.git-status", "fs.untar", "fs.readers"]
 # The jobs of fs.* on large files, on a host's file system with small pages, and without Lodge's DAX window.
 EXT4_ROWS = ["fs-ext4.write", "fs-ext4.read", "fs-ext4.rand4k", "fs-ext4.mmap"]
+EXT4_DAX_ROWS = ["fs-ext4-dax.read", "fs-ext4-dax.rand4k", "fs-ext4-dax.mmap"]
 NO_DAX_ROWS = ["fs-nodax.write", "fs-nodax.read", "fs-nodax.rand4k", "fs-nodax.mmap"]
 # The same in a guest whose kernel has no virtiofs, against one that has.
 FS2_ROWS = ["fs2.write", "fs2.read", "fs2.rand4k", "fs2.create", "fs2.stat", "fs2.open", "fs2.readdir", "fs2.unlink"]
@@ -48,7 +49,8 @@ BULK_ROWS = ["rpc.exec-bulk"]
 # More for the kernel's command line. boot.lean leaves out what takes the guest's kernel a third of its time
 # whoever runs it: tests of its own ciphers, and patching for a single processor.
 BOOT_APPEND = {"boot.start": "", "boot.lean": " cryptomgr.notests noreplace-smp", "boot.stock": "", "boot.entry": ""}
-NAMES = (["boot.start", "boot.lean", "boot.stock", "boot.entry", "memory.private"] + FS_ROWS + EXT4_ROWS + NO_DAX_ROWS + FS2_ROWS +
+NAMES = (["boot.start", "boot.lean", "boot.stock", "boot.entry", "memory.private"] + FS_ROWS + EXT4_ROWS +
+         EXT4_DAX_ROWS + NO_DAX_ROWS + FS2_ROWS +
          BLK_ROWS + RPC_ROWS + BULK_ROWS)
 
 
@@ -309,18 +311,24 @@ def bench_no_dax(env, work, rows):
     bench_fs(env, work, rows, machines.LodgeNoDax)
 
 
-def bench_ext4(env, work, rows):
+def bench_ext4_dax(env, work, rows):
+    """The same through the window all the same."""
+    bench_ext4(env, work, rows, machines.LodgeAllDax)
+
+
+def bench_ext4(env, work, rows, lodge=machines.Lodge):
     """Large files on ext4, whose pages are small ones; its disk is in memory, too."""
     image, folder = os.path.join(work, "ext4.img"), os.path.join(work, "ext4")
     os.mkdir(folder)
     with open(image, "wb") as file:
         file.truncate(EXT4_MIB << 20)
+    subprocess.run(["modprobe", "-a", "loop", "ext4"], stderr=subprocess.DEVNULL, check=False)
     for command in (["mkfs.ext4", "-q", "-F", image], ["mount", "-o", "loop", image, folder]):
         if not shutil.which(command[0]) or subprocess.run(command, check=False).returncode:
             print(f"bench: fs-ext4 is left out: {command[0]} does not work", file=sys.stderr)
             return
     try:
-        bench_fs(env, work, rows, shared=folder)
+        bench_fs(env, work, rows, lodge, folder)
     finally:
         subprocess.run(["umount", folder], check=False)
 
@@ -409,7 +417,8 @@ def bench_rpc(env, work, rows):
                 vm.stop()
 
 
-GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs), ("fs-ext4", bench_ext4), ("fs-nodax", bench_no_dax), ("fs2", bench_fs2),
+GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs),
+          ("fs-ext4", bench_ext4), ("fs-ext4-dax", bench_ext4_dax), ("fs-nodax", bench_no_dax), ("fs2", bench_fs2),
           ("blk", bench_blk), ("rpc", bench_rpc)]
 
 

@@ -252,6 +252,13 @@ class LodgeNoDax(Lodge):
         return super().device_group().replace("[device]", "[device]\ndax-size=0")
 
 
+class LodgeAllDax(Lodge):
+    """The same with large files of every file system in the window."""
+
+    def device_group(self):
+        return super().device_group().replace("[device]", "[device]\ndax-files=all")
+
+
 class LodgeFs2(Lodge):
     """The same in a guest without virtiofs: by the module lodge_fs and mount.lodge."""
 
