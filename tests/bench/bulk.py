@@ -50,7 +50,7 @@ class Output:
 
 
 def memory_kib(pid, word):
-    """A line of /proc/PID/status: RssAnon leaves out a guest's memory, which is a file's."""
+    """A line of /proc/PID/status. RssAnon of a monitor has what its guest touched in it, where that is no file's."""
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         return next((int(line.split()[1]) for line in status if line.startswith(word + ":")), 0)
 
@@ -138,7 +138,7 @@ class LodgeExec(machines.Lodge):
         return output.total
 
     def peaks(self):
-        """KiB that the monitor (without its guest's), its client and the daemon had at most so far."""
+        """KiB that the monitor, its client and the daemon had at most so far."""
         with self.lodge(["exec", "-n"], "/bin/busybox", "grep", "VmHWM", f"/proc/{self.daemon}/status",
                         stdout=subprocess.PIPE) as process:
             return self.peak + [int(process.stdout.read().split()[1])]
