@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # lodged as a distribution's guest has it: installed by `make install-tools`, started by udev and systemd (process 1 of
 # this machine's own root under a throw-away overlay), ended by systemd; and its end where no host is under it.
-# TIMEOUT: 400
+# TIMEOUT: 600
 # NEEDS: lodge lodged busybox cpio udevadm systemctl make
 # shellcheck source=tests/vm/lib.sh disable=SC2016
 . "$LIB"
@@ -33,6 +33,48 @@ UNIT
 sed 's,^RuntimeDirectory=.*,RuntimeDirectory=alone,; s,^ExecStart=.*,& --door-path=/nowhere --run-folder=/run/alone,
 	/^ExecStart=/a ExecStopPost=+/bin/sh -c '\''echo $SERVICE_RESULT $EXIT_STATUS >>/run/alone.end'\' \
 	tree/tools/usr/lib/systemd/system/lodged.service >tree/tools/etc/systemd/system/alone.service
+# Restarts lodged, and looks at it with its own eyes.
+cat >tree/tools/probe.sh <<'END'
+say() {
+	echo "probe: $*" >/dev/ttyS0
+}
+show() {
+	systemctl show -p "$1" --value lodged
+}
+inside() {
+	nsenter -t "$(show MainPID)" -m -- "$@" 2>&1
+}
+number() {
+	echo "$1 $(sed -n "s/^$1:[[:blank:]]*//p" "/proc/$(show MainPID)/status")"
+}
+read_only() {
+	case $(inside sh -c "$1") in *'Read-only file system'*) echo read-only ;; *) echo writable ;; esac
+}
+touch /tmp/witness
+umount -l /mnt/lodge
+systemctl restart lodged
+until [ -n "$(show StatusText)" ]; do sleep 0.2; done
+say "state $(show ActiveState) $(show StatusText | sed 's/.*the \(.*\) door/\1/')"
+say "limits $(number NoNewPrivs), $(number Seccomp), $(number CapBnd)"
+say "filters $(show RestrictNamespaces) $(show RestrictAddressFamilies) $(show MemoryDenyWriteExecute) $(show SystemCallArchitectures)"
+say "root $(inside ls -A /root | grep -c -v 'Permission denied') names"
+say "usr $(read_only 'echo >/usr/probe')"
+say "tmp $(inside test -e /tmp/witness && echo shared || echo private)"
+say "tunables $(read_only 'echo 1 >/proc/sys/kernel/sysrq')"
+say "cgroups $(read_only 'mkdir /sys/fs/cgroup/probe')"
+say done
+tries=0
+until [ -e /mnt/lodge/docs/file ] || [ $tries = 200 ]; do
+	tries=$((tries + 1))
+	sleep 0.2
+done
+say "share $(cat /mnt/lodge/docs/file 2>&1)"
+journalctl -b -o cat -u lodged | tail -n 8 >/dev/ttyS0
+END
+cat >tree/tools/etc/systemd/system/probe.service <<'UNIT'
+[Service]
+ExecStart=/bin/sh /probe.sh
+UNIT
 printf '[guest-ops]\nallow-exec=root\n' >tree/tools/etc/lodge/tools.conf
 printf '#!/bin/sh\necho "script: poweroff $1" >/dev/ttyS0\n' >tree/tools/etc/lodge/scripts/poweroff
 chmod 755 tree/tools/etc/lodge/scripts/poweroff
@@ -72,6 +114,8 @@ cat >vms/lodge/box/vm.conf <<-CONF
 	backend=file:$WORK/console
 	[root]
 	path=/
+	[device]
+	shares=yes
 	[backdoor]
 	ports=off
 CONF
@@ -91,8 +135,8 @@ has_property() {
 
 check_start() {
 	ok "the VM starts" lodge start box
-	ok "udev starts lodged, and the tools register" lodge wait --timeout 150 box tools
-	ok "Type=notify: it is active" wait_for 20 has_property ActiveState active
+	ok "udev starts lodged, and the tools register" lodge wait --timeout 300 box tools
+	ok "Type=notify: it is active" wait_for 60 has_property ActiveState active
 	is "$(property UnitFileState)" disabled "though it is not enabled"
 	is "$(property StatusText)" "Connected through the port door" "its status says by which door"
 	like "$(in_box journalctl -b -o cat -u lodged)" "connected to the host through the port door" "so does the journal"
@@ -104,20 +148,20 @@ check_restart() {
 	local pid
 	pid=$(property MainPID)
 	in_box systemctl --no-block restart lodged
-	ok "it is stopped for a restart" wait_for 30 sh -c "! lodge exec -n box -- kill -0 $pid"
-	ok "and comes again" lodge wait --timeout 30 box tools
+	ok "it is stopped for a restart" wait_for 60 sh -c "! lodge exec -n box -- kill -0 $pid"
+	ok "and comes again" lodge wait --timeout 90 box tools
 	is "$(property NRestarts)" 0 "which is no failure"
 	in_box sh -c 'kill -KILL $(systemctl show -p MainPID --value lodged)' 2>/dev/null
-	ok "when it is killed it comes by itself" wait_for 30 has_property NRestarts 1
+	ok "when it is killed it comes by itself" wait_for 60 has_property NRestarts 1
 	in_box systemctl reload lodged
-	ok "reload has it read tools.conf" wait_for 10 sh -c \
+	ok "reload has it read tools.conf" wait_for 60 sh -c \
 		"lodge exec -n box -- journalctl -o cat -u lodged | grep -q 'tools.conf was read again'"
 }
 
 check_module() {
 	[ -e tree/tools/lodge_backdoor.ko ] || { echo "# no lodge_backdoor.ko for $kernel"; return; }
 	in_box insmod /lodge_backdoor.ko
-	ok "with the module lodged moves to /dev/lodge" wait_for 30 has_property StatusText "Connected through the virtio door"
+	ok "with the module lodged moves to /dev/lodge" wait_for 60 has_property StatusText "Connected through the virtio door"
 	is "$(in_box stat -c %a /dev/lodge)" 666 "which is for everybody"
 	like "$(in_box udevadm info /dev/lodge)" "SYSTEMD_WANTS=lodged.service" "and has udev's word to start lodged"
 	like "$(in_box journalctl -b -o cat -u lodged)" "leaving the port door for a better one" "the journal says so"
@@ -133,19 +177,38 @@ check_work() {
 	is "$(in_box systemctl list-units --failed --no-legend --plain 'lodge*')" "" "no unit has failed"
 }
 
-# The drop-in for guests that run nothing for the host.
+# What probe.sh said: of KEY
+probed() {
+	console | tr -d '\r' | sed -n "s/^probe: $1 //p"
+}
+
+# The drop-in for guests that run nothing for the host. What it does is seen by a service beside lodged.
 check_no_exec() {
 	in_box sh -c '
 		mkdir -p /etc/systemd/system/lodged.service.d
 		cp /usr/share/doc/lodge/examples/no-exec.conf /etc/systemd/system/lodged.service.d/
-		systemctl daemon-reload
 		echo "[guest-ops]" >/etc/lodge/tools.conf
-		systemctl --no-block restart lodged' 2>/dev/null
+		systemctl daemon-reload
+		systemctl --no-block start probe' 2>/dev/null
+	ok "with the drop-in lodged comes again" wait_for 60 sh -c "grep -q 'probe: done' '$WORK/console'"
 	# shellcheck disable=SC2317 # called by wait_for
 	refuses_exec() { lodge exec -n box -- true 2>&1 | grep -q allow-exec; }
-	ok "with the drop-in lodged comes again, and runs nothing" wait_for 30 refuses_exec
-	like "$(lodge info box)" "TOOLS  .*lodged.*system .*kernel " "but tells its facts"
+	ok "and runs nothing" wait_for 60 refuses_exec
+	is "$(probed state)" "active virtio" "its state, and its door"
+	is "$(probed limits)" "NoNewPrivs 1, Seccomp 2, CapBnd 00000000006e0024" "NoNewPrivileges, CapabilityBoundingSet"
+	is "$(probed filters)" "mnt AF_NETLINK AF_UNIX yes native" \
+		"the filters of system calls"
+	is "$(probed root)" "0 names" "ProtectHome"
+	is "$(probed usr)" "read-only" "ProtectSystem"
+	is "$(probed tmp)" "private" "PrivateTmp"
+	is "$(probed tunables)" "read-only" "ProtectKernelTunables"
+	is "$(probed cgroups)" "read-only" "ProtectControlGroups"
+	like "$(lodge info box)" "TOOLS  .*lodged.*system .*kernel " "it tells its facts"
 	ok "carries variables" lodge var set box colour=red
+	mkdir docs && echo shared >docs/file
+	ok "mounts shares" lodge share add box "docs=$PWD/docs"
+	ok "for everybody" wait_for 120 sh -c "grep -q 'probe: share ' '$WORK/console'"
+	is "$(probed share)" shared "which has them"
 }
 
 check_shutdown() {
@@ -159,7 +222,7 @@ check_shutdown() {
 check_alone() {
 	run in_box systemctl start alone
 	is "$status$err" 0 "without a host the service starts"
-	ok "and is stopped" wait_for 20 sh -c "lodge exec -n box -- systemctl is-active alone | grep -qx inactive"
+	ok "and is stopped" wait_for 60 sh -c "lodge exec -n box -- systemctl is-active alone | grep -qx inactive"
 	is "$(in_box cat /run/alone.end)" "success 69" "which is a success, and not tried again"
 	is "$(in_box systemctl list-units --failed --no-legend --plain alone)" "" "nothing has failed"
 	like "$(in_box journalctl -u alone -o cat)" "neither Lodge nor VMware" "the journal says why"
