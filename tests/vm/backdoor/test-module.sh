@@ -49,6 +49,8 @@ in_guest 1 '
 	say "after ten times under load" "backdoor-client basic >/tmp/basic"
 
 	attached() { dmesg | grep -c "ok - a module: sets a variable"; }
+	# What the killed shell had begun.
+	soon "! pidof backdoor-client >/dev/null"
 	backdoor-client hold >/tmp/hold &
 	holder=$!
 	say "programs have all sessions" "soon \"grep -q \\\"^holding 64:.*busy\\\" /tmp/hold\""
