@@ -88,24 +88,24 @@ check_bulk() {
 	head -c 10485760 /dev/urandom >ten
 	is "$(lodge exec box cat <ten | md5sum)" "$(md5sum <ten)" "10 MB there and back"
 	is "$(lodge exec box -- head -c 5 <ten | wc -c)" 5 "input that the program does not want"
-	run timeout 20 sh -c 'lodge exec -n box yes | head -c 10 | wc -c'
+	run timeout 60 sh -c 'lodge exec -n box yes | head -c 10 | wc -c'
 	is "$out" 10 "output that nobody wants ends the program"
-	ok "which is gone from the guest" wait_for 10 sh -c '! lodge exec -n box pgrep -x yes'
+	ok "which is gone from the guest" wait_for 60 sh -c '! lodge exec -n box pgrep -x yes'
 }
 
 check_signals() {
 	lodge exec -n box -- sh -c 'trap "echo got it; exit 9" TERM; echo ready; while :; do sleep 0.1; done' >signal.log &
 	pid=$!
-	ok "a program waits for a signal" wait_for 20 grep -q ready signal.log
+	ok "a program waits for a signal" wait_for 60 grep -q ready signal.log
 	kill -TERM $pid
 	wait $pid
 	is "$?/$(tail -n 1 signal.log)" "9/got it" "which is passed on"
 	lodge exec -n box sleep 4321 &
 	pid=$!
-	ok "a program runs" wait_for 20 lodge exec -n box pgrep -f '^sleep 4321'
+	ok "a program runs" wait_for 60 lodge exec -n box pgrep -f '^sleep 4321'
 	kill -KILL $pid
 	wait $pid 2>/dev/null
-	ok "a client that is killed leaves none in the guest" wait_for 20 sh -c \
+	ok "a client that is killed leaves none in the guest" wait_for 60 sh -c \
 		"! lodge exec -n box pgrep -f '^sleep 4321'"
 }
 
@@ -155,7 +155,7 @@ check_copies() {
 	lodge exec -n box -- sh -c 'head -c 100M /dev/zero >/root/zeroes'
 	lodge cp box:/root/zeroes aborted 2>/dev/null &
 	pid=$!
-	ok "a large copy is under way" wait_for 20 sh -c 'ls -d .aborted.*'
+	ok "a large copy is under way" wait_for 60 sh -c 'ls -d .aborted.*'
 	kill -INT $pid
 	wait $pid
 	is "$?" 130 "and is interrupted"
@@ -171,30 +171,46 @@ check_variables() {
 	ok "wait var" lodge wait --timeout 20 box var color=blue
 	ok "var set to nothing" lodge var set box color=
 	refuses "removes it" "no variable" lodge var get box color
+	cat >host-sets <<-'END'
+		exec lodge var set box "big=$(head -c $1 /dev/zero | tr '\0' h)"
+	END
+	cat >guest-sets <<-END
+		exec $BUILD/bin/lodge-toolbox rpc "info-set guestinfo.big \$(head -c \$1 /dev/zero | tr '\\0' g)"
+	END
+	ok "64 KiB from the host" sh host-sets 65536
+	is "$(lodge exec -n box -- "$BUILD/bin/lodge-toolbox" rpc 'info-get guestinfo.big' | tr -cd h | wc -c)" 65536 \
+		"are read in the guest"
+	refuses "a byte more is refused" "too long" sh host-sets 65537
+	ok "64 KiB from the guest" lodge exec -n box -- sh "$PWD/guest-sets" 65536
+	is "$(lodge var get box big | tr -cd g | wc -c)" 65536 "are read on the host"
+	run lodge exec -n box -- sh "$PWD/guest-sets" 65537
+	like "$status $out$err" "^[^0].*too long" "a byte more is refused there, too"
 }
 
 # The daemon dies under a program.
 check_death() {
 	lodge exec -n box sleep 77 2>died.err &
 	pid=$!
-	ok "a program runs" wait_for 20 lodge exec -n box pgrep -f '^sleep 77'
+	ok "a program runs" wait_for 60 lodge exec -n box pgrep -f '^sleep 77'
 	lodge exec -n box -- sh -c 'kill -KILL $(pgrep -o lodged)' 2>/dev/null
 	wait $pid
 	is "$?" 125 "lodged killed under a program gives 125"
 	like "$(cat died.err)" "tools went away" "and says so"
-	like "$(cat events.log)" '"event":"tools-up".*"event":"tools-down"' "events tell it"
+	ok "events tell it" wait_for 60 sh -c 'tr "\n" " " <events.log | grep -q "\"event\":\"tools-up\".*\"event\":\"tools-down\""'
 }
 
 # Without tools the button is what is left.
 check_end() {
 	lodge wait --timeout 90 box off &
 	waiting=$!
+	# One that has not found the VM when it ends finds none.
+	wait_for 60 sh -c "ls -l /proc/$waiting/fd | grep -q pidfd"
 	run lodge shutdown --timeout 60 box
 	is "$status$err" 0 "shutdown"
 	wait $waiting
 	is "$?" 0 "wait off"
 	wait $vm
-	like "$(tail -n 1 events.log)" '"event":"off"' "the last event"
+	ok "the last event" wait_for 60 sh -c 'tail -n 1 events.log | grep -q "\"event\":\"off\""'
 }
 
 has_door() {
@@ -223,7 +239,7 @@ for door in port virtio; do
 	check_start
 	if [ "$door" = virtio ]; then
 		ok "the module is loaded" lodge exec -n box -- insmod "$module"
-		ok "lodged moves to it by itself" wait_for 20 has_door virtio
+		ok "lodged moves to it by itself" wait_for 60 has_door virtio
 	fi
 	ok "the tools use the $door door" has_door $door
 	check_all
