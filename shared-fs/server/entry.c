@@ -75,6 +75,10 @@ static int adopt(struct fs *fs, uint16_t share, const struct inode *dir, int fd,
 		found.parent_id = dir ? slot_id(&dir->slot) : 0;
 		ret = inode_find(fs, &found, &fd, ret_inode);
 	}
+	/* Known by another name before, which may go: this one is where it can be opened again
+	 * (evict.c). With a reference nobody closes the descriptor meanwhile. */
+	if (!ret && fd >= 0 && (*ret_inode)->fd >= 0 && !S_ISDIR((*ret_inode)->type))
+		(void)dup3(fd, (*ret_inode)->fd, O_CLOEXEC);
 	if (fd >= 0) {
 		close(fd);
 		fd_uncharge(fs, 1);

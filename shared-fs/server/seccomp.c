@@ -50,6 +50,7 @@ static const int allowed[] = {
 	SCMP_SYS(removexattr),
 	SCMP_SYS(flock),
 	SCMP_SYS(fcntl), /* F_DUPFD_CLOEXEC, F_OFD_SETLK and F_OFD_GETLK */
+	SCMP_SYS(dup3), /* a file by a newer name, under the same number */
 	SCMP_SYS(dup), /* FLUSH: close(2) of a copy */
 	SCMP_SYS(
 		setresuid), /* files are made as their user; CAP_SETUID is gone where that is off */

@@ -154,6 +154,33 @@ START_TEST(the_guest_moves_them)
 }
 END_TEST
 
+/* As git makes its objects: what has no name any more by which it was known can be opened by the
+ * other. */
+START_TEST(another_name_will_do)
+{
+	char name[300];
+	char text[64];
+
+	for (int i = 0; i < FILES; i++) {
+		struct fuse_link_in in = { .oldnodeid = nodes[i] };
+		struct fuse_entry_out out;
+		char other[24];
+
+		sprintf(other, "other-%d", i);
+		ck_assert_int_eq(fsd_call(&rig, FUSE_LINK, dir, &in, sizeof(in), other,
+					  strlen(other) + 1, &out, sizeof(out)),
+				 sizeof(out));
+		ck_assert_uint_eq(out.nodeid, nodes[i]);
+		name_of(i, name);
+		ck_assert_int_eq(
+			fsd_call(&rig, FUSE_UNLINK, dir, name, strlen(name) + 1, NULL, 0, NULL, 0),
+			0);
+	}
+	for (int i = 0; i < FILES; i++)
+		ck_assert_int_gt(read_node(nodes[i], text), 0);
+}
+END_TEST
+
 START_TEST(one_that_was_moved_is_found)
 {
 	char name[300];
@@ -319,6 +346,7 @@ int main(void)
 	tcase_add_test(evict, all_of_them_can_be_used);
 	tcase_add_test(evict, what_is_forgotten_leaves_nothing);
 	tcase_add_test(evict, the_guest_moves_them);
+	tcase_add_test(evict, another_name_will_do);
 	tcase_add_test(evict, one_that_was_moved_is_found);
 	tcase_add_test(evict, one_without_a_name_stays);
 	tcase_add_test(evict, the_host_takes_one_away);
