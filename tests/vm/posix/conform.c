@@ -131,8 +131,9 @@ int main(int argc, char **argv)
 	int option;
 
 	while ((option = getopt(argc, argv, "n:w")) != -1) {
-		if (option == 'w') /* a program that runs until its input ends: for busy-programs */
-			return (int)read(0, &(char){ 0 }, 1);
+		/* A program that runs until its input ends: for busy-programs. */
+		if (option == 'w')
+			return write(1, "w", 1) != 1 || read(0, &(char){ 0 }, 1) != 0;
 		if (option != 'n')
 			return 2;
 		c.many = atol(optarg);

@@ -341,23 +341,28 @@ static int copy_program(struct conform *c)
 	return to;
 }
 
-/* It runs until @ret_end is closed. */
+/* It runs, and until @ret_end is closed. To try the file instead would keep it from being run. */
 static pid_t start_program(struct conform *c, int *ret_end)
 {
 	int typed[2];
+	int said[2];
 	pid_t child;
+	char byte;
 
 	good(pipe2(typed, O_CLOEXEC));
+	good(pipe2(said, O_CLOEXEC));
 	child = fork();
 	if (!child) {
 		dup2(typed[0], 0);
+		dup2(said[1], 1);
 		execl("program", "program", "-w", (char *)NULL);
 		_exit(errno);
 	}
 	close(typed[0]);
+	close(said[1]);
 	*ret_end = typed[1];
-	for (int i = 0; i < 500 && !try_append("program"); i++)
-		usleep(10000);
+	check(read(said[0], &byte, 1) == 1);
+	close(said[0]);
 	return child;
 }
 
