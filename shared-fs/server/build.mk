@@ -128,9 +128,14 @@ $(BUILD)/unit/fsd_scarce: | $(BUILD)/bin/lodge-fsd
 fsd_scarce_ldflags := -Wl,--wrap=malloc,--wrap=calloc,--wrap=mmap,--wrap=openat,--wrap=pthread_create
 
 unit_tests += fsd_watch
-fsd_watch_srcs := tests/unit/fsd_watch.c tests/unit/fsd_harness.c
+fsd_watch_srcs := tests/unit/fsd_watch.c tests/unit/fsd_watch_rig.c tests/unit/fsd_harness.c
 fsd_watch_libs := fsd proto
 fsd_watch_pkgs := check
+
+unit_tests += fsd_watch_own
+fsd_watch_own_srcs := tests/unit/fsd_watch_own.c tests/unit/fsd_watch_rig.c tests/unit/fsd_harness.c
+fsd_watch_own_libs := fsd proto
+fsd_watch_own_pkgs := check
 
 unit_tests += fsd_watch_queue
 fsd_watch_queue_srcs := tests/unit/fsd_watch_queue.c
