@@ -104,6 +104,42 @@ say "rmmod" 'rmmod lodge_fs'
 clean
 END
 
+# Four processors: everybody at once, and the device, mount.lodge's death and the end of the mount under that.
+cat >many <<'END'
+. ./lib
+say "four processors" '[ $(nproc) = 4 ]'
+mount.lodge lodge /mnt/w
+one() { mkdir /mnt/w/work/d$1 && for i in 1 2 3 4 5 6 7 8; do echo $1.$i >/mnt/w/work/d$1/$i || return 1; done && cat /mnt/w/work/d$1/* | cmp - /tmp/want.$1; }
+for n in 1 2 3 4; do for i in 1 2 3 4 5 6 7 8; do echo $n.$i; done >/tmp/want.$n; done
+for n in 1 2 3 4; do { one $n && touch /tmp/good.$n; cmp /mnt/w/work/big /mnt/w/other/big && touch /tmp/same.$n; } & done
+wait
+say "four programs at once read what they wrote" '[ $(ls /tmp/good.* | wc -l) = 4 ]'
+say "and large data whole" '[ $(ls /tmp/same.* | wc -l) = 4 ]'
+load() { while [ ! -e /tmp/stop ]; do cat /mnt/w/work/hello; ls -l /mnt/w/work; touch /mnt/w/work/t$1; rm /mnt/w/work/t$1; done >/dev/null 2>&1; }
+gone() { stat /mnt/w/work/hello 2>&1 | grep -q "not connected"; }
+begin() { rm -f /tmp/stop; for i in 1 2 3 4; do load $i & done; sleep 0.5; }
+end() { touch /tmp/stop; wait; }
+begin
+echo $dev >$ours/unbind
+say "unbound under the load of four: errors" 'soon gone'
+end
+umount /mnt/w
+echo $dev >$ours/bind
+mount.lodge lodge /mnt/w
+begin
+kill -9 $(pidof mount.lodge)
+say "mount.lodge killed under it: errors" 'soon gone'
+end
+umount /mnt/w
+mount.lodge lodge /mnt/w
+begin
+umount -f -l /mnt/w
+end
+say "unmounted under it" 'soon free'
+say "rmmod" 'rmmod lodge_fs'
+clean
+END
+
 # What the guest prints as "ok - ..." and "not ok - ..." are checks of this scenario.
 relay_checks() {
 	local line
@@ -116,9 +152,9 @@ relay_checks() {
 	done
 }
 
-# start SCRIPT: a guest that runs it, as $vm
+# start SCRIPT [CPUS]: a guest that runs it, as $vm
 start() {
-	timeout 190 lodge run --memory 512M --share work=work --share other=other -- \
+	timeout 190 lodge run --memory 512M --cpus "${2:-1}" --share work=work --share other=other -- \
 		env BUILD="$BUILD" PATH="$BUILD/guest:$PATH" sh "./$1" >"$1.out" 2>"$1.err" </dev/null &
 	vm=$!
 }
@@ -135,6 +171,9 @@ end() {
 start calm
 end calm
 ok "what the guest copied is whole" cmp work/big other/big
+
+start many 4
+end many
 
 start rough
 ok "the guest is at work" wait_for 120 grep -q begun rough.out
