@@ -60,6 +60,14 @@ static int find_known(struct fs *fs, struct inode *dir, const char *name, struct
 	return inode_find(fs, &found, &no_fd, ret_inode) ? 1 : 0;
 }
 
+/* Known by another name before, which may go: @fd's is where it can be opened again (evict.c). With
+ * a reference, as the caller has, nobody closes the inode's descriptor meanwhile. */
+static void reopen_at(int fd, const struct inode *inode)
+{
+	if (inode->fd >= 0 && !S_ISDIR(inode->type))
+		(void)dup3(fd, inode->fd, O_CLOEXEC);
+}
+
 /* @fd is charged; it is closed unless the inode took it. @dir (or NULL): where it was found. */
 static int adopt(struct fs *fs, uint16_t share, const struct inode *dir, int fd,
 		 struct inode **ret_inode, struct statx *ret_stx)
@@ -75,10 +83,8 @@ static int adopt(struct fs *fs, uint16_t share, const struct inode *dir, int fd,
 		found.parent_id = dir ? slot_id(&dir->slot) : 0;
 		ret = inode_find(fs, &found, &fd, ret_inode);
 	}
-	/* Known by another name before, which may go: this one is where it can be opened again
-	 * (evict.c). With a reference nobody closes the descriptor meanwhile. */
-	if (!ret && fd >= 0 && (*ret_inode)->fd >= 0 && !S_ISDIR((*ret_inode)->type))
-		(void)dup3(fd, (*ret_inode)->fd, O_CLOEXEC);
+	if (!ret && fd >= 0)
+		reopen_at(fd, *ret_inode);
 	if (fd >= 0) {
 		close(fd);
 		fd_uncharge(fs, 1);

@@ -199,7 +199,7 @@ static void list_names(struct racer *racer, struct scratch *scratch, bool plus)
 	union {
 		struct fuse_direntplus first;
 		uint8_t bytes[400];
-	} reply;
+	} reply = { 0 };
 	int64_t ret;
 
 	if (racer->classic)
@@ -231,7 +231,7 @@ static void use_names(struct racer *racer, struct scratch *scratch, int i, int j
 		struct fuse_link_in in;
 		char name[4];
 	} link = { { racer->nodes[i] }, { 'l', (char)('0' + j), 0 } };
-	struct fuse_entry_out out;
+	struct fuse_entry_out out = { 0 };
 	struct fuse_forget_in once = { .nlookup = 1 };
 
 	if (call(racer, scratch, FUSE_MKDIR, ROOT_NODEID, &dir, sizeof(dir.in) + 3, &out,

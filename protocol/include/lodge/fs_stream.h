@@ -15,10 +15,10 @@
 #define LODGE_FS_STREAM_REPLIES	 "replies" /* the guest receives on it */
 #define LODGE_FS_STREAM_WHY	 "why"
 
-/* Limits, in bytes unless said. */
-#define LODGE_FS_STREAM_DATA_MAX    (128u << 10) /* of WRITE and READ: FUSE's default of 32 pages */
-#define LODGE_FS_STREAM_MESSAGE_MAX (LODGE_FS_STREAM_DATA_MAX + 4096u) /* headers and structs too \
-									*/
+/* Limits, in bytes unless said: of what WRITE and READ carry (FUSE's default of 32 pages), and of a
+ * message with its header and structs. */
+#define LODGE_FS_STREAM_DATA_MAX     (128u << 10)
+#define LODGE_FS_STREAM_MESSAGE_MAX  (LODGE_FS_STREAM_DATA_MAX + 4096u)
 #define LODGE_FS_STREAM_REQUESTS_MAX 16u /* requests that the host has taken and not answered */
 
 #endif
