@@ -8,6 +8,7 @@
 #include "host-vmm/backdoor/backdoor.h"
 #include "host-vmm/backdoor/tools.h"
 #include "tests/unit/virtio_rig.h"
+#include "tests/unit/unit.h"
 
 static struct rig rig;
 static struct device *device;
@@ -475,8 +476,6 @@ int main(void)
 {
 	Suite *suite = suite_create("backdoor_facts");
 	TCase *tcase = tcase_create("facts");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -491,9 +490,5 @@ int main(void)
 	tcase_add_test(tcase, disk_info);
 	tcase_add_test(tcase, ports_do_not_count_beside_root);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -6,7 +6,6 @@
 #include <linux/virtio_console.h>
 #include <linux/virtio_pci.h>
 #include <lodge/backdoor.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host-vmm/backdoor/backdoor.h"
@@ -15,6 +14,7 @@
 #include "host-vmm/state.h"
 #include "host-vmm/virtio/models.h"
 #include "tests/unit/virtio_rig.h"
+#include "tests/unit/unit.h"
 
 #define RING(i)	 (0x100000ull + 0x10000ull * (i))
 #define CONTROL	 0x300000ull
@@ -430,8 +430,6 @@ int main(void)
 {
 	Suite *suite = suite_create("backdoor_port");
 	TCase *tcase = tcase_create("port");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -446,9 +444,5 @@ int main(void)
 	tcase_add_test(tcase, restored_streams_begin_anew);
 	tcase_add_test(tcase, port_without_a_backdoor);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

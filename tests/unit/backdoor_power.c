@@ -2,10 +2,10 @@
 // Power commands to the guest's tools, and what is told of their answers.
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/backdoor_rig.h"
+#include "tests/unit/unit.h"
 
 static char events[256];
 
@@ -61,15 +61,9 @@ int main(void)
 {
 	Suite *suite = suite_create("backdoor_power");
 	TCase *tcase = tcase_create("power");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, backdoor_setup, backdoor_teardown);
 	tcase_add_test(tcase, power_that_is_refused_is_told);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

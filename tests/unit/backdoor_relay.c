@@ -12,6 +12,7 @@
 #include "protocol/lib/fd.h"
 #include "protocol/lib/fields.h"
 #include "tests/unit/relay_rig.h"
+#include "tests/unit/unit.h"
 
 #define FILLING (200u << 10) /* bytes for a stream: less than its first credit */
 
@@ -518,8 +519,6 @@ int main(void)
 {
 	Suite *suite = suite_create("backdoor_relay");
 	TCase *tcase = tcase_create("relay");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, commands_and_streams_are_translated);
@@ -535,9 +534,5 @@ int main(void)
 	tcase_add_test(tcase, malformed_clients_are_closed);
 	tcase_add_test(tcase, a_dead_client_amid_its_output);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -11,6 +11,7 @@
 #include "host-vmm/state.h"
 #include "protocol/lib/log.h"
 #include "tests/unit/backdoor_rig.h"
+#include "tests/unit/unit.h"
 
 /* ---- words ---- */
 
@@ -332,8 +333,6 @@ int main(void)
 {
 	Suite *suite = suite_create("backdoor_service");
 	TCase *tcase = tcase_create("service");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, backdoor_setup, backdoor_teardown);
@@ -349,9 +348,5 @@ int main(void)
 	tcase_add_test(tcase, many_threads);
 	tcase_add_test(tcase, variables_are_saved);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -3,11 +3,11 @@
 #include <check.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "tests/unit/backdoor_rig.h"
+#include "tests/unit/unit.h"
 
 static uint64_t later_ms; /* added to the clock */
 static char events[4096];
@@ -279,8 +279,6 @@ int main(void)
 {
 	Suite *suite = suite_create("backdoor_start");
 	TCase *tcase = tcase_create("start");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, backdoor_setup, backdoor_teardown);
@@ -292,9 +290,5 @@ int main(void)
 	tcase_add_test(tcase, option_changes_during_the_start);
 	tcase_add_test(tcase, heartbeat);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/unit/backdoor_rig.h"
+#include "tests/unit/unit.h"
 
 /* ---- commands ---- */
 
@@ -411,8 +412,6 @@ int main(void)
 {
 	Suite *suite = suite_create("backdoor_tools");
 	TCase *tcase = tcase_create("tools");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, backdoor_setup, backdoor_teardown);
@@ -426,9 +425,5 @@ int main(void)
 	tcase_add_test(tcase, bad_credit);
 	tcase_add_test(tcase, streams_end_with_the_session);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

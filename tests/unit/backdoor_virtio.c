@@ -15,6 +15,7 @@
 #include "host-vmm/state.h"
 #include "host-vmm/virtio/models.h"
 #include "tests/unit/virtio_rig.h"
+#include "tests/unit/unit.h"
 
 #define RING(i)	 (0x100000ull + 0x10000ull * (i))
 #define OUT	 0x400000ull /* what the driver says */
@@ -571,8 +572,6 @@ int main(void)
 {
 	Suite *suite = suite_create("backdoor_virtio");
 	TCase *tcase = tcase_create("virtio");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -591,9 +590,5 @@ int main(void)
 	tcase_add_test(tcase, reset_in_the_middle);
 	tcase_add_test(tcase, sessions_are_told_to_come_again);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

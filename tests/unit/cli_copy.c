@@ -20,6 +20,7 @@
 #include "host-vmm/cli/copy.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/frame.h"
+#include "tests/unit/unit.h"
 
 #define ROOM (200 << 10) /* bytes of an archive: less than a stream's first credit */
 
@@ -479,8 +480,6 @@ int main(void)
 {
 	Suite *suite = suite_create("cli_copy");
 	TCase *tcase = tcase_create("get");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, a_file_and_its_mode);
@@ -492,9 +491,5 @@ int main(void)
 	tcase_add_loop_test(tcase, only_users_attributes_come_and_only_when_asked_for, 0, 2);
 	tcase_add_loop_test(tcase, links_and_holes_go_as_they_are, 0, 2);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

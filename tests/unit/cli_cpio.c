@@ -12,6 +12,7 @@
 
 #include "host-vmm/cli/cpio.h"
 #include "protocol/lib/fd.h"
+#include "tests/unit/unit.h"
 
 struct entry {
 	unsigned int mode, links, size;
@@ -143,16 +144,10 @@ int main(void)
 {
 	Suite *suite = suite_create("cpio");
 	TCase *tcase = tcase_create("cpio");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, entries_read_back);
 	tcase_add_test(tcase, files_are_copied);
 	tcase_add_test(tcase, errors_stick);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

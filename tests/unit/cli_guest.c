@@ -17,6 +17,7 @@
 #include "host-vmm/cli/guest_link.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/frame.h"
+#include "tests/unit/unit.h"
 
 #define BULK (10u << 20)
 
@@ -439,8 +440,6 @@ int main(void)
 {
 	Suite *suite = suite_create("cli_guest");
 	TCase *tcase = tcase_create("exec");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, bytes_come_back_as_they_went);
@@ -450,9 +449,5 @@ int main(void)
 	tcase_add_test(tcase, output_that_nobody_reads);
 	tcase_add_test(tcase, wishes_are_fields);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

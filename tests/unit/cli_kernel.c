@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host-vmm/cli/kernel.h"
+#include "tests/unit/unit.h"
 
 static const char dep[] = "kernel/fs/fuse/fuse.ko:\n"
 			  "kernel/fs/fuse/virtiofs.ko: kernel/v/virtio.ko kernel/v/virtio_ring.ko "
@@ -157,17 +158,11 @@ int main(void)
 {
 	Suite *suite = suite_create("kernel");
 	TCase *tcase = tcase_create("kernel");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, modules_come_after_what_they_need);
 	tcase_add_test(tcase, missing_modules_are_named);
 	tcase_add_test(tcase, newest_kernel_with_modules);
 	tcase_add_test(tcase, version_comes_from_the_image);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

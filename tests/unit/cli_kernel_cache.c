@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "host-vmm/cli/kernel_cache.h"
 #include "host-vmm/cli/unpack.h"
 #include "tests/unit/tiny_kernel.h"
+#include "tests/unit/unit.h"
 
 #define ZEROES	   (300u << 10)
 #define PACKED_MAX (1u << 20)
@@ -291,8 +291,6 @@ int main(void)
 {
 	Suite *suite = suite_create("cli_kernel_cache");
 	TCase *tcase = tcase_create("cache");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
@@ -303,9 +301,5 @@ int main(void)
 	tcase_add_test(tcase, test_folders_of_others);
 	tcase_add_test(tcase, test_old_ones_go);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

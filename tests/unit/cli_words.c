@@ -14,6 +14,7 @@
 #include "host-vmm/cli/paths.h"
 #include "host-vmm/cli/run_options.h"
 #include "host-vmm/cli/tail.h"
+#include "tests/unit/unit.h"
 
 START_TEST(shares)
 {
@@ -219,8 +220,6 @@ int main(void)
 {
 	Suite *suite = suite_create("cli");
 	TCase *tcase = tcase_create("cli");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, shares);
 	tcase_add_test(tcase, disks);
@@ -230,9 +229,5 @@ int main(void)
 	tcase_add_test(tcase, logs_are_found_and_harmless);
 	tcase_add_test(tcase, runtime_folders);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -12,6 +12,7 @@
 #include "host-vmm/control/control.h"
 #include "host-vmm/control/json.h"
 #include "protocol/lib/fd.h"
+#include "tests/unit/unit.h"
 
 #define PATIENCE_MS 20000
 
@@ -397,8 +398,6 @@ int main(void)
 {
 	Suite *suite = suite_create("control");
 	TCase *tcase = tcase_create("control");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, answers_repeat_the_id);
@@ -413,9 +412,5 @@ int main(void)
 	tcase_add_test(tcase, client_that_does_not_read);
 	tcase_add_test(tcase, stale_socket_is_replaced_and_live_one_kept);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

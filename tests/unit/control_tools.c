@@ -8,6 +8,7 @@
 #include "host-vmm/backdoor/facts.h"
 #include "host-vmm/backdoor/tools.h"
 #include "host-vmm/control/tools.h"
+#include "tests/unit/unit.h"
 
 static char *line_of(const char *name, const char *fields, size_t len)
 {
@@ -82,15 +83,9 @@ int main(void)
 {
 	Suite *suite = suite_create("control_tools");
 	TCase *tcase = tcase_create("json");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, events_are_lines);
 	tcase_add_test(tcase, facts_are_what_was_told);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

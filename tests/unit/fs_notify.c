@@ -3,7 +3,6 @@
 #include <check.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "host-vmm/virtio/fs_notify.h"
 #include "protocol/lib/fs_change.h"
 #include "tests/unit/backdoor_rig.h"
+#include "tests/unit/unit.h"
 
 static struct fs_notify *notify;
 static int fsd; /* lodge-fsd's end */
@@ -258,8 +258,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fs_notify");
 	TCase *tcase = tcase_create("notify");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, tools_that_come_are_told);
@@ -270,9 +268,5 @@ int main(void)
 	tcase_add_test(tcase, another_lodge_fsd_goes_on);
 	tcase_add_test(tcase, records_are_checked);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(suite);
 }

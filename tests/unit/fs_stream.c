@@ -17,6 +17,7 @@
 #include "protocol/lib/fs_stream.h"
 #include "tests/unit/backdoor_rig.h"
 #include "tests/unit/fsd_child.h"
+#include "tests/unit/unit.h"
 
 #define WAIT_MS 20000
 
@@ -323,8 +324,6 @@ int main(void)
 	Suite *suite = suite_create("fs_stream");
 	TCase *plain = tcase_create("plain");
 	TCase *served = tcase_create("served");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(plain, the_header_is_the_wire_format);
 	tcase_add_test(plain, messages_are_cut_by_their_length);
@@ -341,9 +340,5 @@ int main(void)
 	tcase_add_test(served, others_than_root_may_not);
 	suite_add_tcase(suite, plain);
 	suite_add_tcase(suite, served);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
 
 #define FILES 100
 
@@ -172,16 +173,11 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_calls");
 	TCase *tcase = tcase_create("calls");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, lookup);
 	tcase_add_test(tcase, getattr);
 	tcase_add_test(tcase, readdirplus);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <linux/virtio_ring.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +15,7 @@
 #include "shared-fs/server/dax.h"
 #include "shared-fs/server/session.h"
 #include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
 
 #define ROOT	  FUSE_ROOT_ID
 #define MIB	  (1ull << 20)
@@ -576,8 +576,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_dax");
 	TCase *tcase = tcase_create("dax");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, is_agreed_on);
@@ -592,9 +590,5 @@ int main(void)
 	tcase_add_test(tcase, buffers_in_the_window);
 	tcase_add_loop_test(tcase, buffers_beyond_the_window, 0, 5);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

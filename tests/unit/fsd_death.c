@@ -20,6 +20,7 @@
 
 #include "tests/unit/fsd_harness.h"
 #include "tests/unit/fsd_tracer.h"
+#include "tests/unit/unit.h"
 
 static struct fsd_rig rig;
 
@@ -529,8 +530,6 @@ int main(void)
 		{ "storm", a_guest_at_work_does_not_notice, 1 },
 	};
 	Suite *suite = suite_create("fsd_death");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		TCase *tc = tcase_create(cases[i].name);
@@ -539,8 +538,5 @@ int main(void)
 		tcase_add_loop_test(tc, cases[i].test, 0, cases[i].times);
 		suite_add_tcase(suite, tc);
 	}
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -12,6 +12,7 @@
 
 #include "tests/unit/fd_limit.h"
 #include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
 
 #define FILES 500
 
@@ -338,8 +339,6 @@ int main(void)
 	Suite *suite = suite_create("fsd_evict");
 	TCase *evict = tcase_create("evict");
 	TCase *memory = tcase_create("memory");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(evict, setup, teardown);
 	tcase_set_timeout(evict, 60);
@@ -355,8 +354,5 @@ int main(void)
 	tcase_set_timeout(memory, 120);
 	tcase_add_test(memory, a_million_lookups_cost_no_memory);
 	suite_add_tcase(suite, memory);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
 
 #define ROOT FUSE_ROOT_ID
 #define RAM  RIG_GUEST_BASE
@@ -535,8 +536,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_hostile");
 	TCase *tcase = tcase_create("hostile");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, a_malformed_ring_stops_its_queue, 0,
@@ -556,8 +555,5 @@ int main(void)
 	tcase_add_loop_test(tcase, a_bad_message_ends_the_connection, 0,
 			    sizeof(bad_messages) / sizeof(bad_messages[0]));
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(suite);
 }

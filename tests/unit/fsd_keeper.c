@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -16,6 +15,7 @@
 
 #include "tests/unit/fsd_harness.h"
 #include "tests/unit/fsd_tracer.h"
+#include "tests/unit/unit.h"
 
 static struct fsd_rig rig;
 /* A file that the guest has open. */
@@ -210,8 +210,6 @@ int main(void)
 		{ "in vain", the_keeper_gives_up, 1 },
 	};
 	Suite *suite = suite_create("lodge-fsd keeper");
-	SRunner *runner;
-	int failed;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		TCase *tcase = tcase_create(rows[i].name);
@@ -220,9 +218,5 @@ int main(void)
 		tcase_add_loop_test(tcase, rows[i].test, 0, rows[i].times);
 		suite_add_tcase(suite, tcase);
 	}
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -14,6 +14,7 @@
 
 #include "shared-fs/server/kept.h"
 #include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
 
 #define ROOT FUSE_ROOT_ID
 
@@ -333,8 +334,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_kept");
 	TCase *tcase = tcase_create("kept");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, an_owner_and_odd_modes_are_kept);
@@ -346,8 +345,5 @@ int main(void)
 	tcase_add_loop_test(tcase, what_is_not_sound_does_not_count, 0,
 			    sizeof(attributes) / sizeof(attributes[0]));
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(suite);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
 
 #define ROOT	    FUSE_ROOT_ID
 #define DEFAULT_ACL "system.posix_acl_default"
@@ -171,8 +172,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_lists");
 	TCase *tests = tcase_create("lists");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, the_callers_umask_counts);
@@ -180,9 +179,5 @@ int main(void)
 	tcase_add_test(tests, lists_are_set_and_read);
 	tcase_add_test(tests, not_where_ids_are_mapped);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(suite);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
 
 #define FILES	  100000
 #define FD_LIMIT  800 /* shells give 1,024 */
@@ -145,14 +146,9 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_many");
 	TCase *tcase = tcase_create("many");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 240);
 	tcase_add_test(tcase, full_folder);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -23,6 +23,7 @@
 
 #include "shared-fs/server/ops.h"
 #include "shared-fs/server/sandbox.h"
+#include "tests/unit/unit.h"
 
 #define SERVER_THREADS 4
 #define MESSAGE_MAX    ((1u << 20) + 4096)
@@ -293,8 +294,6 @@ int main(int argc, char **argv)
 {
 	Suite *suite;
 	TCase *tests;
-	SRunner *runner;
-	int failed;
 
 	if (argc > 3)
 		return mount_for(argv + 1);
@@ -304,9 +303,5 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, calls_conform_as_without_it);
 	tcase_add_loop_test(tests, random_calls_agree, 0, 3);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(suite);
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
 
 #define ROUNDS 20000
 
@@ -319,8 +320,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_outside");
 	TCase *tcase = tcase_create("outside");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -329,8 +328,5 @@ int main(void)
 	tcase_add_loop_test(tcase, t16_privileges_fall_with_space, 0, 2);
 	tcase_add_test(tcase, t16_names_of_others);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "shared-fs/server/request.h"
+#include "tests/unit/unit.h"
 
 #define THREADS 8
 #define ROUNDS	1500
@@ -333,14 +334,9 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_race");
 	TCase *tcase = tcase_create("race");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_loop_test(tcase, many_threads_few_names, 0, sizeof(ways) / sizeof(ways[0]));
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(suite);
 }

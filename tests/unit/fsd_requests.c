@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
 
 #define ROOT FUSE_ROOT_ID
 
@@ -445,8 +446,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_requests");
 	TCase *tcase = tcase_create("requests");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, a_file_is_made_written_and_read, 0, 2);
@@ -461,8 +460,5 @@ int main(void)
 	tcase_add_test(tcase, the_front_end_may_stop_and_go_on);
 	tcase_add_test(tcase, idle_files_are_closed);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(suite);
 }

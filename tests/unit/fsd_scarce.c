@@ -21,6 +21,7 @@
 
 #include "tests/unit/fd_limit.h"
 #include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
 
 /* ---- the n-th call fails ---- */
 
@@ -559,8 +560,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_scarce");
 	TCase *tcase = tcase_create("scarce");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, t55_any_call_may_fail);
@@ -573,8 +572,5 @@ int main(void)
 	tcase_add_test(tcase, t25_a_link_takes_its_place);
 	tcase_add_test(tcase, t22_the_host_makes_it_read_only);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -14,6 +14,7 @@
 
 #include "shared-fs/server/session.h"
 #include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
 
 static char folder[64];
 static int session_fd;
@@ -337,8 +338,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_session");
 	TCase *tcase = tcase_create("session");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, goes_on);
@@ -349,8 +348,5 @@ int main(void)
 	tcase_add_test(tcase, record_that_lies);
 	tcase_add_test(tcase, no_file_no_record);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -14,6 +14,7 @@
 #include "shared-fs/server/dax.h"
 #include "shared-fs/server/options.h"
 #include "shared-fs/server/request.h"
+#include "tests/unit/unit.h"
 
 struct thing {
 	struct slot slot;
@@ -275,8 +276,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_tables");
 	TCase *tcase = tcase_create("tables");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tcase, ids_are_not_reused);
 	tcase_add_test(tcase, objects_are_placed);
@@ -286,8 +285,5 @@ int main(void)
 	tcase_add_test(tcase, control_lines);
 	tcase_add_test(tcase, mapped_by_file_system);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(suite);
 }

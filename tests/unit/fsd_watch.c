@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +15,7 @@
 #include "shared-fs/server/watch.h"
 #include "shared-fs/server/watch_private.h"
 #include "tests/unit/fsd_watch_rig.h"
+#include "tests/unit/unit.h"
 
 START_TEST(every_kind_is_told)
 {
@@ -270,8 +270,6 @@ int main(void)
 	Suite *suite = suite_create("fsd_watch");
 	TCase *watch = tcase_create("watch");
 	TCase *others = tcase_create("others");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(watch, 60);
 	tcase_add_checked_fixture(watch, watch_rig_setup, watch_rig_teardown);
@@ -286,9 +284,5 @@ int main(void)
 	tcase_add_test(others, at_the_hosts_limit_the_folders_used_last_are_watched);
 	suite_add_tcase(suite, watch);
 	suite_add_tcase(suite, others);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(suite);
 }

@@ -10,6 +10,7 @@
 
 #include "shared-fs/server/watch.h"
 #include "tests/unit/fsd_watch_rig.h"
+#include "tests/unit/unit.h"
 
 static uint64_t guest_create(uint64_t dir, const char *name)
 {
@@ -177,8 +178,6 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_watch_own");
 	TCase *tests = tcase_create("own");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_checked_fixture(tests, watch_rig_setup, watch_rig_teardown);
@@ -187,9 +186,5 @@ int main(void)
 	tcase_add_test(tests, a_host_edit_behind_the_guests_own_is_told);
 	tcase_add_test(tests, a_late_close_of_the_guests_own_is_not_told);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <lodge/fs_notify.h>
 
 #include "shared-fs/server/watch_queue.h"
+#include "tests/unit/unit.h"
 
 START_TEST(a_full_queue_gives_up_one_folder)
 {
@@ -60,15 +61,9 @@ int main(void)
 {
 	Suite *suite = suite_create("fsd_watch_queue");
 	TCase *tcase = tcase_create("queue");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, a_full_queue_gives_up_one_folder);
 	tcase_add_test(tcase, names_keep_their_order);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(suite);
 }

@@ -10,6 +10,7 @@
 
 #include "guest-daemon/init/init.h"
 #include "host-vmm/cli/initramfs.h"
+#include "tests/unit/unit.h"
 
 static void conf_free(struct run_conf *conf)
 {
@@ -109,16 +110,10 @@ int main(void)
 {
 	Suite *suite = suite_create("run.conf");
 	TCase *tcase = tcase_create("run.conf");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, what_the_host_writes_is_read);
 	tcase_add_loop_test(tcase, malformed_files_are_refused, 0, G_N_ELEMENTS(malformed));
 	tcase_add_test(tcase, hello_needs_nothing_more);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

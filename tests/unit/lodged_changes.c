@@ -9,6 +9,7 @@
 #include "guest-daemon/lodged/share_changes.h"
 #include "protocol/lib/fs_change.h"
 #include "tests/unit/lodged_rig.h"
+#include "tests/unit/unit.h"
 
 #define WORD LODGE_FS_NOTIFY_WORD " "
 
@@ -126,17 +127,11 @@ int main(void)
 {
 	Suite *suite = suite_create("lodged_changes");
 	TCase *tcase = tcase_create("changes");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, each_batch_is_answered);
 	tcase_add_test(tcase, a_host_that_goes_meanwhile_is_not_answered);
 	tcase_add_test(tcase, shares_are_found_by_their_mounts);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return unit_run(suite);
 }

@@ -13,6 +13,7 @@
 
 #include "protocol/lib/fields.h"
 #include "tests/unit/lodged_rig.h"
+#include "tests/unit/unit.h"
 
 #define AS_ROOT "[guest-ops]\nallow-exec=root\n"
 
@@ -396,8 +397,6 @@ int main(void)
 {
 	Suite *suite = suite_create("lodged_exec");
 	TCase *tests = tcase_create("exec");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, both_outputs_and_the_status_come);
@@ -415,9 +414,5 @@ int main(void)
 	tcase_add_test(tests, programs_inherit_nothing);
 	tcase_add_test(tests, a_user_is_all_of_that_user);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(suite);
 }

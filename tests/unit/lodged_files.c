@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/unit/lodged_rig.h"
+#include "tests/unit/unit.h"
 
 #define CONF "[guest-ops]\nallow-exec=root\n"
 
@@ -414,8 +415,6 @@ int main(void)
 {
 	Suite *suite = suite_create("lodged_files");
 	TCase *tests = tcase_create("files");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, a_file_comes_out);
@@ -428,9 +427,5 @@ int main(void)
 	tcase_add_loop_test(tests, hostile_archives_do_not_get_out, 0, G_N_ELEMENTS(hostile));
 	tcase_add_test(tests, processes_are_listed_and_ended);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(suite);
 }

@@ -2,7 +2,6 @@
 // lodged and its door: greeting, the host's first commands, facts, loss and return, malformed
 // hosts.
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "protocol/lib/fd.h"
 #include "protocol/lib/fields.h"
 #include "tests/unit/lodged_rig.h"
+#include "tests/unit/unit.h"
 
 START_TEST(the_start_sequence_is_answered)
 {
@@ -320,8 +320,6 @@ int main(void)
 {
 	Suite *suite = suite_create("lodged_link");
 	TCase *tests = tcase_create("link");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, the_start_sequence_is_answered);
@@ -336,9 +334,5 @@ int main(void)
 	tcase_add_test(tests, a_better_door_that_fails_changes_nothing);
 	tcase_add_test(tests, the_old_door_may_be_closed_before_the_new_one_greets);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(suite);
 }

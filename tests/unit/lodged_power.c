@@ -2,12 +2,12 @@
 // Power changes: order of answer, script and status; scripts that fail, hang or are not root's; and
 // options and tools.conf that change meanwhile.
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/lodged_rig.h"
+#include "tests/unit/unit.h"
 
 static char *make_folder(void)
 {
@@ -238,8 +238,6 @@ int main(void)
 {
 	Suite *suite = suite_create("lodged_power");
 	TCase *tests = tcase_create("power");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, a_halt_runs_its_script_first);
@@ -251,9 +249,5 @@ int main(void)
 	tcase_add_test(tests, the_configuration_is_read_again);
 	tcase_add_test(tests, a_first_configuration_is_noticed);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(suite);
 }

@@ -12,6 +12,7 @@
 
 #include "guest-daemon/lodged/share_server.h"
 #include "tests/unit/lodged_rig.h"
+#include "tests/unit/unit.h"
 
 struct seen {
 	struct rig rig;
@@ -202,8 +203,6 @@ int main(void)
 {
 	Suite *suite = suite_create("lodged_share_server");
 	TCase *tcase = tcase_create("case");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, it_says_when_it_is_mounted_and_when_it_ends);
@@ -213,9 +212,5 @@ int main(void)
 	tcase_add_test(tcase, the_host_is_asked_for_streams);
 	tcase_add_test(tcase, streams_that_nobody_asked_for_are_refused);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -13,6 +13,7 @@
 #include "guest-daemon/lib/mounts.h"
 #include "guest-daemon/lodged/shares.h"
 #include "tests/unit/lodged_rig.h"
+#include "tests/unit/unit.h"
 
 /* A system in a folder; its "mounts" are lines of a file. */
 struct fake {
@@ -403,8 +404,6 @@ int main(void)
 {
 	Suite *suite = suite_create("lodged_shares");
 	TCase *tcase = tcase_create("shares");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, nothing_is_mounted_without_a_device);
@@ -418,8 +417,5 @@ int main(void)
 	tcase_add_test(tcase, lines_of_mountinfo);
 	tcase_add_test(tcase, the_host_nudges_and_is_told);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(suite);
 }

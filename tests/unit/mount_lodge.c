@@ -11,6 +11,7 @@
 #include "shared-fs/guest/message.h"
 #include "shared-fs/guest/mounts.h"
 #include "shared-fs/guest/options.h"
+#include "tests/unit/unit.h"
 
 static int parse(struct mount_options *options, const char *line)
 {
@@ -293,8 +294,6 @@ int main(void)
 {
 	Suite *suite = suite_create("mount_lodge");
 	TCase *tcase = tcase_create("case");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, what_mount_8_says_is_understood);
 	tcase_add_test(tcase, what_is_wrong_is_named);
@@ -306,9 +305,5 @@ int main(void)
 	tcase_add_test(tcase, long_forgets_are_cut);
 	tcase_add_test(tcase, mounts_of_a_device_are_counted);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

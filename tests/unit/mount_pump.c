@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "shared-fs/guest/pump.h"
+#include "tests/unit/unit.h"
 
 #define SLOT_SIZE (LODGE_FS_SLOT_UNIT * 2)
 #define SLOTS	  4
@@ -333,8 +334,6 @@ int main(void)
 {
 	Suite *suite = suite_create("mount_pump");
 	TCase *tcase = tcase_create("case");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, requests_are_answered);
@@ -344,9 +343,5 @@ int main(void)
 	tcase_add_test(tcase, bad_replies_are_errors);
 	tcase_add_test(tcase, a_device_that_goes_ends_it);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <linux/fuse.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 
 #include "protocol/lib/fd.h"
 #include "shared-fs/guest/stream.h"
+#include "tests/unit/unit.h"
 
 #define WAIT_MS 20000
 
@@ -184,8 +184,6 @@ int main(void)
 {
 	Suite *suite = suite_create("mount_stream");
 	TCase *tcase = tcase_create("case");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, requests_go_out_as_they_are);
@@ -196,9 +194,5 @@ int main(void)
 	tcase_add_loop_test(tcase, what_cannot_be_cut_ends_it, 0, 4);
 	tcase_add_test(tcase, the_other_end_s_end_is_its_end);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -12,6 +12,7 @@
 #include "host-vmm/layout.h"
 #include "host-vmm/state.h"
 #include "tests/unit/virtio_rig.h"
+#include "tests/unit/unit.h"
 
 #define ADDRESS_PORT 0xcf8
 #define DATA_PORT    0xcfc
@@ -361,8 +362,6 @@ int main(void)
 {
 	Suite *suite = suite_create("pci_bus");
 	TCase *tcase = tcase_create("pci");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -378,9 +377,5 @@ int main(void)
 	tcase_add_test(tcase, slots_run_out);
 	tcase_add_test(tcase, saved_and_loaded);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -2,7 +2,6 @@
 // GuestRPC's bytes: headers, the cutter of streams, fields. The golden bytes are the wire format.
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <lodge/backdoor.h>
@@ -10,6 +9,7 @@
 
 #include "protocol/lib/fields.h"
 #include "protocol/lib/frame.h"
+#include "tests/unit/unit.h"
 
 /* REQUEST of session 3 with tag 0x01020304, "ping", 256 bytes of reply at most. */
 static const unsigned char golden[] = {
@@ -256,8 +256,6 @@ int main(void)
 {
 	Suite *suite = suite_create("rpc_frames");
 	TCase *tcase = tcase_create("frames");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, golden_bytes);
 	tcase_add_test(tcase, limits_of_headers);
@@ -268,9 +266,5 @@ int main(void)
 	tcase_add_test(tcase, fields_are_found);
 	tcase_add_test(tcase, fields_are_built);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

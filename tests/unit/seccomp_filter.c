@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "protocol/lib/seccomp_filter.h"
+#include "tests/unit/unit.h"
 
 #define REFUSED	     ENOANO /* which no call gives here by itself */
 #define NOT_BOUND    99
@@ -134,8 +134,6 @@ int main(void)
 {
 	Suite *suite = suite_create("seccomp_filter");
 	TCase *tcase = tcase_create("filter");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, test_rows);
@@ -148,8 +146,5 @@ int main(void)
 	tcase_add_test(tcase, test_too_many_conditions);
 	tcase_add_test(tcase, test_too_many);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

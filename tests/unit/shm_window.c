@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "host-vmm/shm_window.h"
+#include "tests/unit/unit.h"
 
 #define SIZE	   (8ull << 20)
 #define PIECE	   (2ull << 20)
@@ -250,8 +250,6 @@ int main(void)
 {
 	Suite *suite = suite_create("shm_window");
 	TCase *tcase = tcase_create("window");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, sizes);
@@ -265,9 +263,5 @@ int main(void)
 	tcase_add_test(tcase, beyond_a_short_file);
 	tcase_add_test(tcase, no_more_than_so_many);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -11,6 +11,7 @@
 
 #include "protocol/lib/fd.h"
 #include "tests/unit/lodged_rig.h"
+#include "tests/unit/unit.h"
 
 static bool has_ended(struct rig *rig, void *opaque)
 {
@@ -186,17 +187,11 @@ int main(void)
 {
 	Suite *suite = suite_create("toolbox");
 	TCase *tests = tcase_create("toolbox");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, words_have_their_answers, 0, G_N_ELEMENTS(rows));
 	tcase_add_test(tests, keys_are_set_and_removed);
 	tcase_add_test(tests, clients_that_speak_no_frames_are_closed);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return unit_run(suite);
 }

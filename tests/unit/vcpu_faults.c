@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The count of page faults that led to nothing, from figures as KVM keeps them.
 #include <check.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "host-vmm/vcpu_faults.h"
+#include "tests/unit/unit.h"
 
 static struct vcpu_faults with(const uint64_t values[VCPU_FAULTS_KINDS])
 {
@@ -58,16 +58,10 @@ int main(void)
 {
 	Suite *suite = suite_create("vcpu_faults");
 	TCase *tcase = tcase_create("faults");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, taken_less_resolved);
 	tcase_add_test(tcase, read_at_different_times);
 	tcase_add_test(tcase, no_statistics);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

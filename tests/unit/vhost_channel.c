@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -14,6 +13,7 @@
 #include "host-vmm/loop.h"
 #include "host-vmm/vhost-user/channel.h"
 #include "protocol/lib/fd.h"
+#include "tests/unit/unit.h"
 
 #define WAIT_MS 60000
 
@@ -262,8 +262,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vhost_channel");
 	TCase *tcase = tcase_create("channel");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, requests);
@@ -273,9 +271,5 @@ int main(void)
 	tcase_add_test(tcase, goes_away);
 	tcase_add_test(tcase, reads_no_answers);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

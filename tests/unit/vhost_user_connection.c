@@ -3,7 +3,6 @@
  * not. */
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -16,6 +15,7 @@
 #include "host-vmm/vhost-user/inflight.h"
 #include "protocol/lib/fd.h"
 #include "tests/unit/vhost_user_fake.h"
+#include "tests/unit/unit.h"
 
 #define BIT(n)	      (1ull << (n))
 #define MEMORY_SIZE   (4ull << 20)
@@ -482,8 +482,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vhost-user front end");
 	TCase *good = tcase_create("good"), *bad = tcase_create("bad");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(good, setup, teardown);
 	tcase_add_test(good, test_starts_and_stops);
@@ -507,8 +505,5 @@ int main(void)
 	tcase_add_test(bad, test_false_inflight_record);
 	suite_add_tcase(suite, good);
 	suite_add_tcase(suite, bad);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -15,6 +15,7 @@
 #include "host-vmm/virtio/fs.h"
 #include "tests/unit/fsd_child.h"
 #include "tests/unit/vhost_user_requests.h"
+#include "tests/unit/unit.h"
 
 #define SIZE	 128
 #define RING	 0x100000ull
@@ -466,8 +467,6 @@ int main(void)
 	TCase *real = tcase_create("device");
 	TCase *foreign = tcase_create("foreign");
 	TCase *idle = tcase_create("idle");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(real, setup_device, teardown_device);
 	tcase_set_timeout(real, 60);
@@ -489,8 +488,5 @@ int main(void)
 	suite_add_tcase(suite, idle);
 	suite_add_tcase(suite, foreign);
 	suite_add_tcase(suite, real);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

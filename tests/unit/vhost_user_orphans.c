@@ -3,7 +3,6 @@
 #include <check.h>
 #include <errno.h>
 #include <linux/virtio_ring.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "host-vmm/virtio/fs_orphans.h"
 #include "host-vmm/virtio/queue.h"
 #include "tests/unit/vhost_user_requests.h"
+#include "tests/unit/unit.h"
 
 #define SIZE 128
 #define RING 0x100000ull
@@ -212,8 +212,6 @@ int main(void)
 {
 	Suite *suite = suite_create("virtio-fs orphans");
 	TCase *tcase = tcase_create("orphans");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
@@ -224,8 +222,5 @@ int main(void)
 	tcase_add_test(tcase, test_indirect);
 	tcase_add_loop_test(tcase, test_hostile, 0, 7);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -14,6 +14,7 @@
 
 #include "host-vmm/vhost-user/starter.h"
 #include "protocol/lib/fd.h"
+#include "tests/unit/unit.h"
 
 static struct starter *starter;
 
@@ -222,8 +223,6 @@ int main(void)
 {
 	Suite *suite = suite_create("helper processes");
 	TCase *tcase = tcase_create("starter");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 30);
@@ -238,8 +237,5 @@ int main(void)
 	tcase_add_test(tcase, test_find);
 	tcase_add_test(tcase, test_status_text);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -16,6 +16,7 @@
 #include "host-vmm/virtio/models.h"
 #include "host-vmm/virtio/virtio.h"
 #include "tests/unit/virtio_rig.h"
+#include "tests/unit/unit.h"
 
 #define RING(i) (0x100000ull + 0x10000ull * (i))
 #define PFNS	0x200000ull
@@ -314,8 +315,6 @@ int main(void)
 {
 	Suite *suite = suite_create("virtio_balloon");
 	TCase *balloon = tcase_create("balloon"), *rng = tcase_create("rng");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(balloon, 60);
 	tcase_add_checked_fixture(balloon, setup_balloon, teardown);
@@ -330,9 +329,5 @@ int main(void)
 	tcase_add_test(rng, random_numbers);
 	suite_add_tcase(suite, balloon);
 	suite_add_tcase(suite, rng);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -20,6 +20,7 @@
 #include "host-vmm/virtio/models.h"
 #include "host-vmm/virtio/virtio.h"
 #include "tests/unit/virtio_rig.h"
+#include "tests/unit/unit.h"
 
 #define RING	0x100000ull
 #define HEADER	0x1f0000ull
@@ -572,8 +573,6 @@ int main(void)
 {
 	Suite *suite = suite_create("virtio_blk");
 	TCase *tcase = tcase_create("blk");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, configuration, 0, 2);
@@ -592,9 +591,5 @@ int main(void)
 	tcase_add_loop_test(tcase, several_queues, 0, 2);
 	tcase_add_loop_test(tcase, saved_and_loaded, 0, 2);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,6 +23,7 @@
 #include "host-vmm/virtio/run_status.h"
 #include "host-vmm/virtio/virtio.h"
 #include "tests/unit/virtio_rig.h"
+#include "tests/unit/unit.h"
 
 #define RING(i) (0x100000ull + 0x10000ull * (i))
 #define CONTROL 0x300000ull
@@ -524,8 +524,6 @@ int main(void)
 {
 	Suite *suite = suite_create("virtio_console");
 	TCase *tcase = tcase_create("console"), *alone = tcase_create("alone");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -545,9 +543,5 @@ int main(void)
 	tcase_add_test(alone, status_lines);
 	suite_add_tcase(suite, tcase);
 	suite_add_tcase(suite, alone);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

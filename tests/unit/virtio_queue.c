@@ -3,7 +3,6 @@
 #include <check.h>
 #include <errno.h>
 #include <linux/virtio_ring.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "host-vmm/state.h"
 #include "host-vmm/virtio/queue.h"
 #include "tests/unit/virtio_rig.h"
+#include "tests/unit/unit.h"
 
 #define RING	0x100000ull
 #define DATA	0x200000ull
@@ -564,8 +564,6 @@ int main(void)
 {
 	Suite *suite = suite_create("virtio_queue");
 	TCase *tcase = tcase_create("queue");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -591,9 +589,5 @@ int main(void)
 	tcase_add_test(tcase, interrupts_with_event_index);
 	tcase_add_test(tcase, saved_and_loaded);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

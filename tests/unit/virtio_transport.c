@@ -8,7 +8,6 @@
 #include <linux/virtio_ring.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host-vmm/bus.h"
@@ -18,6 +17,7 @@
 #include "host-vmm/state.h"
 #include "host-vmm/virtio/virtio.h"
 #include "tests/unit/virtio_rig.h"
+#include "tests/unit/unit.h"
 
 #define RING	  0x100000ull
 #define DATA	  0x200000ull
@@ -530,8 +530,6 @@ int main(void)
 {
 	Suite *suite = suite_create("virtio_transport");
 	TCase *tcase = tcase_create("transport");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -550,9 +548,5 @@ int main(void)
 	tcase_add_test(tcase, vectors_move_while_running);
 	tcase_add_test(tcase, saved_and_loaded);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

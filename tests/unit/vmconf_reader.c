@@ -9,6 +9,7 @@
 
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/conf/words.h"
+#include "tests/unit/unit.h"
 
 #define BOOT "[boot]\nkernel=/k\n"
 
@@ -389,8 +390,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vmconf");
 	TCase *tcase = tcase_create("vmconf");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, what_is_not_said_has_defaults);
 	tcase_add_test(tcase, every_key_is_read);
@@ -405,9 +404,5 @@ int main(void)
 	tcase_add_test(tcase, bad_changes_change_nothing);
 	tcase_add_test(tcase, files_are_loaded_and_replaced);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -3,10 +3,10 @@
 #include <check.h>
 #include <errno.h>
 #include <glib.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host-vmm/conf/vmconf.h"
+#include "tests/unit/unit.h"
 
 #define BOOT "[boot]\nkernel=/k\n"
 #define DOCS "[share docs]\npath=/docs\n"
@@ -146,8 +146,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vmconf_shares");
 	TCase *tcase = tcase_create("shares");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase, a_share_comes_and_goes_without_a_trace, 0, G_N_ELEMENTS(texts));
 	tcase_add_test(tcase, rules_are_written_and_read);
@@ -155,9 +153,5 @@ int main(void)
 	tcase_add_test(tcase, what_will_not_do_changes_nothing);
 	tcase_add_test(tcase, words_of_rules);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -22,6 +22,7 @@
 #include "host-vmm/memory.h"
 #include "protocol/lib/log.h"
 #include "tests/unit/tiny_kernel.h"
+#include "tests/unit/unit.h"
 
 TINY_CODE(some_code, 32, "hlt\n .skip 5000, 0x90\n");
 
@@ -492,8 +493,7 @@ static Suite *make_suite(void)
 
 int main(void)
 {
-	SRunner *runner;
-	int failed;
+	int status;
 
 	log_init("vmm_boot", LOG_LEVEL_ERROR);
 	if (!mkdtemp(dir))
@@ -501,13 +501,10 @@ int main(void)
 	snprintf(kernel, sizeof(kernel), "%s/kernel", dir);
 	for (int i = 0; i < 2; i++)
 		snprintf(initrds[i], sizeof(initrds[i]), "%s/initrd%d", dir, i);
-	runner = srunner_create(make_suite());
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	status = unit_run(make_suite());
 	(void)unlink(kernel);
 	for (int i = 0; i < 2; i++)
 		(void)unlink(initrds[i]);
 	(void)rmdir(dir);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return status;
 }

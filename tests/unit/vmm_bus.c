@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host-vmm/bus.h"
+#include "tests/unit/unit.h"
 
 struct scratch {
 	struct io_region region;
@@ -205,8 +206,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vmm_bus");
 	TCase *tcase = tcase_create("bus");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -217,9 +216,5 @@ int main(void)
 	tcase_add_test(tcase, a_handler_moves_another_region);
 	tcase_add_test(tcase, release_waits_for_handlers);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -11,6 +11,7 @@
 #include "host-vmm/conf/uuid.h"
 #include "host-vmm/cpuid.h"
 #include "host-vmm/layout.h"
+#include "tests/unit/unit.h"
 
 static const struct kvm_cpuid_entry2 *leaf(const struct kvm_cpuid2 *cpuid, uint32_t function,
 					   uint32_t index)
@@ -201,8 +202,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vmm_identity");
 	TCase *tcase = tcase_create("identity");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, cpuid_topology);
 	tcase_add_test(tcase, cpuid_hypervisor);
@@ -210,9 +209,5 @@ int main(void)
 	tcase_add_test(tcase, uuids_are_of_host_and_folder);
 	tcase_add_test(tcase, uuids_are_texts);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include "host-vmm/state.h"
 #include "protocol/lib/log.h"
 #include "tests/unit/vmm_rig.h"
+#include "tests/unit/unit.h"
 
 #define COM1  LAYOUT_PORT_SERIAL
 #define KBD   LAYOUT_PORT_I8042
@@ -509,13 +509,6 @@ static Suite *make_suite(void)
 
 int main(void)
 {
-	SRunner *runner;
-	int failed;
-
 	log_init("vmm_legacy", LOG_LEVEL_ERROR);
-	runner = srunner_create(make_suite());
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(make_suite());
 }

@@ -21,6 +21,7 @@
 #include "host-vmm/state.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
+#include "tests/unit/unit.h"
 
 struct stream {
 	pthread_mutex_t lock;
@@ -409,8 +410,7 @@ int main(void)
 {
 	Suite *suite = suite_create("vmm_loop");
 	TCase *tcase = tcase_create("loop");
-	SRunner *runner;
-	int failed;
+	int status;
 
 	log_init("vmm_loop", LOG_LEVEL_ERROR);
 	signal(SIGPIPE, SIG_IGN);
@@ -431,11 +431,8 @@ int main(void)
 	tcase_add_test(tcase, ptys_come_and_go);
 	tcase_add_test(tcase, state_round_trip);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	status = unit_run(suite);
 	(void)unlink(path);
 	(void)rmdir(dir);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return status;
 }

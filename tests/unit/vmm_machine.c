@@ -16,6 +16,7 @@
 #include "host-vmm/machine.h"
 #include "protocol/lib/log.h"
 #include "tests/unit/tiny_kernel.h"
+#include "tests/unit/unit.h"
 
 #define POWEROFF "mov $0x604, %dx\n mov $0x3400, %ax\n out %ax, %dx\n 1: hlt\n jmp 1b\n"
 #define PRINT(c) "mov $0x3f8, %dx\n mov $'" c "', %al\n out %al, %dx\n"
@@ -385,8 +386,7 @@ static Suite *make_suite(void)
 
 int main(void)
 {
-	SRunner *runner;
-	int failed;
+	int status;
 
 	log_init("vmm_machine", LOG_LEVEL_ERROR);
 	if (!has_kvm())
@@ -396,12 +396,9 @@ int main(void)
 	snprintf(kernel, sizeof(kernel), "%s/kernel", dir);
 	snprintf(serial_log, sizeof(serial_log), "%s/serial", dir);
 	snprintf(serial, sizeof(serial), "file:%s", serial_log);
-	runner = srunner_create(make_suite());
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	status = unit_run(make_suite());
 	(void)unlink(kernel);
 	(void)unlink(serial_log);
 	(void)rmdir(dir);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return status;
 }

@@ -13,6 +13,7 @@
 
 #include "host-vmm/layout.h"
 #include "host-vmm/memory.h"
+#include "tests/unit/unit.h"
 
 #define SIZE (16ull << 20)
 
@@ -334,8 +335,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vmm_memory");
 	TCase *shared = tcase_create("shared"), *private = tcase_create("private");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(shared, setup_shared, teardown);
 	add_for_both(shared);
@@ -346,9 +345,5 @@ int main(void)
 	add_for_both(private);
 	tcase_add_test(private, private_pages_given_back_stay_so);
 	suite_add_tcase(suite, private);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

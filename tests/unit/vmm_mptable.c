@@ -2,11 +2,11 @@
 // The MP table: what a kernel that does not use ACPI reads out of it.
 #include <check.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host-vmm/boot/mptable.h"
 #include "host-vmm/layout.h"
+#include "tests/unit/unit.h"
 
 #define HEADER 44u
 
@@ -109,15 +109,9 @@ int main(void)
 {
 	Suite *suite = suite_create("vmm_mptable");
 	TCase *tcase = tcase_create("mptable");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, checksums_and_lengths);
 	tcase_add_test(tcase, lines);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

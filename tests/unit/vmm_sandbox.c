@@ -24,6 +24,7 @@
 
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/sandbox.h"
+#include "tests/unit/unit.h"
 
 static struct sandbox_needs needs;
 static pid_t outside;
@@ -411,8 +412,6 @@ int main(void)
 {
 	Suite *suite = suite_create("sandbox");
 	TCase *tcase = tcase_create("sandbox");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_set_timeout(tcase, 30);
@@ -423,8 +422,5 @@ int main(void)
 	tcase_add_test(tcase, test_status);
 	tcase_add_test(tcase, test_needs_of_a_configuration);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }

@@ -25,6 +25,7 @@
 #include "host-vmm/kvm.h"
 #include "protocol/lib/fd.h"
 #include "tests/unit/tiny_kernel.h"
+#include "tests/unit/unit.h"
 
 #define TRACE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL)
 #define LIMIT_S	      15
@@ -339,8 +340,7 @@ int main(void)
 	char command[64];
 	Suite *suite = suite_create("vmm_scarce");
 	TCase *tcase = tcase_create("start");
-	SRunner *runner;
-	int failed;
+	int status;
 
 	if (!has_kvm())
 		return EXIT_SUCCESS;
@@ -349,10 +349,7 @@ int main(void)
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, t55_each_resource_refused);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	status = unit_run(suite);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) || failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return system(command) || status ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -3,7 +3,6 @@
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <lodge/backdoor.h>
@@ -13,6 +12,7 @@
 #include "host-vmm/state.h"
 #include "tests/unit/vmw_guest.h"
 #include "tests/unit/vmw_rig.h"
+#include "tests/unit/unit.h"
 
 static struct vmw_rig rig;
 
@@ -450,8 +450,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vmw_channels");
 	TCase *tcase = tcase_create("ports");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -470,9 +468,5 @@ int main(void)
 	tcase_add_test(tcase, channels_survive_a_restore);
 	tcase_add_test(tcase, commands_come_on_any_thread);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -2,7 +2,6 @@
 // The VMware-compatible ports by registers: small commands, and messages by strings (T33, T35).
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,6 +14,7 @@
 #include "host-vmm/state.h"
 #include "tests/unit/vmw_guest.h"
 #include "tests/unit/vmw_rig.h"
+#include "tests/unit/unit.h"
 
 #define JUNK 0xabcd00000000ull /* above the 32 bits that a command sets */
 
@@ -349,8 +349,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vmw_ports");
 	TCase *tcase = tcase_create("ports");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -363,9 +361,5 @@ int main(void)
 	tcase_add_test(tcase, strings_that_do_not_fit);
 	tcase_add_test(tcase, large_pages_and_five_levels);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite);
 }

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The end of every unit test's main(). */
+#ifndef LODGE_TESTS_UNIT_H
+#define LODGE_TESTS_UNIT_H
+
+#include <check.h>
+#include <stdlib.h>
+
+/* Runs the suite, frees it, and gives what main() returns. CK_VERBOSITY tells how much is said. */
+static inline int unit_run(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#endif
