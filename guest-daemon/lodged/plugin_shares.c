@@ -92,18 +92,37 @@ static gboolean on_patience(gpointer opaque)
 	return G_SOURCE_REMOVE;
 }
 
+/* @path, absolute, without empty parts and "."; NULL if it has "..". As mountinfo spells it, and
+ * with the GLib of old guests. g_free() */
+static char *tidy_path(const char *path)
+{
+	g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+	g_autoptr(GString) tidy = g_string_new(NULL);
+
+	for (char **part = parts; *part; part++) {
+		if (!strcmp(*part, ".."))
+			return NULL;
+		if (**part && strcmp(*part, ".") != 0)
+			g_string_append_printf(tidy, "/%s", *part);
+	}
+	return tidy->len ? g_string_free(g_steal_pointer(&tidy), FALSE) : g_strdup("/");
+}
+
 /* shares.mount: a path, or nothing for "not at all". g_free() */
 static char *read_place(struct state *state)
 {
 	g_autofree char *place = conf_string(state->lodged->conf, "shares", "mount");
+	char *tidy;
 
 	if (!place)
 		return g_strdup(SHARES_PLACE);
 	if (!*place)
 		return NULL;
-	if (g_path_is_absolute(place))
-		return g_canonicalize_filename(place, "/");
-	log_warn("tools.conf: shares.mount is a path that begins with /, not '%s'", place);
+	tidy = g_path_is_absolute(place) ? tidy_path(place) : NULL;
+	if (tidy)
+		return tidy;
+	log_warn("tools.conf: shares.mount is a path that begins with / and has no '..', not '%s'",
+		 place);
 	return g_strdup(SHARES_PLACE);
 }
 

@@ -63,8 +63,9 @@ int shares_leave_namespace(void)
 	struct stat ours, first;
 	int fd, ret = 0;
 
-	if (stat("/proc/self/ns/mnt", &ours) || stat("/proc/1/ns/mnt", &first) ||
-	    ours.st_ino == first.st_ino)
+	if (stat("/proc/self/ns/mnt", &ours) || stat("/proc/1/ns/mnt", &first))
+		return -EXDEV;
+	if (ours.st_ino == first.st_ino)
 		return 0;
 	fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || setns(fd, CLONE_NEWNS))
