@@ -25,8 +25,10 @@ only=--door=$door
 sh -c "$END_LODGED"
 mkdir -p /etc/lodge/scripts
 printf '[guest-ops]\nallow-exec=root\n' >/etc/lodge/tools.conf
-printf '#!/bin/sh\necho "$1" >%s/script-%s\n' "$w" "$door" >/etc/lodge/scripts/poweroff
-chmod 755 /etc/lodge/scripts/poweroff
+for name in poweroff suspend; do
+	printf '#!/bin/sh\necho "$1" >>%s/%s-%s\n' "$w" "$name" "$door" >/etc/lodge/scripts/$name
+	chmod 755 /etc/lodge/scripts/$name
+done
 while :; do
 	lodged $only 2>>"$w/log-$door"
 	code=$?
@@ -122,10 +124,32 @@ with_streams() {
 		"lodge exec -n $door -- sh -c \"ps -eo stat,comm | grep '^Z'\"; [ \$? = 1 ]"
 }
 
+# What the host sends before it suspends the VM; there is no command for it.
+prepare_suspend() {
+	python3 - "$XDG_RUNTIME_DIR/lodge/$1/control.sock" <<'END'
+import socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.settimeout(10)
+client.connect(sys.argv[1])
+client.sendall(b'{"id":1,"method":"power","params":{"what":"suspend"}}\n')
+print(client.recv(65536).decode(), end="")
+END
+}
+
+check_suspend() {
+	lodge events "$1" >"events-$1" &
+	ok "$1: events are heard" wait_for 20 test -e "events-$1"
+	like "$(prepare_suspend "$1")" '"result"' "$1: the host asks for a suspend"
+	ok "$1: its script runs" wait_for 30 grep -qx suspend "shared/suspend-$1"
+	ok "$1: which the host hears" wait_for 30 sh -c "grep suspend events-$1 | grep -q 'yes\|true'"
+	kill $! 2>/dev/null
+	wait $!
+}
+
 shut_down() {
 	run lodge shutdown --timeout 60 "$1"
 	is "$status" 0 "$1: shutdown"
-	is "$(cat "shared/script-$1" 2>&1)" halt "$1: after its script"
+	is "$(cat "shared/poweroff-$1" 2>&1)" halt "$1: after its script"
 	like "$(cat "shared/log-$1")" "halt, as the host asked" "$1: by lodged"
 }
 
@@ -145,6 +169,7 @@ for door in $doors; do
 	else
 		with_streams "$door"
 	fi
+	check_suspend "$door"
 	shut_down "$door"
 	[ "$failures" = 0 ] || sed "s/^/# $door: /" "shared/log-$door" "run-$door"
 done
