@@ -82,9 +82,9 @@ static int adopt(struct fs *fs, uint16_t share, const struct inode *dir, int fd,
 		found.pseudo = dir && stx_dev(ret_stx) != dir->dev && fd_is_pseudo(fd);
 		found.parent_id = dir ? slot_id(&dir->slot) : 0;
 		ret = inode_find(fs, &found, &fd, ret_inode);
+		if (!ret && fd >= 0)
+			reopen_at(fd, *ret_inode);
 	}
-	if (!ret && fd >= 0)
-		reopen_at(fd, *ret_inode);
 	if (fd >= 0) {
 		close(fd);
 		fd_uncharge(fs, 1);
