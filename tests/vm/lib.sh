@@ -124,6 +124,18 @@ guest() {
 	run lodge run --memory 384M "${options[@]}" -- "$@"
 }
 
+# What a guest prints (stdin) as "ok - ..." and "not ok - ..." are checks of this scenario.
+relay_checks() {
+	local line
+	while IFS= read -r line; do
+		case $line in
+		'ok - '*) pass "${line#ok - }" ;;
+		'not ok - '*) fail "${line#not ok - }" ;;
+		*) echo "# $line" ;;
+		esac
+	done
+}
+
 # create_host_vm NAME [OPTION of lodge create]...: a VM that stays, with this host's root, kernel and tools: the
 # initramfs is the one that lodge run makes.
 create_host_vm() {

@@ -2,18 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What scenarios of lodge_backdoor share. Source it behind lib.sh.
 
-# What the guest prints as "ok - ..." and "not ok - ..." are checks of this scenario.
-relay_checks() {
-	local line
-	while IFS= read -r line; do
-		case $line in
-		'ok - '*) pass "${line#ok - }" ;;
-		'not ok - '*) fail "${line#not ok - }" ;;
-		*) echo "# $line" ;;
-		esac
-	done <<<"$out"
-}
-
 # in_guest CPUS TEXT: a shell script, with the module loaded. $dev is the device, $bus the driver's folder.
 in_guest() {
 	guest --memory 256M --cpus "$1" -- sh -c "
@@ -31,7 +19,7 @@ in_guest() {
 		$2
 		say 'the kernel complains of nothing' '! dmesg | grep -E \"BUG|WARNING|Oops|Call Trace|hung\" && [ \$((\$(cat /proc/sys/kernel/tainted) & 640)) = 0 ]'
 	"
-	relay_checks
+	relay_checks <<<"$out"
 	is "$status" 0 "the guest ends well"
 	[ "$status" = 0 ] || printf '%s\n' "$out" "$err" | sed 's/^/#   /'
 }

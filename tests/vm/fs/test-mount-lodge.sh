@@ -140,18 +140,6 @@ say "rmmod" 'rmmod lodge_fs'
 clean
 END
 
-# What the guest prints as "ok - ..." and "not ok - ..." are checks of this scenario.
-relay_checks() {
-	local line
-	while IFS= read -r line; do
-		case $line in
-		'ok - '*) pass "${line#ok - }" ;;
-		'not ok - '*) fail "${line#not ok - }" ;;
-		*) echo "# $line" ;;
-		esac
-	done
-}
-
 # start SCRIPT [CPUS]: a guest that runs it, as $vm
 start() {
 	timeout 190 lodge run --memory 512M --cpus "${2:-1}" --share work=work --share other=other -- \
