@@ -22,6 +22,7 @@
 
 #include <lodge/fs_stream.h>
 
+#include "protocol/lib/child.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/fs_stream.h"
 #include "protocol/lib/log.h"
@@ -346,22 +347,9 @@ int serve_start(const struct serve_wish *wish, pid_t *ret_pid)
 int serve_wait(pid_t pid, const char *device)
 {
 	bool asked = false;
-	sigset_t set;
-	int status;
-	int sig;
+	int status = 0;
+	bool ended = child_wait(pid, pid, SIGKILL, &status, &asked);
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	while (waitpid(pid, &status, WNOHANG) != pid) {
-		if (sigwait(&set, &sig) || sig == SIGCHLD)
-			continue;
-		asked = true;
-		kill(pid, SIGKILL);
-	}
 	mounts_clear("", device);
-	return asked ? 0 : WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+	return asked ? 0 : ended && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "protocol/lib/child.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 #include "shared-fs/server/shared.h"
@@ -139,30 +140,6 @@ static bool go_on(const struct keeper *keeper, struct history *history, int stat
 	return true;
 }
 
-/*
- * Waits for the end of @child (-1: any): true with its status, false where there is none. *@asked:
- * we were asked to end, and sent @signal to @victim.
- */
-static bool wait_for(pid_t child, pid_t victim, int signal, int *ret_status, bool *asked)
-{
-	sigset_t set;
-	pid_t got;
-	int sig;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	while (!(got = waitpid(child, ret_status, WNOHANG))) {
-		if (sigwait(&set, &sig) || sig == SIGCHLD)
-			continue;
-		*asked = true;
-		kill(victim, signal);
-	}
-	return got > 0;
-}
-
 /* A server that is not the init of a namespace can be asked itself: by a Ctrl-C, say. */
 static bool was_asked(int status)
 {
@@ -228,11 +205,11 @@ static int guard(struct keeper *keeper)
 			log_error("cannot start another keeper: %s", strerror(errno));
 			end_guard(keeper, W_EXITCODE(EX_OSERR, 0), false);
 		}
-		wait_for(child, child, SIGTERM, &status, &asked);
+		child_wait(child, child, SIGTERM, &status, &asked);
 		if (WIFSIGNALED(status))
 			log_death(&history, "keeper", status);
 		/* Its server, if there is one still: it ends, or dies as well. */
-		while (wait_for(-1, keeper->state->pid, SIGKILL, &status, &asked))
+		while (child_wait(-1, keeper->state->pid, SIGKILL, &status, &asked))
 			;
 		if (asked || !go_on(keeper, &history, status))
 			end_guard(keeper, status, asked);
@@ -274,7 +251,7 @@ int keeper_serve(struct keeper *keeper, bool *ret_first)
 		}
 		/* As the init of its namespace nothing but SIGKILL reaches a server. All that it
 		 * has is with the kernel already. */
-		wait_for(child, child, SIGKILL, &status, &asked);
+		child_wait(child, child, SIGKILL, &status, &asked);
 		asked = asked || was_asked(status);
 		if (asked || !go_on(keeper, &history, status))
 			end(status, asked);
