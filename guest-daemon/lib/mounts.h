@@ -8,10 +8,12 @@
 
 #include <stdbool.h>
 
+#include <lodge/run_conf.h>
+
 #include "protocol/lib/mountinfo.h"
 
-/* The virtio-fs device that the host's shares are on, protocol/include/lodge/run_conf.h. */
-#define SHARES_TAG "lodge"
+/* The virtio-fs device that the host's shares are on. */
+#define SHARES_TAG LODGE_RUN_TAG_SHARES
 /* Where lodged mounts it, unless tools.conf(5) says another place. */
 #define SHARES_PLACE "/mnt/lodge"
 /* Where mount.lodge has devices whole, for itself. */

@@ -17,9 +17,6 @@
 
 struct machine;
 
-#define FS_TAG_SHARES "lodge"
-#define FS_TAG_ROOT   "root"
-
 extern const struct device_type virtio_fs_type;
 
 /* Of a device of that type; the device's. */

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <lodge/run_conf.h>
+
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/virtio/fs.h"
 #include "protocol/lib/log.h"
@@ -59,7 +61,7 @@ static int create_shares(const struct vm_config *config, struct fs_backend **ret
 
 static int create_root(const struct vm_config *config, struct fs_backend **ret_backend)
 {
-	struct vm_share share = { .name = (char *)FS_TAG_ROOT,
+	struct vm_share share = { .name = (char *)LODGE_RUN_TAG_ROOT,
 				  .path = config->root,
 				  .rules = { .read_only = true, .owner.kind = VM_OWNER_EXACT } };
 	int ret = create_own(true, 0, false, ret_backend);
@@ -71,13 +73,13 @@ int fs_choose(const struct vm_config *config, size_t index, struct fs_choice *re
 {
 	*ret_choice = (struct fs_choice){ .wants_window = config->dax_size };
 	if (fs_shares_device(config) && index-- == 0) {
-		ret_choice->tag = FS_TAG_SHARES;
+		ret_choice->tag = LODGE_RUN_TAG_SHARES;
 		ret_choice->window = config->dax_size;
 		ret_choice->idle = !config->n_shares;
 		return create_shares(config, &ret_choice->backend);
 	}
 	if (config->root && index-- == 0) {
-		ret_choice->tag = FS_TAG_ROOT;
+		ret_choice->tag = LODGE_RUN_TAG_ROOT;
 		return create_root(config, &ret_choice->backend);
 	}
 	ret_choice->tag = config->fs[index].tag;

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <lodge/run_conf.h>
+
 #include "protocol/lib/fd.h"
 #include "shared-fs/guest/device.h"
 #include "shared-fs/guest/mounts.h"
@@ -26,7 +28,6 @@
 /* For a lodged that has just started. */
 #define RPC_WAIT_MS   10000
 #define LODGED_SOCKET "/run/lodge/lodged.sock" /* it runs */
-#define TAG_OF_SHARES "lodge" /* of the only device that goes over lodged's door */
 
 static void load_module(const char *name)
 {
@@ -102,12 +103,12 @@ static bool is_mounted_by_rpc(const char *tag)
 	return !mounts_now(whole, &seen) && seen.there && !strcmp(seen.type, SERVE_TYPE_RPC);
 }
 
-/* Mounted whole by lodged, now or in a moment. */
+/* Mounted whole by lodged, now or in a moment; only the shares' device goes over its door. */
 static bool has_rpc(const char *tag)
 {
 	const struct timespec pause = { .tv_nsec = 50000000 };
 
-	if (strcmp(tag, TAG_OF_SHARES) != 0 || access(LODGED_SOCKET, F_OK))
+	if (strcmp(tag, LODGE_RUN_TAG_SHARES) != 0 || access(LODGED_SOCKET, F_OK))
 		return false;
 	for (int waited = 0; waited < RPC_WAIT_MS; waited += 50) {
 		if (is_mounted_by_rpc(tag))
