@@ -27,6 +27,7 @@ mount_pump_pkgs := check
 mount_stream_srcs := tests/unit/mount_stream.c
 mount_stream_libs := mount proto
 mount_stream_pkgs := check
+mount_stream_ldflags := -Wl,--wrap=pthread_create
 
 fuzz_targets += mount_messages
 mount_messages_srcs := tests/fuzz/mount_messages.c

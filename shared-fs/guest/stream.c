@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <lodge/fs_device.h>
@@ -153,19 +154,22 @@ int stream_start(int fuse_fd, int messages_fd, struct stream **ret_stream)
 	err = stream->over_fd < 0 ? -errno : 0;
 	if (!err)
 		err = thread_start(&stream->receiver, STACK_SIZE, 0, take_replies, stream);
-	if (err) {
-		fd_close(&stream->over_fd);
-		free(stream);
-		return err;
-	}
+	if (err)
+		goto free_stream;
 	err = thread_start(&stream->sender, STACK_SIZE, 0, send_requests, stream);
 	if (err) {
-		/* The other ends when its socket does, with the process. */
 		end(stream, err);
-		return err;
+		/* Which its read(2) sees. */
+		shutdown(stream->messages_fd, SHUT_RDWR);
+		pthread_join(stream->receiver, NULL);
+		goto free_stream;
 	}
 	*ret_stream = stream;
 	return 0;
+free_stream:
+	fd_close(&stream->over_fd);
+	free(stream);
+	return err;
 }
 
 int stream_over_fd(const struct stream *stream)

@@ -9,7 +9,8 @@
 
 struct stream;
 
-/* Both descriptors are borrowed; INIT was answered. Negative errno: nothing runs. */
+/* Both descriptors are borrowed; INIT was answered. Negative errno: nothing runs, and @messages_fd
+ * may be shut down. */
 int stream_start(int fuse_fd, int messages_fd, struct stream **ret_stream);
 /* Readable when it has ended by itself. */
 int stream_over_fd(const struct stream *stream);

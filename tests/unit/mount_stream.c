@@ -4,9 +4,11 @@
  * that keeps messages apart, and one that does not.
  */
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +21,21 @@
 #include "tests/unit/unit.h"
 
 #define WAIT_MS 20000
+
+static int threads_left = -1; /* that may be started; -1: any number */
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+			  void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+			  void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+			  void *arg)
+{
+	if (!threads_left)
+		return EAGAIN;
+	threads_left -= threads_left > 0;
+	return __real_pthread_create(thread, attr, run, arg);
+}
 
 static struct stream *stream;
 static int kernel, lodged; /* our ends */
@@ -180,6 +197,36 @@ START_TEST(the_other_end_s_end_is_its_end)
 }
 END_TEST
 
+static int count(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	int n = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+START_TEST(where_no_thread_can_be_started_nothing_runs)
+{
+	int fds, tasks, pair[2];
+
+	unmount();
+	tasks = count("/proc/self/task");
+	fds = count("/proc/self/fd");
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	threads_left = _i;
+	ck_assert_int_eq(stream_start(pair[0], pair[1], &stream), -EAGAIN);
+	threads_left = -1;
+	close(pair[0]);
+	close(pair[1]);
+	ck_assert_int_eq(count("/proc/self/task"), tasks);
+	ck_assert_int_eq(count("/proc/self/fd"), fds);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("mount_stream");
@@ -193,6 +240,7 @@ int main(void)
 	tcase_add_test(tcase, a_reply_that_makes_no_sense_is_an_error);
 	tcase_add_loop_test(tcase, what_cannot_be_cut_ends_it, 0, 4);
 	tcase_add_test(tcase, the_other_end_s_end_is_its_end);
+	tcase_add_loop_test(tcase, where_no_thread_can_be_started_nothing_runs, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
