@@ -159,6 +159,7 @@ struct tools {
 	uint64_t up_since; /* seconds since 1970 */
 	char why[TOOLS_TEXT_MAX]; /* there are none */
 	bool ping_open, missed;
+	unsigned int silent; /* I/O ports: ticks of the timer since it asked for a command */
 	uint64_t answered_ms; /* monotonic: last answer to a ping */
 };
 
@@ -199,7 +200,7 @@ static inline void backdoor_unlock(struct backdoor *backdoor)
 
 uint64_t backdoor_now_ms(void); /* monotonic */
 uint64_t backdoor_time_ms(void); /* since 1970 */
-/* Starts (or, with 0, stops) the timer of the heartbeat. */
+/* Starts (or, with 0, stops) the timer of start_heartbeat(). */
 void backdoor_arm_timer(struct backdoor *backdoor, unsigned int seconds);
 /* Copies @text without control characters and what is not UTF-8, at most @room - 1 bytes. */
 void backdoor_clean_text(char *to, size_t room, const char *text, size_t len);
@@ -244,7 +245,7 @@ void start_replace(struct rpc_session *session);
 void start_session(struct rpc_session *session); /* ITEM_START's turn has come */
 void start_session_ended(struct rpc_session *session, const char *why);
 void start_polled(struct rpc_session *session); /* I/O ports: it lives */
-void start_heartbeat(struct backdoor *backdoor);
+void start_heartbeat(struct backdoor *backdoor); /* the timer's tick */
 /* Sends one option again, to every session that was sent it. */
 void start_push_option(struct backdoor *backdoor, const char *name);
 /* What @session tells as the tools counts: there are none with more privilege. */

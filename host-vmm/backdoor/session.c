@@ -161,3 +161,16 @@ const char *rpc_door_name(enum rpc_door door)
 	}
 	return "";
 }
+
+const char *rpc_privilege_name(enum rpc_privilege privilege)
+{
+	switch (privilege) {
+	case RPC_USER:
+		return "user";
+	case RPC_OWNER:
+		return "owner";
+	case RPC_ROOT:
+		return "root";
+	}
+	return "";
+}

@@ -101,5 +101,7 @@ bool rpc_time_sync(struct backdoor *backdoor);
 
 /* "virtio", "port", "ioports". */
 const char *rpc_door_name(enum rpc_door door);
+/* "user", "owner", "root". */
+const char *rpc_privilege_name(enum rpc_privilege privilege);
 
 #endif

@@ -9,6 +9,11 @@
  * Of two with the same privilege the later is the tools started anew, and the first is closed; but
  * with none behind them, when anybody may come, who is there stays until it asks for no more
  * commands.
+ *
+ * A program that is killed at the I/O ports closes nothing, and a door there knows nothing of
+ * processes. But tools at the ports poll: who has not asked for a command in two periods of the
+ * heartbeat has the channel closed. Periods are counted, and not only the time, so that a monitor
+ * that was stopped does not take its own pause for the guest's.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,8 +24,13 @@
 
 /* Tools at the I/O ports ask for commands ten times a second; then others may have their place. */
 #define SILENT_MS 15000u
+/* Of the heartbeat: so many without being asked for a command, and the tools have gone. */
+#define SILENT_PERIODS 2u
+#define PERIOD_S       30u /* where the heartbeat is off */
 /* So long a pause was the machine's, more likely than that of who asks. */
 #define PAUSE_MS 5000u
+
+static const char gone[] = "the guest's tools ask for commands no more";
 
 static void advance(struct rpc_session *session);
 
@@ -125,10 +135,19 @@ static void set_down(struct backdoor *backdoor, const char *why)
 	tools->up = false;
 	tools->session = NULL;
 	tools->ping_open = tools->missed = false;
+	tools->silent = 0;
 	backdoor_arm_timer(backdoor, 0);
 	snprintf(tools->why, sizeof(tools->why), "%s", why);
 	fields_add(&fields, "reason", why);
 	deliver_event(backdoor, "tools-down", &fields);
+}
+
+/* Seconds; 0: such tools need no look. */
+static unsigned int period_of(const struct rpc_session *session)
+{
+	unsigned int heartbeat = session->backdoor->config->tools_heartbeat;
+
+	return heartbeat || session->door != RPC_DOOR_IOPORTS ? heartbeat : PERIOD_S;
 }
 
 static void set_up(struct rpc_session *session)
@@ -144,10 +163,11 @@ static void set_up(struct rpc_session *session)
 	tools->up_since = backdoor_time_ms() / 1000;
 	tools->answered_ms = backdoor_now_ms();
 	tools->why[0] = '\0';
-	backdoor_arm_timer(backdoor, backdoor->config->tools_heartbeat);
+	backdoor_arm_timer(backdoor, period_of(session));
 	fields_add(&fields, "app", session->app);
 	fields_add(&fields, "version", session->version);
 	fields_add(&fields, "door", rpc_door_name(session->door));
+	fields_add(&fields, "privilege", rpc_privilege_name(session->privilege));
 	deliver_event(backdoor, "tools-up", &fields);
 }
 
@@ -183,16 +203,23 @@ static bool waits(const struct rpc_session *session)
 	       session->backdoor->tools.session != session;
 }
 
+/* At the I/O ports one may have been killed while it waited. */
+static bool is_there(const struct rpc_session *session, uint64_t now_ms)
+{
+	return session->door != RPC_DOOR_IOPORTS || now_ms - session->polled_ms < SILENT_MS;
+}
+
 void start_session_ended(struct rpc_session *session, const char *why)
 {
 	struct backdoor *backdoor = session->backdoor;
 	struct rpc_session *other, *best = NULL;
+	uint64_t now_ms = backdoor_now_ms();
 
 	if (backdoor->tools.session != session)
 		return;
 	set_down(backdoor, why);
 	for (other = backdoor->sessions; other; other = other->next)
-		if (other != session && waits(other) &&
+		if (other != session && waits(other) && is_there(other, now_ms) &&
 		    (!best || other->privilege > best->privilege ||
 		     (other->privilege == best->privilege && other->polled_ms > best->polled_ms)))
 			best = other;
@@ -208,9 +235,26 @@ void start_polled(struct rpc_session *session)
 	if (now_ms - session->polled_ms > PAUSE_MS)
 		session->steady_ms = now_ms;
 	session->polled_ms = now_ms;
-	if (holder && waits(session) && holder->privilege == session->privilege &&
-	    now_ms - holder->polled_ms >= SILENT_MS && now_ms - session->steady_ms >= SILENT_MS)
-		session_shut(holder, "the guest's tools ask for commands no more");
+	if (session == holder)
+		session->backdoor->tools.silent = 0;
+	else if (!holder && waits(session))
+		set_up(session);
+	else if (holder && waits(session) && holder->privilege == session->privilege &&
+		 now_ms - holder->polled_ms >= SILENT_MS &&
+		 now_ms - session->steady_ms >= SILENT_MS)
+		session_shut(holder, gone);
+}
+
+/* Whether @session, the tools, was closed because nobody is there. */
+static bool shut_silent(struct rpc_session *session)
+{
+	struct tools *tools = &session->backdoor->tools;
+
+	if (session->door != RPC_DOOR_IOPORTS || tools->silent++ < SILENT_PERIODS ||
+	    backdoor_now_ms() - session->polled_ms < SILENT_MS)
+		return false;
+	session_shut(session, gone);
+	return true;
 }
 
 /* ---- the sequence ---- */
@@ -318,7 +362,7 @@ void start_heartbeat(struct backdoor *backdoor)
 	struct tools *tools = &backdoor->tools;
 	struct fields_builder fields = FIELDS_BUILDER(64);
 
-	if (!tools->up)
+	if (!tools->up || shut_silent(tools->session) || !backdoor->config->tools_heartbeat)
 		return;
 	if (!tools->ping_open) {
 		tools->ping_open = command_send(tools->session, "ping", 4, ping_answered, NULL,

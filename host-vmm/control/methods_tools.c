@@ -11,18 +11,6 @@
 #include "host-vmm/control/json.h"
 #include "host-vmm/machine.h"
 
-static const char *const doors[] = {
-	[RPC_DOOR_VIRTIO] = "virtio",
-	[RPC_DOOR_PORT] = "port",
-	[RPC_DOOR_IOPORTS] = "ioports",
-};
-
-static const char *const privileges[] = {
-	[RPC_USER] = "user",
-	[RPC_OWNER] = "owner",
-	[RPC_ROOT] = "root",
-};
-
 /* NULL with the error said where this VM has no doors. */
 static struct backdoor *need_backdoor(void *opaque, struct control_error *error)
 {
@@ -59,9 +47,9 @@ int control_tools(void *opaque, json_t *params, json_t *result, struct control_e
 		tools_get_status(machine->backdoor, &status);
 	json_object_set_new(result, "up", json_boolean(status.up));
 	if (status.up) {
-		json_object_set_new(result, "door", control_string(doors[status.door]));
+		json_object_set_new(result, "door", control_string(rpc_door_name(status.door)));
 		json_object_set_new(result, "privilege",
-				    control_string(privileges[status.privilege]));
+				    control_string(rpc_privilege_name(status.privilege)));
 		json_object_set_new(result, "app", control_string(status.app));
 		json_object_set_new(result, "version", control_string(status.version));
 		json_object_set_new(result, "guest_ops", json_boolean(status.guest_ops));

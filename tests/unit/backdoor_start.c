@@ -66,7 +66,7 @@ START_TEST(start_sequence)
 	ck_assert(!is_up(&status));
 	ck_assert_str_eq(status.why, "the guest's tools went away");
 	settle();
-	ck_assert_str_eq(events, "tools-up app=toolbox,version=t 1,door=virtio,;"
+	ck_assert_str_eq(events, "tools-up app=toolbox,version=t 1,door=virtio,privilege=root,;"
 				 "tools-down reason=the guest's tools went away,;");
 	/* The state word was due once. */
 	session = greet(RPC_DOOR_VIRTIO, RPC_ROOT, HELLO("toolbox"));
@@ -190,7 +190,7 @@ START_TEST(owners_of_the_ports_go_before_others)
 	expect(owner_rpci, "tools.capability.statechange ", "1 ");
 	expect(owner_rpci, "SetGuestInfo  1 good", "1 ");
 	ck_assert(is_up(&status) && status.power);
-	/* However long it is still. */
+	/* However long it is still, but for what the_silent_lose_the_place tells. */
 	later_ms = 60000;
 	rpc_session_polled(user);
 	ck_assert(is_up(&status) && status.privilege == RPC_OWNER);
@@ -275,6 +275,73 @@ START_TEST(heartbeat)
 }
 END_TEST
 
+static bool becomes_privileged(enum rpc_privilege want)
+{
+	struct tools_status status = { 0 };
+
+	for (int i = 0; i < 1000; i++) {
+		if (is_up(&status) && status.privilege == want)
+			return true;
+		(void)poll(NULL, 0, 10);
+	}
+	return false;
+}
+
+static bool goes_down(void)
+{
+	struct tools_status status = { 0 };
+
+	for (int i = 0; i < 1000; i++) {
+		if (!is_up(&status))
+			return true;
+		(void)poll(NULL, 0, 10);
+	}
+	return false;
+}
+
+/* SIGKILL closes no channel. Two ticks of the heartbeat without a poll do. */
+START_TEST(the_silent_lose_the_place)
+{
+	struct rpc_session *user, *dead, *owner;
+	struct tools_status status;
+	struct tools_sink *sink;
+
+	rig.config.tools_heartbeat = 1;
+	dead = open_session(RPC_DOOR_IOPORTS, RPC_USER, &ops);
+	start_up(dead, "OS_PowerOn");
+	user = open_session(RPC_DOOR_IOPORTS, RPC_USER, &ops);
+	start_up(user, NULL);
+	owner = open_session(RPC_DOOR_IOPORTS, RPC_OWNER, &ops);
+	start_up(owner, NULL);
+	ck_assert(is_up(&status) && status.privilege == RPC_OWNER);
+	ck_assert_int_eq(tools_events_add(backdoor, note_event, NULL, &sink), 0);
+	events[0] = '\0';
+	/* A clock that jumps is not enough: the monitor may have been stopped. */
+	later_ms = 60000;
+	rpc_session_polled(user);
+	settle();
+	ck_assert(is_up(&status) && status.privilege == RPC_OWNER);
+	/* The place is not for whoever is as silent. */
+	ck_assert(becomes_privileged(RPC_USER));
+	expect(owner, "info-get guestinfo.x", "0 the session is closed");
+	expect(user, "info-get guestinfo.x", "0 No value found");
+	settle();
+	ck_assert_ptr_nonnull(
+		strstr(events, "tools-down reason=the guest's tools ask for commands no more,;"
+			       "tools-up app=toolbox,version=,door=ioports,privilege=user,;"));
+	/* Nor is it lost for one that comes back to its senses. */
+	later_ms = 120000;
+	ck_assert(goes_down());
+	rpc_session_polled(dead);
+	ck_assert(is_up(&status) && status.privilege == RPC_USER);
+	loop_call(rig.machine.loop, remove_sink, sink);
+	rpc_session_close(user);
+	rpc_session_close(dead);
+	rpc_session_close(owner);
+	later_ms = 0;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("backdoor_start");
@@ -289,6 +356,7 @@ int main(void)
 	tcase_add_test(tcase, owners_of_the_ports_go_before_others);
 	tcase_add_test(tcase, option_changes_during_the_start);
 	tcase_add_test(tcase, heartbeat);
+	tcase_add_test(tcase, the_silent_lose_the_place);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
