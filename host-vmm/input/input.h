@@ -12,10 +12,18 @@
 #ifndef LODGE_VMM_INPUT_H
 #define LODGE_VMM_INPUT_H
 
+#include <linux/input-event-codes.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct input;
+
+/* The keys and buttons that there are: all keys before the first button, and a mouse's five. */
+#define INPUT_KEY_FIRST	   KEY_ESC
+#define INPUT_KEY_LAST	   KEY_MICMUTE
+#define INPUT_BUTTON_FIRST BTN_LEFT
+#define INPUT_BUTTON_LAST  BTN_EXTRA
+#define INPUT_N_CODES	   (INPUT_BUTTON_LAST + 1)
 
 /* Of a sink, lowest first: the highest that is ready gets the event. */
 enum input_rank {
@@ -44,7 +52,10 @@ struct input_sink {
 	enum input_rank rank;
 	const struct input_sink_ops *ops;
 	void *opaque;
-	struct input_sink *next; /* the core's */
+
+	/* The core's: */
+	struct input_sink *next;
+	uint32_t leds; /* bit N: LED_ N is on */
 };
 
 /* Of those who give events. */
