@@ -10,20 +10,35 @@
 
 #include "protocol/lib/fd.h"
 
+char *shown_text(const char *text, gssize len, const char *kept)
+{
+	g_autofree char *valid = g_utf8_make_valid(text, len);
+	GString *shown = g_string_new(NULL);
+
+	for (const char *at = valid; *at; at = g_utf8_next_char(at)) {
+		gunichar c = g_utf8_get_char(at);
+
+		/* C1 control characters steer terminals, too. */
+		if (!g_unichar_iscntrl(c) || (c < 0x80 && strchr(kept, (int)c)))
+			g_string_append_unichar(shown, c);
+		else
+			g_string_append_c(shown, c < 0x80 && g_ascii_isspace((char)c) ? ' ' : '?');
+	}
+	return g_string_free(shown, FALSE);
+}
+
 int fail(int status, const char *format, ...)
 {
 	g_autofree char *text = NULL;
+	g_autofree char *shown = NULL;
 	g_autofree char *line = NULL;
 	va_list args;
 
 	va_start(args, format);
 	text = g_strdup_vprintf(format, args);
 	va_end(args);
-	for (char *c = text; *c; c++) {
-		if (g_ascii_iscntrl(*c))
-			*c = '?';
-	}
-	line = g_strdup_printf("lodge: %s\n", text);
+	shown = shown_text(text, -1, "");
+	line = g_strdup_printf("lodge: %s\n", shown);
 	/* Nobody is left to tell where stderr is closed. */
 	(void)fd_write_all(STDERR_FILENO, line, strlen(line));
 	return status;

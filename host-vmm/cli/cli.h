@@ -40,6 +40,9 @@ int verb_stop(int argc, char **argv);
 int verb_var(int argc, char **argv);
 int verb_wait(int argc, char **argv);
 
+/* @text (@len bytes, -1: up to its NUL) fit for a terminal: UTF-8, blanks and '?' in place of
+ * control characters that are not among @kept. g_free(). */
+char *shown_text(const char *text, gssize len, const char *kept);
 /* Prints "lodge: TEXT" on stderr, control characters made harmless, and gives back @status. */
 int fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

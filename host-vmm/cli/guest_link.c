@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "host-vmm/cli/cli.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/frame.h"
 
@@ -177,13 +178,7 @@ static int take_credit(struct guest_link *link, const struct frame *frame,
 /* A guest's text on our terminal, or in our log. */
 static char *harmless(const char *text, size_t len)
 {
-	g_autofree char *valid = g_utf8_make_valid(text, (gssize)len);
-
-	for (char *at = valid; *at; at = g_utf8_next_char(at)) {
-		if (g_ascii_iscntrl(*at))
-			*at = ' ';
-	}
-	return g_strdup(g_strchomp(valid));
+	return g_strchomp(shown_text(text, (gssize)len, ""));
 }
 
 static int take_frame(void *opaque, const struct frame *frame, const unsigned char *payload)

@@ -4,11 +4,28 @@
 
 #include <stdio.h>
 
+/* The library escapes control characters of ASCII; those of C1 steer terminals, too. */
+static char *without_c1(const char *text)
+{
+	GString *escaped = g_string_new(NULL);
+
+	for (const char *at = text; *at; at = g_utf8_next_char(at)) {
+		gunichar c = g_utf8_get_char(at);
+
+		if (c >= 0x80 && g_unichar_iscntrl(c))
+			g_string_append_printf(escaped, "\\u%04x", c);
+		else
+			g_string_append_unichar(escaped, c);
+	}
+	return g_string_free(escaped, FALSE);
+}
+
 static void print(JsonNode *node)
 {
 	g_autofree char *text = json_to_string(node, TRUE);
+	g_autofree char *escaped = without_c1(text);
 
-	printf("%s\n", text);
+	printf("%s\n", escaped);
 	json_node_unref(node);
 }
 

@@ -33,25 +33,13 @@ static gint64 number_of(JsonObject *row, const char *key)
 	return json_object_get_int_member_with_default(row, key, 0);
 }
 
-/* What the guest calls it, fit for a terminal. */
-static char *shown(const char *text)
-{
-	g_autofree char *valid = g_utf8_make_valid(text, -1);
-
-	for (char *at = valid; *at; at++) {
-		if (g_ascii_iscntrl(*at))
-			*at = '?';
-	}
-	return g_steal_pointer(&valid);
-}
-
 static void print_row(JsonObject *row)
 {
 	g_autoptr(GDateTime) since = g_date_time_new_from_unix_local(number_of(row, "started"));
 	g_autofree char *started = since ? g_date_time_format(since, "%b%d %H:%M") : g_strdup("-");
-	g_autofree char *user = shown(text_of(row, "user"));
-	g_autofree char *state = shown(text_of(row, "state"));
-	g_autofree char *command = shown(text_of(row, "command"));
+	g_autofree char *user = shown_text(text_of(row, "user"), -1, "");
+	g_autofree char *state = shown_text(text_of(row, "state"), -1, "");
+	g_autofree char *command = shown_text(text_of(row, "command"), -1, "");
 	gint64 cpu = number_of(row, "cpu") / 1000;
 
 	printf("%7" G_GINT64_FORMAT " %7" G_GINT64_FORMAT " %-12s %-2s %9" G_GINT64_FORMAT

@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "host-vmm/cli/cli.h"
 #include "protocol/lib/fd.h"
 
 #define TAIL_MAX (64 << 10) /* bytes at the end of a log that are looked at */
@@ -25,14 +26,7 @@ static char *read_tail(const char *path)
 	got = fd_read_all(fd, text, TAIL_MAX);
 	if (got <= 0)
 		return NULL;
-	text[got] = '\0';
-	for (ssize_t i = 0; i < got; i++) {
-		if (text[i] == '\r')
-			text[i] = ' ';
-		else if (text[i] != '\n' && text[i] != '\t' && g_ascii_iscntrl(text[i]))
-			text[i] = '?';
-	}
-	return g_steal_pointer(&text);
+	return shown_text(text, got, "\n\t");
 }
 
 void tail_print(const char *path, unsigned int lines, FILE *to)

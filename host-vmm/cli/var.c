@@ -53,16 +53,14 @@ guchar *var_value(JsonObject *row, gsize *ret_len)
 /* A terminal gets no control characters of the guest's choice; what else reads gets the bytes. */
 static void print_value(const guchar *value, gsize len)
 {
-	bool shown = isatty(STDOUT_FILENO);
+	g_autofree char *shown = NULL;
 
-	for (gsize i = 0; shown && i < len; i++) {
-		if (value[i] < ' ' && value[i] != '\n' && value[i] != '\t')
-			putchar('?');
-		else
-			putchar(value[i]);
-	}
-	if (!shown)
+	if (isatty(STDOUT_FILENO)) {
+		shown = shown_text((const char *)value, (gssize)len, "\n\t");
+		fputs(shown, stdout);
+	} else {
 		fwrite(value, 1, len, stdout);
+	}
 	putchar('\n');
 }
 

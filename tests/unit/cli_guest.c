@@ -276,7 +276,7 @@ START_TEST(results_are_statuses)
 		{ "ERROR 2", 125, "No such file" },
 		{ "ERROR 99999999999999999999 x", 125, "99999" },
 		{ "ERROR Unknown Command", 125, "Unknown Command" },
-		{ "ERROR 13 \033]0;x\007\n\nyes\xff", 125, "box: ]0;x   yes" },
+		{ "ERROR 13 \033]0;x\007\n\nyes\xc2\x9b\xff", 125, "box: ?]0;x?  yes?" },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

@@ -172,12 +172,13 @@ START_TEST(logs_are_found_and_harmless)
 	close(fd);
 	ck_assert_ptr_null(tail_find(path, "x"));
 	ck_assert_ptr_null(monitor_last_error("/nonexistent"));
-	ck_assert(g_file_set_contents(path,
-				      "lodge-vmm: error: first\nlodge-vmm: warning: x\n"
-				      "lodge-vmm: error: second \x1b[2J\r\nlast: mark 1\nmark 2\n",
-				      -1, NULL));
+	ck_assert(g_file_set_contents(
+		path,
+		"lodge-vmm: error: first\nlodge-vmm: warning: x\n"
+		"lodge-vmm: error: second \x1b[2J\xc2\x9b\x31m\x9b\r\nlast: mark 1\nmark 2\n",
+		-1, NULL));
 	error = monitor_last_error(path);
-	ck_assert_str_eq(error, "second ?[2J");
+	ck_assert_str_eq(error, "second ?[2J?1m\xef\xbf\xbd");
 	found = tail_find(path, "mark ");
 	ck_assert_str_eq(found, "2");
 	g_unlink(path);
