@@ -22,7 +22,9 @@
 struct backdoor;
 struct bus;
 struct device;
+struct display;
 struct hugepages;
+struct input;
 struct irq;
 struct kvm_chips;
 struct loop;
@@ -54,6 +56,8 @@ struct machine {
 	uint64_t pci_mmio64, pci_mmio64_size; /* window for 64-bit BARs, layout_pci_mmio64() */
 	struct loop *loop; /* serves the devices' queues and descriptors */
 	struct backdoor *backdoor; /* a device; NULL where all of its doors are off */
+	struct display *display; /* of a device; NULL where vm.conf has no heads, as */
+	struct input *input; /* this one */
 	struct vmw_ports *vmw_ports; /* a device that vCPUs ask before the ports' bus; or NULL */
 	uint8_t uuid[16]; /* in the order in which it is written */
 

@@ -243,6 +243,12 @@ static int set_memory(const struct vm_config *config, const char *value, void *f
 	return vm_check_memory(value, memory, ret_problem);
 }
 
+/* A BAR has a power of two. */
+static bool is_bar_size(uint64_t bytes, uint64_t min, uint64_t max)
+{
+	return bytes >= min && bytes <= max && !(bytes & (bytes - 1));
+}
+
 static int set_dax_size(const struct vm_config *config, const char *value, void *field,
 			char **ret_problem)
 {
@@ -250,11 +256,38 @@ static int set_dax_size(const struct vm_config *config, const char *value, void 
 	uint64_t bytes;
 
 	(void)config;
-	/* A BAR has a power of two; Linux maps in pieces of 2 MiB. */
-	if (vm_parse_size(value, &bytes) || bytes > VM_DAX_SIZE_MAX || bytes & (bytes - 1) ||
-	    (bytes && bytes < VM_DAX_SIZE_MIN))
+	/* Linux maps in pieces of 2 MiB. */
+	if (vm_parse_size(value, &bytes) ||
+	    (bytes && !is_bar_size(bytes, VM_DAX_SIZE_MIN, VM_DAX_SIZE_MAX)))
 		return bad_value(value, "give a power of two from 2M to 64G, or 0 for no window",
 				 ret_problem);
+	*size = bytes;
+	return 0;
+}
+
+static int set_heads(const struct vm_config *config, const char *value, void *field,
+		     char **ret_problem)
+{
+	unsigned int *heads = field;
+	guint64 number;
+
+	(void)config;
+	if (!g_ascii_string_to_unsigned(value, 10, 0, VM_HEADS_MAX, &number, NULL))
+		return bad_value(value, "give a number of screens from 0 to 16", ret_problem);
+	*heads = (unsigned int)number;
+	return 0;
+}
+
+static int set_display_memory(const struct vm_config *config, const char *value, void *field,
+			      char **ret_problem)
+{
+	uint64_t *size = field;
+	uint64_t bytes;
+
+	(void)config;
+	if (vm_parse_size(value, &bytes) ||
+	    !is_bar_size(bytes, VM_DISPLAY_MEMORY_MIN, VM_DISPLAY_MEMORY_MAX))
+		return bad_value(value, "give a power of two from 16M to 256M", ret_problem);
 	*size = bytes;
 	return 0;
 }
@@ -332,6 +365,11 @@ static const struct key_row fs_keys[] = {
 	{ "socket", set_path, AT(vm_fs, socket) },
 	{ NULL, NULL, 0 },
 };
+static const struct key_row display_keys[] = {
+	{ "heads", set_heads, AT(vm_config, heads) },
+	{ "memory", set_display_memory, AT(vm_config, display_memory) },
+	{ NULL, NULL, 0 },
+};
 static const struct key_row serial_keys[] = {
 	{ "backend", set_backend, AT(vm_config, serial) },
 	{ NULL, NULL, 0 },
@@ -374,6 +412,7 @@ static const struct group_row groups[] = {
 	{ "share", share_keys, group_add_share, "path" },
 	{ "root", root_keys, NULL, "path" },
 	{ "fs", fs_keys, group_add_fs, "socket" },
+	{ "display", display_keys, NULL, NULL },
 	{ "serial", serial_keys, NULL, NULL },
 	{ "port", port_keys, group_add_port, "backend" },
 	{ "device", device_keys, NULL, NULL },
@@ -453,8 +492,8 @@ static int read_group(struct reader *reader, const char *group)
 		return fault(
 			reader, group, NULL,
 			"there is no such group; known are [machine], [cpu], [memory], [boot], "
-			"[disk NAME], [share NAME], [root], [fs TAG], [serial], [port NAME], "
-			"[device], [backdoor] and [tools]");
+			"[disk NAME], [share NAME], [root], [fs TAG], [display], [serial], "
+			"[port NAME], [device], [backdoor] and [tools]");
 	if (row->add) {
 		target = row->add(reader->config, name, &problem);
 		if (!target)

@@ -11,6 +11,7 @@
  *			file-mask=MODE  dir-mask=MODE
  *	[root]		path=PATH            the guest's root, read-only, for `lodge run`
  *	[fs TAG]	socket=PATH          a vhost-user-fs back end that somebody else runs
+ *	[display]	heads=0..16  memory=64M      screens, and what their pictures may take
  *	[serial]	backend=BACKEND
  *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
  *	[device]	balloon=yes  rng=yes  i8042=yes  legacy=yes  shares=no
@@ -25,8 +26,8 @@
  *
  * Relative paths are relative to the VM's folder; the config holds absolute ones, also within
  * BACKEND. Sizes take K, M, G, T (powers of 1024) and a decimal point. What is not said: 1 CPU, 1G,
- * serial none, all of [device] and [backdoor], dax-size=256M, on-reset=restart; the device for
- *shares where there is a [share]. [boot] kernel must be there.
+ * serial none, no heads, all of [device] and [backdoor], dax-size=256M, on-reset=restart; the
+ *device for shares where there is a [share]. [boot] kernel must be there.
  */
 #ifndef LODGE_VMM_VMCONF_H
 #define LODGE_VMM_VMCONF_H
@@ -50,6 +51,11 @@
 #define VM_DAX_SIZE_MIN (2ull << 20)
 #define VM_DAX_SIZE_MAX (64ull << 30)
 #define VM_SHARES_MAX	256 /* what one file server exports */
+#define VM_HEADS_MAX	16 /* LODGE_DISPLAY_HEADS_MAX */
+/* Of BAR 0, which has a power of two. */
+#define VM_DISPLAY_MEMORY     (64ull << 20) /* unless it is said */
+#define VM_DISPLAY_MEMORY_MIN (16ull << 20)
+#define VM_DISPLAY_MEMORY_MAX (256ull << 20)
 
 enum vm_hypervisor {
 	VM_HYPERVISOR_LODGE = 1,
@@ -137,6 +143,8 @@ struct vm_config {
 	unsigned int tools_synctime_period; /* seconds */
 	uint64_t dax_size; /* bytes of the shares' window for mapped files; 0: none */
 	bool dax_all; /* large files of every file system go there */
+	unsigned int heads; /* screens; 0: the VM has no display */
+	uint64_t display_memory; /* bytes that all pictures may take */
 	bool shares_device; /* also where there are no shares: they may come while the VM runs */
 };
 

@@ -37,6 +37,8 @@ START_TEST(what_is_not_said_has_defaults)
 	ck_assert(!config->uuid.given);
 	ck_assert_ptr_null(config->initrds[0]);
 	ck_assert_str_eq(config->serial, "none");
+	ck_assert_uint_eq(config->heads, 0);
+	ck_assert_uint_eq(config->display_memory, 64ull << 20);
 	ck_assert(config->balloon && config->rng && config->i8042 && config->legacy &&
 		  !config->stop_on_reset);
 	ck_assert(config->backdoor_ports);
@@ -62,6 +64,7 @@ START_TEST(every_key_is_read)
 		"[share home dir]\npath=/home\nread-only=true\nowner=exact\n"
 		"[root]\npath=/\n"
 		"[fs mytag]\nsocket=fs.sock\n"
+		"[display]\nheads=2\nmemory=128M\n"
 		"[serial]\nbackend=file:logs/s.log\n"
 		"[port org.x]\nbackend=fd:3,-1\n"
 		"[port console]\nbackend=socket:c.sock\n"
@@ -90,6 +93,8 @@ START_TEST(every_key_is_read)
 	ck_assert_str_eq(config->root, "/");
 	ck_assert_str_eq(config->fs[0].tag, "mytag");
 	ck_assert_str_eq(config->fs[0].socket, "/vms/box/fs.sock");
+	ck_assert_uint_eq(config->heads, 2);
+	ck_assert_uint_eq(config->display_memory, 128ull << 20);
 	ck_assert_str_eq(config->serial, "file:/vms/box/logs/s.log");
 	ck_assert_uint_eq(config->n_ports, 3);
 	ck_assert_str_eq(config->ports[2].name, "org.lodge.tools.0");
@@ -118,6 +123,10 @@ static const struct {
 	{ BOOT "[machine]\nuuid=6ba7b810-9dad-11d1-80b4-00c04fd430cg\n",
 	  "vm.conf:4: [machine] uuid: '6ba7b810-" },
 	{ BOOT "[cpu]\ncount=0\n", "vm.conf:4: [cpu] count: '0' will not do;" },
+	{ BOOT "[display]\nheads=17\n", "vm.conf:4: [display] heads: '17' will not do;" },
+	{ BOOT "[display]\nmemory=8M\n", "vm.conf:4: [display] memory: '8M' will not do;" },
+	{ BOOT "[display]\nmemory=48M\n", "vm.conf:4: [display] memory: '48M' will not do;" },
+	{ BOOT "[display]\nmemory=512M\n", "vm.conf:4: [display] memory: '512M' will not do;" },
 	{ BOOT "[cpu]\ncount=65\n", "vm.conf:4: [cpu] count: '65' will not do;" },
 	{ BOOT "[cpu]\ncount=-1\n", "vm.conf:4: [cpu] count: '-1' will not do;" },
 	{ BOOT "[cpu]\n# x\n\ncount=\n", "vm.conf:6: [cpu] count: '' will not do;" },
