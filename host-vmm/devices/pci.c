@@ -371,6 +371,7 @@ static struct window *bar_window(struct window windows[3], const struct pci_bar 
 	case PCI_BAR_IO:
 		return &windows[0];
 	case PCI_BAR_MEM32:
+	case PCI_BAR_MEM32_PREFETCH:
 		return &windows[1];
 	case PCI_BAR_MEM64:
 	case PCI_BAR_MEM64_PREFETCH:

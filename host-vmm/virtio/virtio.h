@@ -80,6 +80,9 @@ struct virtio_device {
 	/* Shared memory region 0 (section 2.10): bytes, a power of two; 0: the device has none. Its
 	 * memory is the model's, which puts it where shm_placed says. */
 	uint64_t shm_size;
+	/* BAR 0 is the model's own (a VGA's memory), of 32 bits; the doorbells, whose place that
+	 * is, lie in BAR 4, and shm_size is 0. PCI_BAR_NONE: the model has none. */
+	struct pci_bar own_bar;
 
 	/* The transport's; the model reads them from start() on: */
 	uint64_t driver_features; /* what was negotiated */

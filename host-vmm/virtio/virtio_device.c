@@ -280,7 +280,7 @@ void virtio_set_queue_vector(struct virtio_pci *pci, struct virtqueue *vq, uint1
 
 void virtio_msix_changed(struct pci_function *function, unsigned int vector)
 {
-	struct virtio_pci *pci = function->bars[0].region.opaque;
+	struct virtio_pci *pci = virtio_pci_of(function);
 
 	(void)vector;
 	if (!pci->vdev->ops->vectors_changed)

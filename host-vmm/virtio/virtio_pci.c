@@ -9,6 +9,8 @@
  *	BAR 2  memory: common configuration, ISR status, device configuration
  *	BAR 4  64 bits: the shared memory region of a device that has one
  *
+ * A model with a BAR 0 of its own has its doorbells in BAR 4.
+ *
  * Common configuration is served as an image: a read builds the whole structure and copies bytes of
  * it, a write lays its bytes over the image and applies every field that it touched. So any width
  * at any offset does something defined.
@@ -25,10 +27,12 @@
 #include "host-vmm/machine.h"
 #include "host-vmm/virtio/virtio_private.h"
 
-#define BAR_DOORBELLS 0u
-#define BAR_MSIX      1u
-#define BAR_REGISTERS 2u
-#define BAR_SHM	      4u /* and 5: it has 64 bits */
+#define BAR_DOORBELLS	    0u
+#define BAR_OWN		    0u /* of a model that brings one */
+#define BAR_MSIX	    1u
+#define BAR_REGISTERS	    2u
+#define BAR_SHM		    4u /* and 5: it has 64 bits */
+#define BAR_DOORBELLS_MOVED 4u
 
 #define SHM_ID 0u /* the one that any device of ours has */
 
@@ -235,7 +239,7 @@ static void registers_write(void *opaque, uint64_t offset, uint64_t value, unsig
 
 static const struct io_ops registers_ops = { .read = registers_read, .write = registers_write };
 
-/* ---- BAR_DOORBELLS ---- */
+/* ---- doorbells ---- */
 
 static uint64_t doorbells_read(void *opaque, uint64_t offset, unsigned int size)
 {
@@ -322,7 +326,7 @@ static bool window_target(struct virtio_pci *pci, uint64_t *ret_offset, unsigned
 	pci_config_get(&pci->function, pci->cfg_capability, &cap, sizeof(cap));
 	offset = le32toh(cap.offset);
 	len = le32toh(cap.length);
-	if (cap.bar != BAR_DOORBELLS && cap.bar != BAR_REGISTERS)
+	if (cap.bar != pci->doorbells_bar && cap.bar != BAR_REGISTERS)
 		return false;
 	if ((len != 1 && len != 2 && len != 4) || offset % len != 0 ||
 	    offset > pci->function.bars[cap.bar].region.size - len)
@@ -335,7 +339,7 @@ static bool window_target(struct virtio_pci *pci, uint64_t *ret_offset, unsigned
 
 static void window_refresh(struct pci_function *function)
 {
-	struct virtio_pci *pci = function->bars[BAR_REGISTERS].region.opaque;
+	struct virtio_pci *pci = virtio_pci_of(function);
 	const struct io_ops *ops;
 	unsigned int len;
 	uint64_t offset;
@@ -349,7 +353,7 @@ static void window_refresh(struct pci_function *function)
 
 static void window_written(struct pci_function *function)
 {
-	struct virtio_pci *pci = function->bars[BAR_REGISTERS].region.opaque;
+	struct virtio_pci *pci = virtio_pci_of(function);
 	const struct io_ops *ops;
 	unsigned int len;
 	uint64_t offset;
@@ -424,7 +428,7 @@ static int add_capabilities(struct virtio_pci *pci)
 			     CONFIG_LEN, NULL);
 	if (ret < 0)
 		return ret;
-	ret = add_capability(pci, VIRTIO_PCI_CAP_NOTIFY_CFG, BAR_DOORBELLS, 0,
+	ret = add_capability(pci, VIRTIO_PCI_CAP_NOTIFY_CFG, (uint8_t)pci->doorbells_bar, 0,
 			     pci->vdev->n_queues * DOORBELL_STRIDE, &stride);
 	if (ret < 0)
 		return ret;
@@ -442,14 +446,47 @@ static int add_capabilities(struct virtio_pci *pci)
 	return 0;
 }
 
-int virtio_pci_create(struct virtio_pci *pci)
+static void fill_bars(struct virtio_pci *pci)
 {
 	struct virtio_device *vdev = pci->vdev;
+	struct pci_bar *bars = pci->function.bars;
 	uint64_t doorbells = DOORBELL_STRIDE;
-	int ret;
 
 	while (doorbells < (uint64_t)vdev->n_queues * DOORBELL_STRIDE)
 		doorbells *= 2;
+	bars[BAR_REGISTERS] = (struct pci_bar){
+		.kind = PCI_BAR_MEM32,
+		.region = { .size = REGISTERS_SIZE, .ops = &registers_ops, .opaque = pci },
+	};
+	if (vdev->own_bar.kind != PCI_BAR_NONE) {
+		bars[BAR_OWN] = vdev->own_bar;
+		pci->doorbells_bar = BAR_DOORBELLS_MOVED;
+	} else {
+		pci->doorbells_bar = BAR_DOORBELLS;
+	}
+	bars[pci->doorbells_bar] = (struct pci_bar){
+		.kind = PCI_BAR_IO,
+		.region = { .size = doorbells, .ops = &doorbells_ops, .opaque = pci },
+		.mapped = doorbells_mapped,
+	};
+	if (vdev->shm_size)
+		bars[BAR_SHM] = (struct pci_bar){
+			.kind = PCI_BAR_MEM64_PREFETCH,
+			.region = { .size = vdev->shm_size, .ops = &shm_ops, .opaque = pci },
+			.mapped = shm_mapped,
+		};
+	for (unsigned int i = 0; i < PCI_BARS; i++)
+		if (bars[i].kind != PCI_BAR_NONE && !bars[i].region.name)
+			bars[i].region.name = vdev->device->name;
+}
+
+int virtio_pci_create(struct virtio_pci *pci)
+{
+	struct virtio_device *vdev = pci->vdev;
+	int ret;
+
+	if (vdev->own_bar.kind != PCI_BAR_NONE && vdev->shm_size)
+		return -EINVAL;
 	pci->function = (struct pci_function){
 		.name = vdev->device->name,
 		.vendor = VIRTIO_PCI_VENDOR,
@@ -463,29 +500,8 @@ int virtio_pci_create(struct virtio_pci *pci)
 		.msix_changed = virtio_msix_changed,
 		.window_refresh = window_refresh,
 		.window_written = window_written,
-		.bars = {
-			[BAR_DOORBELLS] = {
-				.kind = PCI_BAR_IO,
-				.region = { .name = vdev->device->name, .size = doorbells,
-					    .ops = &doorbells_ops, .opaque = pci },
-				.mapped = doorbells_mapped,
-			},
-			[BAR_REGISTERS] = {
-				.kind = PCI_BAR_MEM32,
-				.region = { .name = vdev->device->name, .size = REGISTERS_SIZE,
-					    .ops = &registers_ops, .opaque = pci },
-			},
-		},
 	};
-	if (vdev->shm_size)
-		pci->function.bars[BAR_SHM] = (struct pci_bar){
-			.kind = PCI_BAR_MEM64_PREFETCH,
-			.region = { .name = vdev->device->name,
-				    .size = vdev->shm_size,
-				    .ops = &shm_ops,
-				    .opaque = pci },
-			.mapped = shm_mapped,
-		};
+	fill_bars(pci);
 	ret = pci_register(vdev->device->machine->pci, &pci->function);
 	if (ret < 0)
 		return ret;

@@ -24,6 +24,7 @@ struct virtio_doorbell {
 struct virtio_pci {
 	struct virtio_device *vdev;
 	struct pci_function function;
+	unsigned int doorbells_bar; /* 0, or 4 behind a BAR of the model's own */
 	unsigned int cfg_capability; /* offset of VIRTIO_PCI_CAP_PCI_CFG */
 	struct virtio_doorbell doorbells[VIRTIO_QUEUES_MAX];
 	struct log_ratelimit log_limit;
@@ -55,5 +56,10 @@ void virtio_msix_changed(struct pci_function *function, unsigned int vector);
 /* virtio_pci.c: the function with its BARs and capabilities. */
 int virtio_pci_create(struct virtio_pci *pci);
 void virtio_pci_destroy(struct virtio_pci *pci);
+
+static inline struct virtio_pci *virtio_pci_of(struct pci_function *function)
+{
+	return (struct virtio_pci *)((char *)function - offsetof(struct virtio_pci, function));
+}
 
 #endif
