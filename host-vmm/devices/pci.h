@@ -36,7 +36,6 @@ enum pci_bar_kind {
 	PCI_BAR_MEM32 = 2,
 	PCI_BAR_MEM64 = 3, /* takes this BAR and the next */
 	PCI_BAR_MEM64_PREFETCH = 4, /* the same, prefetchable: memory behind it, not registers */
-	PCI_BAR_MEM32_PREFETCH = 5, /* memory that firmware reaches with 32-bit addresses */
 	PCI_BAR_MEM32_PREFETCH = 5, /* for firmware that knows 32 bits only: a VGA's memory */
 };
 

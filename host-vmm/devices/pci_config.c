@@ -50,8 +50,6 @@ static uint32_t bar_type_bits(const struct pci_bar *bar)
 		return PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH;
 	case PCI_BAR_MEM32_PREFETCH:
 		return PCI_BASE_ADDRESS_MEM_PREFETCH;
-	case PCI_BAR_MEM32_PREFETCH:
-		return PCI_BASE_ADDRESS_MEM_PREFETCH;
 	case PCI_BAR_MEM32:
 	case PCI_BAR_NONE:
 		break;

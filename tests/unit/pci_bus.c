@@ -358,6 +358,27 @@ START_TEST(saved_and_loaded)
 }
 END_TEST
 
+START_TEST(memory_for_firmware_lies_below_4_gib)
+{
+	struct pci_function screen = {
+		.name = "screen",
+		.vendor = 0x1234,
+		.device = 0x1111,
+		.class_code = 0x030000,
+		.bars[0] = make_bar(PCI_BAR_MEM32_PREFETCH, 256 << 20, 0x40),
+	};
+
+	ck_assert_int_eq(pci_register(rig.machine.pci, &screen), 0);
+	ck_assert_int_eq(pci_bus_assign(rig.machine.pci), 0);
+	ck_assert_uint_eq(rig_config_read(&rig, 2, PCI_BASE_ADDRESS_0, 4),
+			  LAYOUT_PCI_MMIO32 | PCI_BASE_ADDRESS_MEM_PREFETCH);
+	rig_config_write(&rig, 2, PCI_BASE_ADDRESS_0, 0xffffffff, 4);
+	ck_assert_uint_eq(rig_config_read(&rig, 2, PCI_BASE_ADDRESS_0, 4),
+			  0xf0000000 | PCI_BASE_ADDRESS_MEM_PREFETCH);
+	pci_unregister(&screen);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("pci_bus");
@@ -370,6 +391,7 @@ int main(void)
 	tcase_add_test(tcase, bars_are_sized);
 	tcase_add_test(tcase, bars_follow_their_registers);
 	tcase_add_test(tcase, bars_in_each_others_way);
+	tcase_add_test(tcase, memory_for_firmware_lies_below_4_gib);
 	tcase_add_test(tcase, read_only_stays);
 	tcase_add_test(tcase, capabilities);
 	tcase_add_test(tcase, msix_table);
