@@ -19,7 +19,11 @@ console_srcs := \
 	host-vmm/virtio/console_port.c \
 	host-vmm/virtio/console_tools.c \
 	host-vmm/virtio/run_status.c
+virtio_input_device_srcs := \
+	host-vmm/virtio/input.c \
+	host-vmm/virtio/input_queue.c
 vmm_srcs += $(pci_srcs) $(virtio_srcs) $(blk_srcs) $(console_srcs) \
+	$(virtio_input_device_srcs) \
 	host-vmm/virtio/balloon.c \
 	host-vmm/virtio/rng.c
 
@@ -66,6 +70,12 @@ virtio_balloon_srcs := tests/unit/virtio_balloon.c host-vmm/virtio/balloon.c hos
 	$(virtio_rig_srcs)
 virtio_balloon_libs := proto
 virtio_balloon_pkgs := check
+
+unit_tests += virtio_input
+virtio_input_srcs := tests/unit/virtio_input.c $(virtio_input_device_srcs) $(input_srcs) \
+	$(virtio_rig_srcs)
+virtio_input_libs := proto
+virtio_input_pkgs := check
 
 fuzz_targets += virtqueue
 virtqueue_srcs := tests/fuzz/virtqueue.c host-vmm/virtio/queue.c host-vmm/irq.c host-vmm/memory.c \
