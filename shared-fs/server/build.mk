@@ -115,6 +115,11 @@ fsd_evict_srcs := tests/unit/fsd_evict.c tests/unit/fsd_harness.c
 fsd_evict_libs := fsd proto
 fsd_evict_pkgs := check
 
+unit_tests += fsd_evict_folders
+fsd_evict_folders_srcs := tests/unit/fsd_evict_folders.c tests/unit/fsd_harness.c
+fsd_evict_folders_libs := fsd proto
+fsd_evict_folders_pkgs := check
+
 unit_tests += fsd_dax
 fsd_dax_srcs := tests/unit/fsd_dax.c tests/unit/fsd_harness.c
 fsd_dax_libs := fsd proto

@@ -385,11 +385,16 @@ static struct inode *pin(struct fs *fs, const struct inode *dir, const char *nam
 	return inode;
 }
 
-/* @done: its name was changed or taken away. */
-static void unpin(struct fs *fs, struct inode *pinned, bool done)
+/* @done: its name was changed or taken away; it is now in @to, NULL: nowhere. */
+static void unpin(struct fs *fs, struct inode *pinned, bool done, const struct inode *to)
 {
-	if (pinned && done)
+	if (done)
+		__atomic_add_fetch(&fs->names_changed, 1, __ATOMIC_ACQ_REL);
+	if (pinned && done) {
 		watch_own_change(fs, pinned);
+		if (to)
+			inode_moved(fs, pinned, slot_id(&to->slot));
+	}
 	inode_put(fs, pinned);
 }
 
@@ -406,7 +411,7 @@ static int64_t remove_name(struct request *req, int flags)
 	ret = unlinkat(req->inode->fd, name, flags) ? -errno : 0;
 	if (ret)
 		watch_own_undo(req->fs, req->inode, name, LODGE_FS_DELETED);
-	unpin(req->fs, pinned, !ret);
+	unpin(req->fs, pinned, !ret, NULL);
 	return ret == -ENOENT && redo_removed(req) ? 0 : ret;
 }
 
@@ -461,8 +466,8 @@ static int rename_name(const struct request *req, const char *name, const struct
 	pinned = pin(req->fs, req->inode, name);
 	replaced = pin(req->fs, to, new_name);
 	ret = rename_host(req->fs, req->inode, name, to, new_name, flags);
-	unpin(req->fs, pinned, !ret);
-	unpin(req->fs, replaced, !ret);
+	unpin(req->fs, pinned, !ret, to);
+	unpin(req->fs, replaced, !ret, flags & RENAME_EXCHANGE ? req->inode : NULL);
 	return ret == -ENOENT && redo_moved(req, to, new_name) ? 0 : ret;
 }
 

@@ -90,7 +90,7 @@ struct lock_owner {
 
 struct inode {
 	struct slot slot;
-	int fd; /* O_PATH, -1: the synthetic root, or evicted; stays with a reference */
+	int fd; /* O_PATH, -1: the synthetic root, or evicted; stays with a reference (refs) */
 	uint16_t share;
 	uint16_t type; /* S_IFMT bits */
 	bool recent; /* lock: used since evict.c last looked */
@@ -106,6 +106,8 @@ struct inode {
 	uint32_t hash_next; /* lock: slot index + 1 */
 	uint64_t parent_id; /* lock: the folder that it was last found in; 0: none */
 	struct place *place; /* lock: where it is opened again, see evict.h; NULL: fd is open */
+	uint32_t n_places; /* lock: of what is below this folder; they keep it in the table */
+	uint32_t n_open; /* lock: files with a descriptor that were last found in this folder */
 	/* What the guest's cache was filled from, see cache_stamp(); 0: nothing to rely on. Atomic.
 	 */
 	uint64_t stamp;
@@ -181,6 +183,7 @@ struct fs {
 	struct slots lock_owners;
 	struct slots places[2]; /* of short names, and of long ones */
 	uint32_t n_evicted; /* atomic */
+	uint32_t names_changed; /* atomic: counts names that the guest removed or renamed */
 	uint32_t evict_hand; /* lock: inode index */
 	struct watcher *watcher; /* process; NULL: changes by the host are not told */
 	bool notify_on; /* atomic: somebody listens to the watcher */
@@ -245,6 +248,8 @@ struct found {
  * -ENOMEM.
  */
 int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode **ret_inode);
+/* The guest has renamed it into folder @parent_id. */
+void inode_moved(struct fs *fs, struct inode *inode, uint64_t parent_id);
 /* A reference to the inode of @stx in @share if it is known, evicted or not; or NULL. */
 struct inode *inode_known(struct fs *fs, uint16_t share, const struct statx *stx);
 

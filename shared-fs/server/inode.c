@@ -116,6 +116,8 @@ static struct remains take_remains(struct fs *fs, struct inode *inode)
 				   .data = { inode->data[0], inode->data[1] },
 				   .parent = place_drop_locked(fs, inode) };
 
+	if (inode->fd >= 0)
+		count_open_locked(fs, inode, -1);
 	__atomic_store_n(&fs->seen[__atomic_load_n(&inode->seen, __ATOMIC_RELAXED)], 0,
 			 __ATOMIC_RELAXED);
 	for (size_t i = 0; i < 2; i++) {
@@ -128,7 +130,7 @@ static struct remains take_remains(struct fs *fs, struct inode *inode)
 /* With fs->lock. Takes an inode that nobody uses out of the table. */
 static bool detach_if_unused(struct fs *fs, struct inode *inode, struct remains *ret_remains)
 {
-	if (inode->refs || inode->nlookup)
+	if (inode->refs || inode->nlookup || inode->n_places)
 		return false;
 	*ret_remains = take_remains(fs, inode);
 	if (inode->share != NO_SHARE) {
@@ -141,7 +143,8 @@ static bool detach_if_unused(struct fs *fs, struct inode *inode, struct remains 
 	return true;
 }
 
-static void close_remains(struct fs *fs, const struct remains *remains)
+/* The folder that is to be put next: not from in here, for a chain of them may be long. */
+static struct inode *close_remains(struct fs *fs, const struct remains *remains)
 {
 	struct lock_owner *locks = remains->locks;
 	uint32_t n = 0;
@@ -166,8 +169,7 @@ static void close_remains(struct fs *fs, const struct remains *remains)
 	}
 	if (n)
 		fd_uncharge(fs, n);
-	/* A folder, which has no place of its own. */
-	inode_put(fs, remains->parent);
+	return remains->parent;
 }
 
 int inode_get(struct fs *fs, uint64_t nodeid, struct inode **ret_inode)
@@ -206,17 +208,16 @@ void inode_ref(struct fs *fs, struct inode *inode)
 
 void inode_put(struct fs *fs, struct inode *inode)
 {
-	struct remains remains;
-	bool gone;
+	while (inode) {
+		struct remains remains;
+		bool gone;
 
-	if (!inode)
-		return;
-	pthread_mutex_lock(&fs->lock);
-	inode->refs--;
-	gone = detach_if_unused(fs, inode, &remains);
-	pthread_mutex_unlock(&fs->lock);
-	if (gone)
-		close_remains(fs, &remains);
+		pthread_mutex_lock(&fs->lock);
+		inode->refs--;
+		gone = detach_if_unused(fs, inode, &remains);
+		pthread_mutex_unlock(&fs->lock);
+		inode = gone ? close_remains(fs, &remains) : NULL;
+	}
 }
 
 void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup)
@@ -234,7 +235,7 @@ void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup)
 	}
 	pthread_mutex_unlock(&fs->lock);
 	if (gone)
-		close_remains(fs, &remains);
+		inode_put(fs, close_remains(fs, &remains));
 }
 
 /* With fs->lock: takes *@fd. */
@@ -276,8 +277,26 @@ static struct inode *revive_locked(struct fs *fs, struct inode *inode, uint64_t 
 	}
 	__atomic_store_n(&inode->fd, *fd, __ATOMIC_RELEASE);
 	*fd = -1;
+	count_open_locked(fs, inode, 1);
 	*ret_parent = place_drop_locked(fs, inode);
 	return inode;
+}
+
+static void move_locked(struct fs *fs, struct inode *inode, uint64_t parent_id)
+{
+	if (inode->parent_id == parent_id)
+		return;
+	count_open_locked(fs, inode, -1);
+	inode->parent_id = parent_id;
+	count_open_locked(fs, inode, 1);
+}
+
+void inode_moved(struct fs *fs, struct inode *inode, uint64_t parent_id)
+{
+	pthread_mutex_lock(&fs->lock);
+	if (inode->fd >= 0 && inode->parent_id)
+		move_locked(fs, inode, parent_id);
+	pthread_mutex_unlock(&fs->lock);
 }
 
 int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode **ret_inode)
@@ -291,6 +310,13 @@ int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode *
 
 	pthread_mutex_lock(&fs->lock);
 	inode = hash_find(fs, found->share, found->stx);
+	if (inode && inode->place && *fd >= 0 && !identity) {
+		/* Evicted just now. */
+		pthread_mutex_unlock(&fs->lock);
+		identity = file_identity(*fd);
+		pthread_mutex_lock(&fs->lock);
+		inode = hash_find(fs, found->share, found->stx);
+	}
 	if (*fd < 0 && (!inode || inode->place)) {
 		ret = -ENOENT;
 		goto out;
@@ -306,7 +332,7 @@ int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode *
 	if (!inode->watch)
 		wake = watch_known_locked(fs, inode);
 	inode->recent = true;
-	inode->parent_id = found->parent_id;
+	move_locked(fs, inode, found->parent_id);
 	__atomic_store_n(&inode->nlookup, inode->nlookup + 1, __ATOMIC_RELEASE);
 	inode->refs++;
 	*ret_inode = inode;
@@ -350,7 +376,7 @@ void inodes_reset(struct fs *fs)
 		}
 		pthread_mutex_unlock(&fs->lock);
 		if (gone)
-			close_remains(fs, &remains);
+			inode_put(fs, close_remains(fs, &remains));
 	}
 }
 
@@ -373,7 +399,7 @@ static void drop_some(struct fs *fs, uint16_t share, bool folders)
 			inode->locks = NULL;
 		}
 		pthread_mutex_unlock(&fs->lock);
-		close_remains(fs, &remains);
+		inode_put(fs, close_remains(fs, &remains));
 	}
 }
 

@@ -35,6 +35,8 @@ static uint32_t recover_inodes(struct fs *fs)
 	for (uint32_t i = 0; (inode = slots_next(&fs->inodes, i)); i++) {
 		i = inode->slot.index; /* an object that is freed may lose its memory */
 		inode->refs = 0;
+		inode->n_places = 0;
+		inode->n_open = 0;
 		inode->locks = NULL;
 		memset(inode->data, 0, sizeof(inode->data));
 		inode->watch = 0;
