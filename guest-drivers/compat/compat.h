@@ -7,6 +7,7 @@
 #define LODGE_COMPAT_H
 
 #include <linux/compat.h>
+#include <linux/cpumask.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/poll.h>
@@ -92,6 +93,17 @@ static inline int lodge_find_vqs(struct virtio_device *vdev, unsigned int n,
 	return virtio_find_vqs(vdev, n, ret_vqs, callbacks, names, NULL);
 #else
 	return vdev->config->find_vqs(vdev, n, ret_vqs, callbacks, names);
+#endif
+}
+
+/* Asks for the interrupts of @vq on one of @cpus, which are not none. Kernels before 4.20 take one,
+ * and older ones leave it to irqbalance. */
+static inline void lodge_vq_set_affinity(struct virtqueue *vq, const struct cpumask *cpus)
+{
+#ifdef LODGE_HAVE_VIRTQUEUE_CPUMASK
+	virtqueue_set_affinity(vq, cpus);
+#else
+	virtqueue_set_affinity(vq, cpumask_first(cpus));
 #endif
 }
 

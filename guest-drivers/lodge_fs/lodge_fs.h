@@ -11,8 +11,8 @@
  *	events.c   /dev/lodge-fs-events; protocol/spec/fs-notify.md
  *
  * Locks: fs->lock (a mutex) holds off unbinding while a file is opened or closed. Each queue's lock
- * is that of its ring and of what is in it; interrupts take it. session->messages_lock is that of
- * replies that wait for a reader, and may be taken under a queue's. fs->session_lock keeps the
+ * is that of its ring; interrupts take it. A slot's lock, and session->messages_lock, which is that
+ * of replies that wait for a reader, may be taken under a queue's. fs->session_lock keeps the
  * session while the device's change of state is told to it.
  *
  * When a session has failed (error is not 0) nothing is added to a ring any more, and everybody who
@@ -22,6 +22,7 @@
 #ifndef LODGE_FS_DRIVER_H
 #define LODGE_FS_DRIVER_H
 
+#include <linux/atomic.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/miscdevice.h>
@@ -58,8 +59,10 @@ enum lodge_fs_slot_state {
 
 struct lodge_fs_slot {
 	struct lodge_fs_token token;
-	enum lodge_fs_slot_state state; /* under the lock of its queue */
+	spinlock_t lock; /* of state and used */
+	enum lodge_fs_slot_state state;
 	u32 used; /* bytes of the reply */
+	struct lodge_fs_queue *queue; /* that has it; while it is taken */
 	struct page **pages; /* each page of it, whatever it is a part of */
 	struct scatterlist *sg;
 	wait_queue_head_t wait;
@@ -79,6 +82,7 @@ struct lodge_fs_queue {
 	spinlock_t lock;
 	struct virtqueue *vq; /* NULL: the device was reset */
 	wait_queue_head_t room;
+	atomic_t slots; /* that are in it */
 };
 
 struct lodge_fs_session {
@@ -165,7 +169,7 @@ int lodge_fs_slots_set(struct lodge_fs_session *session, const struct lodge_fs_s
 /* Makes slot @number and maps it. */
 int lodge_fs_slot_map(struct lodge_fs_session *session, struct vm_area_struct *vma);
 int lodge_fs_slot_exchange(struct lodge_fs_session *session, struct lodge_fs_exchange *exchange);
-/* From the ring; its queue's lock is held. */
+/* From the ring, in any context. */
 void lodge_fs_slot_done(struct lodge_fs_slot *slot, u32 used);
 void lodge_fs_slots_free(struct lodge_fs_session *session);
 

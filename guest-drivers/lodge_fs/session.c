@@ -3,6 +3,7 @@
  * One opening of the file: the device is reset, its queues are made, and in the end both are
  * undone.
  */
+#include <linux/cpumask.h>
 #include <linux/kernel.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -134,6 +135,30 @@ int lodge_fs_queue_add(struct lodge_fs_session *session, struct lodge_fs_queue *
 	return err;
 }
 
+/* Whoever gives a queue something on one of "its" processors sleeps there until the reply comes: an
+ * interrupt elsewhere would cost another one to wake it. */
+static void spread_interrupts(struct lodge_fs_session *session)
+{
+	unsigned int n = session->n_queues - LODGE_FS_QUEUE_REQUEST;
+	cpumask_var_t cpus;
+	unsigned int i, cpu;
+
+	if (!zalloc_cpumask_var(&cpus, GFP_KERNEL))
+		return;
+	for (i = 0; i < n; i++) {
+		cpumask_clear(cpus);
+		for_each_online_cpu(cpu)
+		{
+			if (lodge_fs_request_queue(session, cpu) ==
+			    lodge_fs_request_queue(session, i))
+				cpumask_set_cpu(cpu, cpus);
+		}
+		if (!cpumask_empty(cpus))
+			lodge_vq_set_affinity(lodge_fs_request_queue(session, i)->vq, cpus);
+	}
+	free_cpumask_var(cpus);
+}
+
 /* Queues of another size than asked for, or none, are the transport's to refuse. */
 static int make_queues(struct lodge_fs_session *session)
 {
@@ -157,6 +182,7 @@ static int make_queues(struct lodge_fs_session *session)
 		session->ring_size =
 			min_t(unsigned int, session->ring_size, virtqueue_get_vring_size(vqs[i]));
 	}
+	spread_interrupts(session);
 	return 0;
 }
 

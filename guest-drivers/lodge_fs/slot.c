@@ -28,6 +28,7 @@ void lodge_fs_slots_init(struct lodge_fs_session *session)
 	for (i = 0; i < LODGE_FS_SLOTS_MAX; i++) {
 		session->slots[i].token.kind = LODGE_FS_SLOT;
 		session->slots[i].state = LODGE_FS_SLOT_UNMAPPED;
+		spin_lock_init(&session->slots[i].lock);
 		init_waitqueue_head(&session->slots[i].wait);
 	}
 }
@@ -106,6 +107,28 @@ free_slot:
 	return -ENOMEM;
 }
 
+static int take_slot(struct lodge_fs_slot *slot)
+{
+	int err = 0;
+
+	spin_lock_irq(&slot->lock);
+	if (slot->state == LODGE_FS_SLOT_UNMAPPED)
+		err = -EINVAL;
+	else if (slot->state != LODGE_FS_SLOT_IDLE)
+		err = -EBUSY;
+	else
+		slot->state = LODGE_FS_SLOT_TAKEN;
+	spin_unlock_irq(&slot->lock);
+	return err;
+}
+
+static void release_slot(struct lodge_fs_slot *slot)
+{
+	spin_lock_irq(&slot->lock);
+	slot->state = LODGE_FS_SLOT_IDLE;
+	spin_unlock_irq(&slot->lock);
+}
+
 static int map_pages(struct vm_area_struct *vma, struct page **pages)
 {
 	unsigned long at;
@@ -139,9 +162,7 @@ int lodge_fs_slot_map(struct lodge_fs_session *session, struct vm_area_struct *v
 		goto unlock;
 	err = map_pages(vma, slot->pages);
 	/* What was mapped before a failure goes with the mapping; the slot is there either way. */
-	spin_lock_irq(&lodge_fs_request_queue(session, number)->lock);
-	slot->state = LODGE_FS_SLOT_IDLE;
-	spin_unlock_irq(&lodge_fs_request_queue(session, number)->lock);
+	release_slot(slot);
 unlock:
 	mutex_unlock(&session->slots_lock);
 	return err;
@@ -198,43 +219,26 @@ static unsigned int fill_table(struct scatterlist *sg, struct page **pages, u32 
 	return n;
 }
 
-static int take_slot(struct lodge_fs_queue *queue, struct lodge_fs_slot *slot)
-{
-	int err = 0;
-
-	spin_lock_irq(&queue->lock);
-	if (slot->state == LODGE_FS_SLOT_UNMAPPED)
-		err = -EINVAL;
-	else if (slot->state != LODGE_FS_SLOT_IDLE)
-		err = -EBUSY;
-	else
-		slot->state = LODGE_FS_SLOT_TAKEN;
-	spin_unlock_irq(&queue->lock);
-	return err;
-}
-
-static void release_slot(struct lodge_fs_queue *queue, struct lodge_fs_slot *slot)
-{
-	spin_lock_irq(&queue->lock);
-	slot->state = LODGE_FS_SLOT_IDLE;
-	spin_unlock_irq(&queue->lock);
-}
-
 void lodge_fs_slot_done(struct lodge_fs_slot *slot, u32 used)
 {
+	unsigned long flags;
+
+	atomic_dec(&slot->queue->slots);
+	spin_lock_irqsave(&slot->lock, flags);
 	slot->used = used;
 	slot->state = LODGE_FS_SLOT_DONE;
 	wake_up(&slot->wait);
+	spin_unlock_irqrestore(&slot->lock, flags);
 }
 
 /* 0 and *ret_used; the slot is idle then. Else it stays taken: the device may write to it. */
-static int wait_for_reply(struct lodge_fs_session *session, struct lodge_fs_queue *queue,
-			  struct lodge_fs_slot *slot, u32 *ret_used)
+static int wait_for_reply(struct lodge_fs_session *session, struct lodge_fs_slot *slot,
+			  u32 *ret_used)
 {
 	int err = wait_event_killable(slot->wait,
 				      slot->state == LODGE_FS_SLOT_DONE || session->error);
 
-	spin_lock_irq(&queue->lock);
+	spin_lock_irq(&slot->lock);
 	if (slot->state == LODGE_FS_SLOT_DONE) {
 		*ret_used = slot->used;
 		slot->state = LODGE_FS_SLOT_IDLE;
@@ -242,26 +246,35 @@ static int wait_for_reply(struct lodge_fs_session *session, struct lodge_fs_queu
 	} else {
 		err = err ? -EINTR : session->error;
 	}
-	spin_unlock_irq(&queue->lock);
+	spin_unlock_irq(&slot->lock);
 	return err;
 }
 
-int lodge_fs_slot_exchange(struct lodge_fs_session *session, struct lodge_fs_exchange *x)
+/* This processor's, whose interrupt comes to it; but the host serves one thing of a queue at a
+ * time, and an idle queue is better than one where something is slow. */
+static struct lodge_fs_queue *choose_queue(struct lodge_fs_session *session)
 {
-	struct lodge_fs_queue *queue = lodge_fs_request_queue(session, x->slot);
+	unsigned int n = session->n_queues - LODGE_FS_QUEUE_REQUEST;
+	unsigned int own = raw_smp_processor_id();
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		struct lodge_fs_queue *queue = lodge_fs_request_queue(session, own + i);
+
+		if (!atomic_read(&queue->slots))
+			return queue;
+	}
+	return lodge_fs_request_queue(session, own);
+}
+
+/* The slot is taken. */
+static int give_to_device(struct lodge_fs_session *session, struct lodge_fs_slot *slot,
+			  const struct lodge_fs_exchange *x)
+{
 	struct lodge_fs_buffers buffers;
-	struct lodge_fs_slot *slot;
 	unsigned int n;
-	u32 used = 0;
 	int err;
 
-	err = check_exchange(session, x);
-	if (err)
-		return err;
-	slot = &session->slots[x->slot];
-	err = take_slot(queue, slot);
-	if (err)
-		return err;
 	sg_init_table(slot->sg, pages_in(x->request_offset, x->request_size) +
 					pages_in(x->reply_offset, x->reply_max));
 	n = fill_table(slot->sg, slot->pages, x->request_offset, x->request_size);
@@ -269,12 +282,33 @@ int lodge_fs_slot_exchange(struct lodge_fs_session *session, struct lodge_fs_exc
 	buffers.in = slot->sg + n;
 	n += fill_table(slot->sg + n, slot->pages, x->reply_offset, x->reply_max);
 	buffers.segments = n;
-	err = lodge_fs_queue_add(session, queue, &buffers, &slot->token, true);
+	slot->queue = choose_queue(session);
+	atomic_inc(&slot->queue->slots);
+	err = lodge_fs_queue_add(session, slot->queue, &buffers, &slot->token, true);
+	if (err)
+		atomic_dec(&slot->queue->slots);
+	return err;
+}
+
+int lodge_fs_slot_exchange(struct lodge_fs_session *session, struct lodge_fs_exchange *x)
+{
+	struct lodge_fs_slot *slot;
+	u32 used = 0;
+	int err;
+
+	err = check_exchange(session, x);
+	if (err)
+		return err;
+	slot = &session->slots[x->slot];
+	err = take_slot(slot);
+	if (err)
+		return err;
+	err = give_to_device(session, slot, x);
 	if (err) {
-		release_slot(queue, slot);
+		release_slot(slot);
 		return err;
 	}
-	err = wait_for_reply(session, queue, slot, &used);
+	err = wait_for_reply(session, slot, &used);
 	if (!err)
 		x->reply_size = min(used, x->reply_max);
 	return err;
