@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,11 @@
 /* What a request leaves of its slot for a small reply. */
 #define REPLY_LEAST (4 * PAGE)
 #define STACK_SIZE  (256u << 10)
+/* Requests under way that one program makes which waits for each: what it closes, and what it does
+ * next. */
+#define BUSY_FEW 2
+/* After so many requests it is thought over where the workers run. */
+#define WINDOW 64
 
 /* A request whose reply comes by read(2). */
 struct waiting {
@@ -44,6 +50,10 @@ struct pump {
 	int result;
 	bool over;
 	int idle; /* workers that wait for a request; atomic */
+	unsigned int taken; /* requests; atomic */
+	unsigned int crowded; /* of the last WINDOW, how many were one of many; atomic */
+	cpu_set_t cpus; /* that the workers may run on; none: not known */
+	bool together; /* they run on one of them; under lock */
 	pthread_mutex_t lock; /* of what follows */
 	uint32_t n_workers;
 	uint32_t workers_max;
@@ -219,6 +229,48 @@ static void handle(struct worker *worker, size_t size)
 	}
 }
 
+/*
+ * Workers that take turns wake up on processors that have gone idle meanwhile, each of which has to
+ * be interrupted and, in a virtual machine, to be run again by the host: for requests that follow
+ * one another that takes longer than all the rest. Those are served on one processor, the one that
+ * served the last. Requests that come many at a time have all.
+ */
+static void place_workers(struct pump *pump, bool together)
+{
+	int cpu = sched_getcpu();
+	cpu_set_t one;
+
+	if (cpu < 0 || cpu >= CPU_SETSIZE)
+		return;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	pthread_mutex_lock(&pump->lock);
+	if (pump->together != together) {
+		pump->together = together;
+		/* Whoever may not be moved stays where it is. A new one runs where its maker does.
+		 */
+		for (uint32_t i = 0; i < pump->n_workers; i++)
+			pthread_setaffinity_np(pump->workers[i].thread, sizeof(one),
+					       together ? &one : &pump->cpus);
+	}
+	pthread_mutex_unlock(&pump->lock);
+}
+
+static void count_request(struct pump *pump)
+{
+	int idle = __atomic_load_n(&pump->idle, __ATOMIC_RELAXED);
+	uint32_t workers = __atomic_load_n(&pump->n_workers, __ATOMIC_RELAXED);
+	unsigned int crowded;
+
+	if ((int)workers - idle > BUSY_FEW)
+		__atomic_add_fetch(&pump->crowded, 1, __ATOMIC_RELAXED);
+	if (__atomic_add_fetch(&pump->taken, 1, __ATOMIC_RELAXED) % WINDOW)
+		return;
+	crowded = __atomic_exchange_n(&pump->crowded, 0, __ATOMIC_RELAXED);
+	if (CPU_COUNT(&pump->cpus) > 1)
+		place_workers(pump, crowded < WINDOW / 4);
+}
+
 static void *work(void *arg);
 
 /* All are busy: one more. Where there is no memory for it, those that are there do. */
@@ -244,7 +296,7 @@ static int add_worker(struct pump *pump)
 		worker->fuse_fd = pump->config.fuse_fd;
 	err = thread_start(&worker->thread, STACK_SIZE, 0, work, worker);
 	if (!err) {
-		pump->n_workers++;
+		__atomic_add_fetch(&pump->n_workers, 1, __ATOMIC_RELAXED);
 		goto unlock;
 	}
 	if (worker->fuse_fd != pump->config.fuse_fd)
@@ -269,6 +321,8 @@ static void *work(void *arg)
 		n = read(worker->fuse_fd, worker->memory + REQUEST_OFFSET, room);
 		if (!__atomic_sub_fetch(&pump->idle, 1, __ATOMIC_RELAXED) && n > 0)
 			add_worker(pump);
+		if (n > 0)
+			count_request(pump);
 		if (n > 0)
 			handle(worker, (size_t)n);
 		else if (!n || errno == ENODEV)
@@ -335,6 +389,8 @@ int pump_start(const struct pump_config *config, struct pump **ret_pump)
 	pump->config = *config;
 	pump->workers_max = config->slots < LODGE_FS_SLOTS_MAX ? config->slots : LODGE_FS_SLOTS_MAX;
 	pthread_mutex_init(&pump->lock, NULL);
+	if (sched_getaffinity(0, sizeof(pump->cpus), &pump->cpus))
+		CPU_ZERO(&pump->cpus);
 	pump->over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	err = pump->over_fd < 0 ? -errno : 0;
 	if (!err)
