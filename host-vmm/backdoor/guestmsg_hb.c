@@ -91,14 +91,13 @@ static uint32_t send_bytes(struct guestmsg *guestmsg, struct kvm_regs *regs, uin
 	channel->restored = false;
 	if (restored)
 		return refuse(regs, mask) | GUESTMSG_CPT;
-	if (guestmsg_append(channel, &first, 1) < 0 ||
+	/* Of more than was announced nothing is taken: not a whole message of its first bytes. */
+	if ((regs->rcx & mask) >= channel->size - channel->have ||
+	    guestmsg_append(channel, &first, 1) < 0 ||
 	    (sregs && !(regs->rflags & FLAGS_DF) && take_rest(channel, regs, memory, sregs) < 0)) {
 		guestmsg_drop_sent(channel);
 		return refuse(regs, mask);
 	}
-	/* More than was announced. */
-	if ((regs->rcx & mask) > 0 && !channel->sending)
-		return refuse(regs, mask);
 	return GUESTMSG_SUCCESS;
 }
 

@@ -281,10 +281,14 @@ START_TEST(strings_that_do_not_fit)
 	regs.rbx |= 1;
 	ck_assert(vmw_rig_outs(&rig, &regs));
 	ck_assert_uint_eq(regs.rbx, 1);
-	ck_assert_uint_eq(rig.requests, 0);
 	regs = string_out(&channel, VMW_RIG_LINEAR, UINT64_MAX);
 	ck_assert(vmw_rig_outs(&rig, &regs));
 	ck_assert_uint_eq(regs.rbx, 0);
+	ck_assert_uint_eq(rig.requests, 0);
+	ck_assert_uint_eq(guest_send_size(&channel, 8), GUESTMSG_SUCCESS);
+	regs = string_out(&channel, VMW_RIG_LINEAR, 8);
+	ck_assert(vmw_rig_outs(&rig, &regs));
+	ck_assert_uint_eq(regs.rbx, GUESTMSG_SUCCESS << 16);
 	ck_assert_uint_eq(rig.requests, 1);
 	ck_assert_int_eq(guest_receive_size(&channel), 10);
 	regs = string_in(&channel, VMW_RIG_LINEAR, 11);
@@ -299,8 +303,9 @@ START_TEST(strings_that_do_not_fit)
 	vmw_rig_access(&rig, &regs, LODGE_VMW_PORT_HB, false, 1);
 	ck_assert_uint_eq(regs.rcx, 7);
 	rig.exit.run.s.regs.sregs.cr3 = 0xfffffffffffff000;
+	regs.rcx = 6;
 	vmw_rig_access(&rig, &regs, LODGE_VMW_PORT_HB, false, 1);
-	ck_assert_uint_eq(regs.rcx, 7);
+	ck_assert_uint_eq(regs.rcx, 6);
 }
 END_TEST
 
@@ -345,6 +350,93 @@ START_TEST(large_pages_and_five_levels)
 }
 END_TEST
 
+/* A message of 100 bytes: 90 have come. */
+static struct guest_channel at_ninety(void)
+{
+	struct guest_channel channel = guest_open(&rig, LODGE_VMW_PROT_RPCI);
+	struct kvm_regs regs;
+
+	ck_assert_uint_eq(guest_send_size(&channel, 100), GUESTMSG_SUCCESS);
+	regs = string_out(&channel, VMW_RIG_LINEAR, 90);
+	ck_assert(vmw_rig_outs(&rig, &regs));
+	ck_assert_uint_eq(regs.rbx, GUESTMSG_SUCCESS << 16);
+	return channel;
+}
+
+START_TEST(t39_fragments_beyond_the_whole)
+{
+	static const uint64_t lengths[] = {
+		11, 20, 0xfffffff0, 0xffffffff, 1ull << 32, UINT64_MAX
+	};
+	struct guest_channel channel;
+	struct kvm_regs regs;
+	char reply[128];
+
+	memset(reply, 'x', sizeof(reply));
+	ck_assert_int_eq(memory_write(rig.machine.memory, VMW_RIG_GPA, reply, sizeof(reply)), 0);
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		channel = at_ninety();
+		regs = string_out(&channel, VMW_RIG_LINEAR, lengths[i]);
+		ck_assert(vmw_rig_outs(&rig, &regs));
+		ck_assert_uint_eq(regs.rbx, 0);
+		ck_assert_uint_eq(regs.rcx, 0);
+		ck_assert_int_eq(guest_receive_size(&channel), -1);
+		/* The ten that were missing come too late. */
+		regs = string_out(&channel, VMW_RIG_LINEAR, 10);
+		ck_assert(vmw_rig_outs(&rig, &regs));
+		ck_assert_uint_eq(regs.rbx, 0);
+		ck_assert_uint_eq(guest_do(&channel, GUESTMSG_CLOSE, 0), GUESTMSG_SUCCESS);
+	}
+	ck_assert_uint_eq(rig.requests, 0);
+	/* A length that is said again begins again, whatever it was. */
+	channel = at_ninety();
+	ck_assert_uint_eq(guest_send_size(&channel, 100), GUESTMSG_SUCCESS);
+	regs = string_out(&channel, VMW_RIG_LINEAR, 10);
+	ck_assert(vmw_rig_outs(&rig, &regs));
+	ck_assert_uint_eq(rig.requests, 0);
+	regs = string_out(&channel, VMW_RIG_LINEAR, 90);
+	ck_assert(vmw_rig_outs(&rig, &regs));
+	ck_assert_uint_eq(rig.requests, 1);
+	ck_assert_uint_eq(rig.request_len, 100);
+	ck_assert_int_eq(guest_receive(&channel, reply), 102);
+	/* Pieces and strings of one message may mix; a piece too many is none. */
+	channel = at_ninety();
+	guest_send_pieces(&channel, "0123456789", 10);
+	ck_assert_uint_eq(rig.requests, 2);
+	ck_assert_uint_eq(rig.request_len, 100);
+	ck_assert_mem_eq(rig.request + 88, "xx0123456789", 12);
+	ck_assert_uint_eq(guest_do(&channel, GUESTMSG_SENDPAYLOAD, 1), 0);
+	ck_assert_uint_eq(rig.requests, 2);
+}
+END_TEST
+
+/* Half a message, and the channel closed or left open, 10^5 times. */
+START_TEST(t39_abandoned_half_way)
+{
+	struct guest_channel channel;
+
+	for (unsigned int i = 0; i < 100000; i++) {
+		struct kvm_regs regs;
+
+		if (rig.sessions == GUESTMSG_RPCI_MAX)
+			rig.later_ms += GUESTMSG_RPCI_STALE_MS;
+		channel = guest_open(&rig, LODGE_VMW_PROT_RPCI);
+		ck_assert_uint_eq(guest_send_size(&channel, 100), GUESTMSG_SUCCESS);
+		regs = string_out(&channel, VMW_RIG_LINEAR, 50);
+		ck_assert(vmw_rig_outs(&rig, &regs));
+		if (i % 2)
+			guest_do(&channel, GUESTMSG_CLOSE, 0);
+		ck_assert_uint_le(rig.sessions, GUESTMSG_RPCI_MAX);
+	}
+	ck_assert_uint_eq(rig.requests, 0);
+	rig.device->type->reset(rig.device);
+	ck_assert_uint_eq(rig.sessions, 0);
+	channel = at_ninety();
+	guest_send_pieces(&channel, "0123456789", 10);
+	ck_assert_uint_eq(rig.requests, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("vmw_ports");
@@ -359,6 +451,8 @@ int main(void)
 	tcase_add_test(tcase, strings_across_missing_pages);
 	tcase_add_test(tcase, t35_strings_have_the_senders_privilege);
 	tcase_add_test(tcase, strings_that_do_not_fit);
+	tcase_add_test(tcase, t39_fragments_beyond_the_whole);
+	tcase_add_test(tcase, t39_abandoned_half_way);
 	tcase_add_test(tcase, large_pages_and_five_levels);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
