@@ -284,16 +284,119 @@ static void *race(void *arg)
 	return NULL;
 }
 
+/* Also what moving one into another may say. */
+static bool fine_for_folders(int64_t ret)
+{
+	return fine(ret) || ret == -ENOTEMPTY || ret == -EINVAL || ret == -EISDIR ||
+	       ret == -ENOTDIR || ret == -ELOOP;
+}
+
+static uint64_t known(const struct racer *racer, int i)
+{
+	return racer->nodes[i] ? racer->nodes[i] : ROOT_NODEID;
+}
+
+/* Makes (or only looks up) the folder of that name below node @i, which becomes node @j. */
+static void enter(struct racer *racer, struct scratch *scratch, int i, int j, bool make)
+{
+	struct {
+		struct fuse_mkdir_in in;
+		char name[4];
+	} dir = { { .mode = 0755 }, { 'd', (char)('0' + j), 0 } };
+	struct fuse_entry_out out = { 0 };
+	uint64_t below = known(racer, i);
+	int64_t ret;
+
+	if (make)
+		ret = call(racer, scratch, FUSE_MKDIR, below, &dir, sizeof(dir.in) + 3, &out,
+			   sizeof(out));
+	else
+		ret = call(racer, scratch, FUSE_LOOKUP, below, dir.name, 3, &out, sizeof(out));
+	ck_assert_msg(fine_for_folders(ret), "%lld", (long long)ret);
+	forget(racer, scratch, j);
+	if (ret > 0) {
+		racer->nodes[j] = out.nodeid;
+		racer->ok++;
+	}
+}
+
+static void move_folder(struct racer *racer, struct scratch *scratch, int i, int j, int k)
+{
+	struct {
+		struct fuse_rename_in in;
+		char names[6];
+	} body = { { known(racer, k) }, { 'd', (char)('0' + i), 0, 'd', (char)('0' + j), 0 } };
+	int64_t ret = call(racer, scratch, FUSE_RENAME, known(racer, i), &body, sizeof(body.in) + 6,
+			   NULL, 0);
+
+	ck_assert_msg(fine_for_folders(ret), "%lld", (long long)ret);
+}
+
+static void make_file(struct racer *racer, struct scratch *scratch, int i)
+{
+	struct {
+		struct fuse_mknod_in in;
+		char name[4];
+	} file = { { .mode = S_IFREG | 0644 }, "f" };
+	struct fuse_forget_in once = { .nlookup = 1 };
+	struct fuse_entry_out out = { 0 };
+	int64_t ret = call(racer, scratch, FUSE_MKNOD, known(racer, i), &file, sizeof(file.in) + 2,
+			   &out, sizeof(out));
+
+	ck_assert_msg(fine_for_folders(ret), "%lld", (long long)ret);
+	if (ret > 0)
+		call(racer, scratch, FUSE_FORGET, out.nodeid, &once, sizeof(once), NULL, 0);
+	call(racer, scratch, FUSE_UNLINK, known(racer, i), file.name, 2, NULL, 0);
+}
+
+static void *race_in_folders(void *arg)
+{
+	struct racer *racer = arg;
+	struct scratch *scratch = calloc(1, sizeof(*scratch));
+	bool evicted = false;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		struct fuse_getattr_in in = { 0 };
+		int i = rand_r(&racer->seed) % NAMES;
+		int j = rand_r(&racer->seed) % NAMES;
+		char name[3] = { 'd', (char)('0' + j), 0 };
+
+		enter(racer, scratch, i, j, round & 1);
+		evicted = evicted || __atomic_load_n(&racer->fs->n_evicted, __ATOMIC_RELAXED);
+		ck_assert(fine(call(racer, scratch, FUSE_GETATTR, known(racer, i), &in, sizeof(in),
+				    NULL, 200)));
+		switch (rand_r(&racer->seed) % 4) {
+		case 0:
+			move_folder(racer, scratch, i, j, rand_r(&racer->seed) % NAMES);
+			break;
+		case 1:
+			call(racer, scratch, FUSE_RMDIR, known(racer, i), name, 3, NULL, 0);
+			break;
+		case 2:
+			make_file(racer, scratch, i);
+			break;
+		default:
+			forget(racer, scratch, j);
+			break;
+		}
+	}
+	for (int i = 0; i < NAMES; i++)
+		forget(racer, scratch, i);
+	ck_assert(evicted);
+	free(scratch);
+	return NULL;
+}
+
 /* Ways in which the server is used. */
 static const struct way {
 	uint32_t fd_limit;
 	bool classic;
 } ways[] = { { 1000, false }, { 1000, true }, { 12, false } };
 
-START_TEST(many_threads_few_names)
+/* All of them at once, and nothing is left behind. */
+static void run_racers(const struct way *way, void *(*run)(void *racer))
 {
 	static const struct owner_map nobody;
-	const struct way *way = &ways[_i];
 	struct fs_config config = { .fd_limit = way->fd_limit, .host_locks = way->classic };
 	struct fuse_init_in init = { .major = 7, .minor = 38, .flags = INT32_MAX };
 	struct scratch *scratch = calloc(1, sizeof(*scratch));
@@ -313,7 +416,7 @@ START_TEST(many_threads_few_names)
 		racers[i].fs = fs;
 		racers[i].seed = i + 1;
 		racers[i].classic = way->classic;
-		ck_assert_int_eq(pthread_create(&racers[i].thread, NULL, race, &racers[i]), 0);
+		ck_assert_int_eq(pthread_create(&racers[i].thread, NULL, run, &racers[i]), 0);
 	}
 	for (size_t i = 0; i < THREADS; i++) {
 		pthread_join(racers[i].thread, NULL);
@@ -328,6 +431,20 @@ START_TEST(many_threads_few_names)
 	snprintf(command, sizeof(command), "rm -rf %s", folder);
 	ck_assert_int_eq(system(command), 0);
 }
+
+START_TEST(many_threads_few_names)
+{
+	run_racers(&ways[_i], race);
+}
+END_TEST
+
+/* Most of what the threads know has no descriptor. */
+START_TEST(many_threads_few_folders)
+{
+	static const struct way way = { .fd_limit = 16 };
+
+	run_racers(&way, race_in_folders);
+}
 END_TEST
 
 int main(void)
@@ -336,6 +453,7 @@ int main(void)
 	TCase *tcase = tcase_create("race");
 
 	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, many_threads_few_folders);
 	tcase_add_loop_test(tcase, many_threads_few_names, 0, sizeof(ways) / sizeof(ways[0]));
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
