@@ -17,7 +17,7 @@
 /* Where lodged mounts it, unless tools.conf(5) says another place. */
 #define SHARES_PLACE "/mnt/lodge"
 /* Where mount.lodge has devices whole, for itself. */
-#define SHARES_WHOLE "/run/lodge/fs/"
+#define SHARES_WHOLE "/run/lodge-fs/"
 /* On every file of a share: "ro" or "rw", protocol/spec/fs.md. */
 #define SHARES_XATTR "user.lodge.share"
 

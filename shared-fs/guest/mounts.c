@@ -24,8 +24,7 @@ int mounts_lock(const char *tag)
 	int fd;
 
 	mounts_path(tag, path);
-	if ((mkdir("/run/lodge", 0755) && errno != EEXIST) ||
-	    (mkdir(MOUNTS_FOLDER, 0700) && errno != EEXIST))
+	if (mkdir(MOUNTS_FOLDER, 0700) && errno != EEXIST)
 		return -errno;
 	/* Of a mount whose server has died not even this is told. */
 	if (mkdir(path, 0700) && errno != EEXIST && errno != ENOTCONN)

@@ -11,8 +11,10 @@
 
 #include "protocol/lib/mountinfo.h"
 
-/* Where devices are mounted whole, each at FOLDER/TAG; only root may look into it. */
-#define MOUNTS_FOLDER	 "/run/lodge/fs"
+/* Where devices are mounted whole, each at FOLDER/TAG; only root may look into it. Not below
+ * /run/lodge: that is lodged.service's, and systemd removes it with what is in it when the service
+ * ends; old ones (219) are not known to stop at a mount. */
+#define MOUNTS_FOLDER	 "/run/lodge-fs"
 #define MOUNTS_PATH_SIZE (sizeof(MOUNTS_FOLDER) + 1 + 37)
 
 void mounts_path(const char *tag, char ret_path[MOUNTS_PATH_SIZE]);

@@ -216,7 +216,7 @@ START_TEST(without_virtiofs_it_is_for_mount_lodge)
 	ck_assert_int_eq(ways()->places, 2);
 	ck_assert_int_eq(ways()->mounts, 0);
 	/* What mount.lodge has for itself is no place for people. */
-	write_text(fake.mountinfo, "1 0 0:9 / /run/lodge/fs/lodge rw - fuse.lodge lodge rw\n");
+	write_text(fake.mountinfo, "1 0 0:9 / /run/lodge-fs/lodge rw - fuse.lodge lodge rw\n");
 	ck_assert_int_eq(look_next(&fake), SHARES_BY_LODGE_FS);
 	line = g_strdup_printf("1 0 0:9 / %s rw - fuse.lodge-rpc lodge rw\n", fake.place);
 	write_text(fake.mountinfo, line);

@@ -263,7 +263,7 @@ END_TEST
 static int look(const char *text, struct mounts_seen *seen)
 {
 	FILE *file = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
-	int err = mounts_look(file, "/run/lodge/fs/lodge", seen);
+	int err = mounts_look(file, "/run/lodge-fs/lodge", seen);
 
 	fclose(file);
 	return err;
@@ -277,7 +277,7 @@ START_TEST(mounts_of_a_device_are_counted)
 	ck_assert(!seen.there);
 	ck_assert_int_eq(look("25 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
 			      "31 25 0:40 /a /mnt/a\\040b rw - fuse.lodge lodge rw\n"
-			      "30 25 0:40 / /run/lodge/fs/lodge rw - fuse.lodge lodge rw\n"
+			      "30 25 0:40 / /run/lodge-fs/lodge rw - fuse.lodge lodge rw\n"
 			      "32 25 0:41 / /mnt/b rw - fuse.lodge other rw\n"
 			      "33 25 0:40 /c /mnt/c ro shared:3 master:1 - fuse.lodge lodge rw\n",
 			      &seen),

@@ -52,7 +52,7 @@ say "the type is fuse.lodge" 'grep -q " - fuse.lodge lodge " /proc/self/mountinf
 say "files are there" '[ "$(cat /mnt/w/work/hello)" = "from the host" ] && [ "$(cat /mnt/o/hello)" = "of the other" ]'
 say "read-only is" '! touch /mnt/o/x 2>/dev/null && [ ! -e /mnt/w/other/x ]'
 say "an ordinary user may look" 'setpriv --reuid 1000 --regid 1000 --clear-groups cat /mnt/w/work/hello >/dev/null'
-say "but not at the whole" '! setpriv --reuid 1000 --regid 1000 --clear-groups ls /run/lodge/fs/lodge 2>/dev/null'
+say "but not at the whole" '! setpriv --reuid 1000 --regid 1000 --clear-groups ls /run/lodge-fs/lodge 2>/dev/null'
 say "links are not followed to a mount" '! mount.lodge other/link /mnt 2>/dev/null'
 say "a share that is not there" '! mount.lodge none /mnt 2>/tmp/e && grep -q "share list" /tmp/e && [ $(wc -l </tmp/e) = 1 ]'
 say "the file is taken" '! (: <$node) 2>/dev/null'
