@@ -5,11 +5,14 @@
 #include "host-vmm/backdoor/vmw_ports.h"
 #include "host-vmm/device.h"
 #include "host-vmm/devices/legacy.h"
+#include "host-vmm/display/display.h"
 #include "host-vmm/virtio/fs.h"
 #include "host-vmm/virtio/models.h"
 
 const struct device_type *const device_types[] = {
-	&pm_type, &rtc_type, &i8042_type, &serial_type, &backdoor_type, &vmw_ports_type,
+	/* First: those that make pictures and take keys find it. */
+	&display_type, &pm_type, &rtc_type, &i8042_type, &serial_type, &backdoor_type,
+	&vmw_ports_type,
 	/* On PCI: */
 	&virtio_console_type, &virtio_rng_type, &virtio_fs_type, &virtio_blk_type,
 	&virtio_balloon_type, &virtio_backdoor_type, NULL, /* the end */

@@ -29,6 +29,18 @@ struct display_rect {
 	uint32_t x, y, width, height; /* pixels */
 };
 
+/* ---- for the machine ---- */
+
+/* Of the machine's table: makes machine->display and machine->input where vm.conf has heads. */
+struct device_type;
+extern const struct device_type display_type;
+
+/* @heads: 1 to LODGE_DISPLAY_HEADS_MAX; @memory: bytes that all pictures may take. -EINVAL,
+ * -ENOMEM, -EMFILE. */
+int display_create(unsigned int heads, uint64_t memory, struct display **ret_display);
+/* Sources and windows are gone. NULL is fine. */
+void display_destroy(struct display *display);
+
 /* How a pixel lies in the source's memory, lowest byte first. */
 enum display_format {
 	DISPLAY_BGRX8888 = 1, /* what windows get: copied as it is */
@@ -111,6 +123,7 @@ void display_forget(struct display *display, void *opaque);
  * LODGE_DISPLAY_CURSOR_MAX. */
 int display_set_cursor(struct display *display, unsigned int head, uint32_t width, uint32_t height,
 		       uint32_t hot_x, uint32_t hot_y, const uint32_t *argb);
+/* Where its upper left pixel is, as two's complement: it may hang out of the picture. */
 void display_move_cursor(struct display *display, unsigned int head, uint32_t x, uint32_t y);
 
 /* Calls @changed on the loop when the wants of any head changed. One listener; NULL: none. */
