@@ -209,8 +209,8 @@ lint:
 user_progs := $(filter lodge lodge-view,$(progs))
 inner_progs := $(filter-out $(user_progs),$(progs))
 # Of guests: install-tools. Hosts have them too, for instant VMs.
-tools_progs := $(filter lodged lodge-files lodge-toolbox mount.lodge,$(progs))
-tools_man := lodged.8 lodge-toolbox.1 mount.lodge.8 tools.conf.5
+tools_progs := $(filter lodged lodge-files lodge-session lodge-toolbox mount.lodge,$(progs))
+tools_man := lodged.8 lodge-session.1 lodge-toolbox.1 mount.lodge.8 tools.conf.5
 shipped_guest := $(foreach p,$(guest_progs),$(if $(filter tests/%,$(firstword $($(p)_srcs))),,$(p)))
 
 install: build man
@@ -229,7 +229,8 @@ install: build man
 install-tools: $(tools_progs:%=$(BUILD)/bin/%) $(tools_man:%=$(BUILD)/man/%)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/lodge $(DESTDIR)/etc/lodge/scripts
 	install -m 755 $(BUILD)/bin/lodge-toolbox $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 $(BUILD)/bin/lodged $(BUILD)/bin/lodge-files $(DESTDIR)$(PREFIX)/libexec/lodge/
+	install -m 755 $(BUILD)/bin/lodged $(BUILD)/bin/lodge-files $(BUILD)/bin/lodge-session \
+		$(DESTDIR)$(PREFIX)/libexec/lodge/
 	install -D -m 755 $(BUILD)/bin/mount.lodge $(DESTDIR)/usr/sbin/mount.lodge
 	ln -sf ../../bin/lodge-toolbox $(DESTDIR)$(PREFIX)/libexec/lodge/vmware-toolbox-cmd
 	ln -sf ../../bin/lodge-toolbox $(DESTDIR)$(PREFIX)/libexec/lodge/vmware-rpctool
@@ -243,6 +244,11 @@ install-tools: $(tools_progs:%=$(BUILD)/bin/%) $(tools_man:%=$(BUILD)/man/%)
 	install -d $(DESTDIR)/usr/lib/systemd/system
 	sed 's,@LIBEXEC@,$(PREFIX)/libexec/lodge,' packaging/systemd/lodged.service \
 		>$(DESTDIR)/usr/lib/systemd/system/lodged.service
+	install -d $(DESTDIR)/usr/lib/systemd/user $(DESTDIR)/etc/xdg/autostart
+	sed 's,@LIBEXEC@,$(PREFIX)/libexec/lodge,' packaging/systemd/lodge-session.service \
+		>$(DESTDIR)/usr/lib/systemd/user/lodge-session.service
+	sed 's,@LIBEXEC@,$(PREFIX)/libexec/lodge,' packaging/session/lodge-session.desktop \
+		>$(DESTDIR)/etc/xdg/autostart/lodge-session.desktop
 	test -e $(DESTDIR)/etc/lodge/tools.conf || \
 		install -m 644 packaging/tools.conf $(DESTDIR)/etc/lodge/tools.conf
 

@@ -12,4 +12,7 @@
 #define LODGED_SOCKET LODGED_RUN "/lodged.sock" /* 0666: lodged asks the kernel who it is */
 #define LODGED_LOCK   LODGED_RUN "/lodged.lock"
 
+/* Below the user's run-time folder. */
+#define PATH_SESSION_STATE "lodge-session.display"
+
 #endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What screen.c, which reads outputs, and layout.c, which sets them, share. */
+#ifndef LODGE_SESSION_SCREEN_PRIVATE_H
+#define LODGE_SESSION_SCREEN_PRIVATE_H
+
+#include <X11/Xlib.h>
+#include <X11/extensions/Xrandr.h>
+
+#include "guest-daemon/session/screen.h"
+
+struct screen {
+	Display *display;
+	Window root;
+	int events; /* RandR's first */
+	bool any;
+	Atom edid, suggested_x, suggested_y;
+};
+
+struct output {
+	RROutput id;
+	RRCrtc crtc; /* 0: off */
+	RRCrtc crtcs[FOLLOW_OUTPUTS_MAX]; /* that could serve it */
+	size_t n_crtcs;
+	bool connected, ours;
+	struct follow_size now, wanted;
+	RRMode now_mode, wanted_mode;
+	int now_x, now_y;
+	bool placed; /* x and y are the device's */
+	int x, y;
+	unsigned long width_mm, height_mm; /* 0: not known */
+};
+
+/* How many were read; *ret_resources XRRFreeScreenResources(). */
+int screen_read(struct screen *screen, XRRScreenResources **ret_resources, struct output *outputs,
+		size_t max);
+
+#endif
