@@ -50,6 +50,12 @@ lodged_files_libs := lodgedcore guestlib proto
 lodged_files_pkgs := check
 $(BUILD)/unit/lodged_files: | $(BUILD)/bin/lodge-files
 
+unit_tests += lodged_hostile
+lodged_hostile_srcs := tests/unit/lodged_hostile.c tests/unit/lodged_rig.c
+lodged_hostile_libs := lodgedcore guestlib proto
+lodged_hostile_pkgs := check
+$(BUILD)/unit/lodged_hostile: | $(BUILD)/bin/lodged $(BUILD)/bin/lodge-files
+
 fuzz_targets += lodged_frames
 lodged_frames_srcs := tests/fuzz/lodged_frames.c
 lodged_frames_libs := lodgedcore guestlib proto

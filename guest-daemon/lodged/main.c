@@ -95,12 +95,18 @@ static bool parse_options(int argc, char **argv, struct lodged_options *options,
 /* The descriptor that holds the lock for as long as the process lives. */
 static int take_lock(const char *folder)
 {
-	g_autofree char *path = g_build_filename(folder, "lodged.lock", NULL);
-	autofd fd = -1;
+	autofd at = -1, fd = -1;
+	struct stat st;
 
 	if (mkdir(folder, 0755) && errno != EEXIST)
 		return -errno;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	at = open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (at < 0 || fstat(at, &st))
+		return -errno;
+	/* Who may write there could put a link, or a socket of its own, in place of ours. */
+	if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
+		return -EPERM;
+	fd = openat(at, "lodged.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 	if (fd < 0)
 		return -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB))

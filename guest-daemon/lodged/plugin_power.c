@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -62,28 +63,52 @@ static int start(struct lodged *lodged, void **ret_state)
 	return 0;
 }
 
+/* It runs as root: nobody else may have a hand in it, or in what leads to it. */
+static bool is_roots(const char *path)
+{
+	g_autofree char *at = g_strdup(path);
+	struct stat st;
+
+	if (stat(path, &st) || !S_ISREG(st.st_mode) || st.st_mode & (S_IWGRP | S_IWOTH))
+		return false;
+	for (;;) {
+		char *slash = strrchr(at, '/');
+
+		if (stat(*at ? at : "/", &st) || (st.st_uid != 0 && st.st_uid != geteuid()))
+			return false;
+		/* Of a folder like /tmp each user can take away its own alone. */
+		if (st.st_mode & (S_IWGRP | S_IWOTH) && !(st.st_mode & S_ISVTX))
+			return false;
+		if (!slash)
+			return true;
+		*slash = '\0';
+	}
+}
+
 /* The script of @change, g_free(); NULL where there is none to run. */
 static char *script_of(const struct power *power, const struct change *change)
 {
 	g_autofree char *set = conf_string(power->lodged->conf, "powerops", change->key);
 	g_autofree char *path = set ? g_strdup(set)
 				    : g_build_filename(LODGE_SCRIPTS, change->file, NULL);
-	struct stat st;
+	char *real;
 
 	if (g_hash_table_contains(power->off, change->option) || !*path)
 		return NULL;
-	if (stat(path, &st)) {
+	/* Without links, which could lead elsewhere by the time it runs. */
+	real = realpath(path, NULL);
+	if (!real) {
 		if (set)
 			log_warn("script %s: %s", path, strerror(errno));
 		return NULL;
 	}
-	/* It runs as root: nobody else may have a hand in it. */
-	if (!S_ISREG(st.st_mode) || (st.st_uid != 0 && st.st_uid != geteuid()) ||
-	    st.st_mode & (S_IWGRP | S_IWOTH)) {
-		log_warn("script %s is not run: it must be a file that root alone can write", path);
-		return NULL;
+	if (!is_roots(real)) {
+		log_warn("script %s is not run: it must be a file that root alone can write, in "
+			 "folders that root alone can write",
+			 path);
+		g_clear_pointer(&real, g_free);
 	}
-	return g_steal_pointer(&path);
+	return real;
 }
 
 struct told {

@@ -158,7 +158,7 @@ static void free_frame(gpointer data)
 	g_free(frame);
 }
 
-static void remove_files(const char *folder)
+void rig_remove(const char *folder)
 {
 	GDir *dir = g_dir_open(folder, 0, NULL);
 	const char *name;
@@ -168,7 +168,7 @@ static void remove_files(const char *folder)
 
 		if (g_file_test(path, G_FILE_TEST_IS_DIR) &&
 		    !g_file_test(path, G_FILE_TEST_IS_SYMLINK))
-			remove_files(path);
+			rig_remove(path);
 		else
 			(void)unlink(path);
 	}
@@ -190,7 +190,7 @@ void rig_stop(struct rig *rig)
 		if (rig->streams[i])
 			g_byte_array_unref(rig->streams[i]);
 	}
-	remove_files(rig->folder);
+	rig_remove(rig->folder);
 	g_free(rig->folder);
 	g_free(rig->helpers);
 	g_free(rig->socket);

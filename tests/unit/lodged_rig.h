@@ -48,6 +48,8 @@ void rig_open_dev(struct rig *rig);
 /* And unloaded: rig_accept() is about the port again. */
 void rig_close_dev(struct rig *rig);
 void rig_stop(struct rig *rig);
+/* A folder and what is in it. */
+void rig_remove(const char *folder);
 /* Takes lodge.hello and greets back. */
 void rig_greet(struct rig *rig);
 /* rig_start(), rig_greet(). */
