@@ -61,6 +61,10 @@
 #define STANDALONE	  0x03u /* product type */
 #define PRODUCT_TAG	  0x00u
 #define PRODUCT_BYTES	  12u
+#define PARAMETERS_TAG	  0x01u
+#define PARAMETERS_BYTES  12u
+#define INTERFACE_TAG	  0x0fu
+#define INTERFACE_BYTES	  10u
 #define TYPE_I_TAG	  0x03u
 #define TYPE_I_BYTES	  20u
 
@@ -247,8 +251,55 @@ static void put_base(uint8_t *base, const struct edid_monitor *monitor,
 	base[EDID_BLOCK - 1] = checksum(base, EDID_BLOCK - 1);
 }
 
-/* DisplayID 1.3 section 4.4.4: a block of one detailed timing. */
-static void put_type_i(uint8_t *block, const struct timing *timing)
+/* DisplayID 1.3 section 4.2; all of these give where the next block begins. */
+static uint8_t *put_product(uint8_t *block, const struct edid_monitor *monitor)
+{
+	uint8_t *at = block + 3;
+
+	block[0] = PRODUCT_TAG;
+	block[2] = PRODUCT_BYTES;
+	memcpy(at, "LDG", 3);
+	at[3] = 1; /* product code */
+	at[5] = (uint8_t)(monitor->head + 1); /* serial number */
+	at[10] = 26; /* made in 2026 */
+	return at + PRODUCT_BYTES;
+}
+
+/* Section 4.3: size in tenths of a millimetre, native pixels. */
+static uint8_t *put_parameters(uint8_t *block, const struct edid_monitor *monitor,
+			       const struct timing *timing)
+{
+	uint8_t *at = block + 3;
+	uint32_t width = timing->width, height = timing->height, ratio;
+
+	block[0] = PARAMETERS_TAG;
+	block[2] = PARAMETERS_BYTES;
+	put16(at, at_most(monitor->width_mm, UINT16_MAX / 10) * 10);
+	put16(at + 2, at_most(monitor->height_mm, UINT16_MAX / 10) * 10);
+	put16(at + 4, width);
+	put16(at + 6, height);
+	at[9] = 120; /* gamma 2.2 */
+	ratio = width > height ? 100 * width / height : 100 * height / width;
+	at[10] = (uint8_t)at_most(ratio - 100, UINT8_MAX);
+	at[11] = 0x77; /* 8 bits for each colour */
+	return at + PARAMETERS_BYTES;
+}
+
+/* Section 4.11: DisplayPort of one link, RGB of 8 bits. */
+static uint8_t *put_interface(uint8_t *block)
+{
+	uint8_t *at = block + 3;
+
+	block[0] = INTERFACE_TAG;
+	block[2] = INTERFACE_BYTES;
+	at[0] = 0xa1;
+	at[1] = 0x12;
+	at[2] = 0x02;
+	return at + INTERFACE_BYTES;
+}
+
+/* Section 4.4.4: one detailed timing. */
+static uint8_t *put_type_i(uint8_t *block, const struct timing *timing)
 {
 	uint8_t *at = block + 3;
 	uint32_t clock = timing->clock - 1;
@@ -266,25 +317,23 @@ static void put_type_i(uint8_t *block, const struct timing *timing)
 	put16(at + 14, timing->v_blank - 1);
 	put16(at + 16, V_FRONT - 1);
 	put16(at + 18, V_SYNC - 1);
+	return at + TYPE_I_BYTES;
 }
 
-/* One section that fills the extension block: product identification (4.4.1) and the timing. */
+/* One section that fills the extension block, with the blocks that a display must have. */
 static void put_extension(uint8_t *block, const struct edid_monitor *monitor,
 			  const struct timing *timing)
 {
-	uint8_t *section = block + 1, *product = section + 4;
+	uint8_t *section = block + 1, *at = section + 4;
 
 	block[0] = DISPLAYID_TAG;
 	section[0] = DISPLAYID_VERSION;
 	section[1] = DISPLAYID_ROOM;
 	section[2] = STANDALONE;
-	product[0] = PRODUCT_TAG;
-	product[2] = PRODUCT_BYTES;
-	memcpy(product + 3, "LDG", 3);
-	product[6] = 1; /* product code */
-	product[8] = (uint8_t)(monitor->head + 1); /* serial number */
-	product[13] = 26; /* made in 2026 */
-	put_type_i(product + 3 + PRODUCT_BYTES, timing);
+	at = put_product(at, monitor);
+	at = put_parameters(at, monitor, timing);
+	at = put_type_i(at, timing);
+	(void)put_interface(at);
 	block[5 + DISPLAYID_ROOM] = checksum(section, 4 + DISPLAYID_ROOM);
 	block[EDID_BLOCK - 1] = checksum(block, EDID_BLOCK - 1);
 }

@@ -22,7 +22,15 @@ console_srcs := \
 virtio_input_device_srcs := \
 	host-vmm/virtio/input.c \
 	host-vmm/virtio/input_queue.c
-vmm_srcs += $(pci_srcs) $(virtio_srcs) $(blk_srcs) $(console_srcs) \
+gpu_srcs := \
+	host-vmm/virtio/gpu.c \
+	host-vmm/virtio/gpu_control.c \
+	host-vmm/virtio/gpu_cursor.c \
+	host-vmm/virtio/gpu_resource.c \
+	host-vmm/virtio/gpu_scanout.c \
+	host-vmm/virtio/gpu_state.c \
+	host-vmm/display/edid.c
+vmm_srcs += $(pci_srcs) $(virtio_srcs) $(blk_srcs) $(console_srcs) $(gpu_srcs) \
 	$(virtio_input_device_srcs) \
 	host-vmm/virtio/balloon.c \
 	host-vmm/virtio/rng.c

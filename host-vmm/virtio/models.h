@@ -12,6 +12,7 @@ extern const struct device_type virtio_rng_type;
 extern const struct device_type virtio_blk_type;
 extern const struct device_type virtio_balloon_type;
 extern const struct device_type virtio_backdoor_type;
+extern const struct device_type virtio_gpu_type;
 extern const struct device_type virtio_input_type;
 
 #endif
