@@ -17,6 +17,8 @@ static const struct verb verbs[] = {
 	{ "status", false, verb_status,
 	  "[--json]: what works here, and what would make it better" },
 	{ "share", false, verb_share, "[list] [--json]: the host's shared folders" },
+	{ "display", false, verb_display,
+	  "[--json]: what each head shows and should show, and who sets it" },
 	{ "rpc", false, verb_rpc, "REQUEST: asks the host, as in: rpc \"info-get guestinfo.x\"" },
 	{ "stat", false, verb_stat,
 	  "hosttime | speed | sessionid | balloon | swap | memlimit | memres | cpures | cpulimit" },

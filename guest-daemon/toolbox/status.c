@@ -6,6 +6,7 @@
  * that does not work.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <lodge/fs_notify.h>
 
 #include "guest-daemon/lib/mounts.h"
+#include "guest-daemon/toolbox/drm.h"
 #include "guest-daemon/toolbox/toolbox.h"
 #include "protocol/lib/fields.h"
 
@@ -173,11 +175,28 @@ static void find_memory(const struct facts *facts, struct finding *finding)
 
 static void find_display(const struct facts *facts, struct finding *finding)
 {
+	unsigned int card;
+	char driver[32];
+
 	(void)facts;
-	if (has_entry("/sys/bus/virtio/drivers/virtio_gpu", "virtio"))
-		*finding = (struct finding){ 0, "virtio-gpu", "" };
-	else
-		*finding = (struct finding){ -1, "no virtio-gpu device with a driver", "" };
+	switch (drm_find(&card, driver)) {
+	case 0:
+		if (!strcmp(driver, "lodge_display"))
+			*finding = (struct finding){ 2, "module lodge_display", "" };
+		else
+			*finding =
+				(struct finding){ 0, "virtio-gpu",
+						  "lodge-session, where the desktop does not "
+						  "follow the window: see lodge-toolbox display" };
+		break;
+	case -ENXIO:
+		*finding =
+			(struct finding){ -1, "no driver has the display", "modprobe virtio-gpu" };
+		break;
+	default:
+		*finding = (struct finding){ -1, "this VM has no display",
+					     "on the host: lodge set NAME display.heads=1" };
+	}
 }
 
 static const struct {

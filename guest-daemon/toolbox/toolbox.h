@@ -32,6 +32,7 @@ struct verb {
 int verb_absent(const struct toolbox *toolbox, int argc, char **argv);
 int verb_config(const struct toolbox *toolbox, int argc, char **argv);
 int verb_device(const struct toolbox *toolbox, int argc, char **argv);
+int verb_display(const struct toolbox *toolbox, int argc, char **argv);
 int verb_info(const struct toolbox *toolbox, int argc, char **argv);
 int verb_logging(const struct toolbox *toolbox, int argc, char **argv);
 int verb_rpc(const struct toolbox *toolbox, int argc, char **argv);

@@ -19,13 +19,14 @@ _lodge_toolbox() {
 	if [ -z "$verb" ]; then
 		case ${COMP_WORDS[COMP_CWORD - 1]} in
 		-d | --door) words='virtio port ioports daemon' ;;
-		*) words='status share rpc stat timesync script config logging device info help
+		*) words='status share display rpc stat timesync script config logging device info help
 			--door --quiet --version --help' ;;
 		esac
 	elif [ "$at" = 1 ]; then
 		case $verb in
 		status) words=--json ;;
 		share) words='list --json' ;;
+		display) words='--json' ;;
 		rpc) words='info-get info-set' ;;
 		stat) words='hosttime speed sessionid balloon swap memlimit memres cpures cpulimit' ;;
 		timesync) words='enable disable status' ;;

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The virtio display's card, by the kernel's own calls (<drm_mode.h>): a library would have to be
+ * in guests that have no desktop.
+ */
+#include "guest-daemon/toolbox/drm.h"
+
+#include <drm.h>
+#include <drm_mode.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "protocol/lib/fd.h"
+
+/* virtio 1.2 sections 4.1.2 and 5.7.1. */
+#define MODALIAS_VIRTIO "virtio:d00000010v"
+#define MODALIAS_PCI	"pci:v00001AF4d00001050"
+
+#define OBJECTS_MAX 64
+#define MODES_MAX   512
+
+/* ---- the card ---- */
+
+static bool is_virtio_display(const char *device)
+{
+	g_autofree char *path = g_build_filename(device, "modalias", NULL);
+	g_autofree char *text = NULL;
+
+	return g_file_get_contents(path, &text, NULL, NULL) &&
+	       (g_str_has_prefix(text, MODALIAS_VIRTIO) || g_str_has_prefix(text, MODALIAS_PCI));
+}
+
+static bool on_bus(void)
+{
+	g_autoptr(GDir) dir = g_dir_open("/sys/bus/virtio/devices", 0, NULL);
+	bool found = false;
+	const char *name;
+
+	while (dir && !found && (name = g_dir_read_name(dir))) {
+		g_autofree char *device = g_build_filename("/sys/bus/virtio/devices", name, NULL);
+
+		found = is_virtio_display(device);
+	}
+	return found;
+}
+
+static void name_driver(const char *device, char driver[32])
+{
+	g_autofree char *path = g_build_filename(device, "driver", NULL);
+	g_autofree char *target = g_file_read_link(path, NULL);
+	g_autofree char *name = target ? g_path_get_basename(target) : NULL;
+
+	g_strlcpy(driver, name ? name : "?", 32);
+}
+
+int drm_find(unsigned int *ret_card, char driver[32])
+{
+	for (unsigned int card = 0; card < OBJECTS_MAX; card++) {
+		g_autofree char *device = g_strdup_printf("/sys/class/drm/card%u/device", card);
+
+		if (!is_virtio_display(device))
+			continue;
+		name_driver(device, driver);
+		/* Where the card hangs below the PCI function, its virtio child has the driver. */
+		if (!strcmp(driver, "virtio-pci"))
+			g_strlcpy(driver, "virtio_gpu", 32);
+		*ret_card = card;
+		return 0;
+	}
+	return on_bus() ? -ENXIO : -ENODEV;
+}
+
+/* ---- its heads ---- */
+
+static uint64_t pointer(const void *at)
+{
+	return (uint64_t)(uintptr_t)at;
+}
+
+static void read_mode(int fd, uint32_t encoder_id, struct drm_head *head)
+{
+	struct drm_mode_get_encoder encoder = { .encoder_id = encoder_id };
+	struct drm_mode_crtc crtc = { 0 };
+
+	if (!encoder_id || ioctl(fd, DRM_IOCTL_MODE_GETENCODER, &encoder) || !encoder.crtc_id)
+		return;
+	crtc.crtc_id = encoder.crtc_id;
+	if (ioctl(fd, DRM_IOCTL_MODE_GETCRTC, &crtc) || !crtc.mode_valid)
+		return;
+	head->width = crtc.mode.hdisplay;
+	head->height = crtc.mode.vdisplay;
+}
+
+static int read_head(int fd, uint32_t id, struct drm_head *head)
+{
+	g_autofree struct drm_mode_modeinfo *modes = g_new0(struct drm_mode_modeinfo, MODES_MAX);
+	/* A count of modes above 0 keeps the kernel from probing. */
+	struct drm_mode_get_connector connector = {
+		.connector_id = id,
+		.modes_ptr = pointer(modes),
+		.count_modes = MODES_MAX,
+	};
+
+	if (ioctl(fd, DRM_IOCTL_MODE_GETCONNECTOR, &connector))
+		return -errno;
+	*head = (struct drm_head){ .connected = connector.connection == 1 };
+	snprintf(head->name, sizeof(head->name), "%s-%u",
+		 connector.connector_type == DRM_MODE_CONNECTOR_VIRTUAL ? "Virtual" : "Head",
+		 connector.connector_type_id);
+	for (uint32_t i = 0; head->connected && i < connector.count_modes && i < MODES_MAX; i++) {
+		if (!(modes[i].type & DRM_MODE_TYPE_PREFERRED))
+			continue;
+		head->wanted_width = modes[i].hdisplay;
+		head->wanted_height = modes[i].vdisplay;
+		break;
+	}
+	read_mode(fd, connector.encoder_id, head);
+	return 0;
+}
+
+int drm_heads(unsigned int card, struct drm_head *heads, size_t max)
+{
+	g_autofree char *path = g_strdup_printf("/dev/dri/card%u", card);
+	uint32_t connectors[OBJECTS_MAX];
+	struct drm_mode_card_res resources = {
+		.connector_id_ptr = pointer(connectors),
+		.count_connectors = OBJECTS_MAX,
+	};
+	autofd fd = open(path, O_RDWR | O_CLOEXEC);
+	size_t n = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, DRM_IOCTL_MODE_GETRESOURCES, &resources))
+		return -errno;
+	for (uint32_t i = 0; i < resources.count_connectors && i < OBJECTS_MAX && n < max; i++) {
+		int ret = read_head(fd, connectors[i], &heads[n]);
+
+		if (ret)
+			return ret;
+		n++;
+	}
+	return (int)n;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a DRM card's heads show and should show, asked without being its master and without making
+ * the kernel probe anything.
+ */
+#ifndef LODGE_GUEST_TOOLBOX_DRM_H
+#define LODGE_GUEST_TOOLBOX_DRM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DRM_HEADS_MAX 16
+
+struct drm_head {
+	char name[32]; /* "Virtual-1" */
+	bool connected;
+	uint32_t wanted_width, wanted_height; /* the preferred mode; 0: it asks for none */
+	uint32_t width, height; /* 0: off */
+};
+
+/*
+ * The card of Lodge's or QEMU's virtio display: its number and driver's name. -ENODEV: this guest
+ * has no such device, -ENXIO: it has, and no driver drives it.
+ */
+int drm_find(unsigned int *ret_card, char driver[32]);
+/* How many heads were read, or a negative errno: -EACCES where the card is not this user's. */
+int drm_heads(unsigned int card, struct drm_head *heads, size_t max);
+
+#endif
