@@ -28,7 +28,8 @@ rpc_frames_libs := proto
 rpc_frames_pkgs := check
 
 # Tests bring a machine without KVM, the rig of virtio's tests (whose build.mk comes later: "=").
-unit_tests += backdoor_service backdoor_start backdoor_tools backdoor_power backdoor_facts backdoor_virtio backdoor_port
+unit_tests += backdoor_service backdoor_start backdoor_tools backdoor_power backdoor_facts backdoor_virtio backdoor_port \
+	backdoor_hostile
 backdoor_rig_srcs = tests/unit/backdoor_rig.c $(backdoor_srcs) $(virtio_rig_srcs)
 backdoor_service_srcs = tests/unit/backdoor_service.c $(backdoor_rig_srcs)
 backdoor_service_libs := proto
@@ -37,6 +38,10 @@ backdoor_start_srcs = tests/unit/backdoor_start.c $(backdoor_rig_srcs)
 backdoor_start_libs := proto
 backdoor_start_ldflags := -Wl,--wrap=clock_gettime
 backdoor_start_pkgs := check
+backdoor_hostile_srcs = tests/unit/backdoor_hostile.c $(backdoor_rig_srcs)
+backdoor_hostile_libs := proto
+backdoor_hostile_ldflags := -Wl,--wrap=clock_gettime
+backdoor_hostile_pkgs := check
 backdoor_tools_srcs = tests/unit/backdoor_tools.c $(backdoor_rig_srcs)
 backdoor_tools_libs := proto
 backdoor_tools_pkgs := check

@@ -16,8 +16,7 @@ static bool has(struct rpc_bucket *bucket, uint64_t rate, uint64_t now_ms, uint3
 {
 	uint64_t passed = now_ms - bucket->at_ms;
 
-	if (bucket->tokens >= cost)
-		return true;
+	/* Each time: what was not counted while there was enough would come on top of it later. */
 	bucket->tokens += passed < 1000 ? passed * (rate / 1000) : rate;
 	if (bucket->tokens > rate)
 		bucket->tokens = rate;
