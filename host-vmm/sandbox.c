@@ -201,6 +201,8 @@ static void add_conditions(struct seccomp_filter *filter, const struct sandbox_n
 	/* Asking for limits, not setting them. */
 	seccomp_filter_add_if(filter, SYS_prlimit64, 2, all, 0);
 	seccomp_filter_add_if(filter, SYS_socketpair, 0, all, AF_UNIX);
+	if (needs->display)
+		seccomp_filter_add(filter, SYS_memfd_create, SECCOMP_ALLOW);
 	if (needs->open_files)
 		seccomp_filter_add_if(filter, SYS_openat, 2, change | O_PATH, O_RDONLY);
 	if (needs->open_folders)
@@ -242,6 +244,7 @@ struct sandbox_needs sandbox_needs_of(const struct vm_config *config)
 		.open_folders = config->n_shares > 0 || config->shares_device,
 		.connect = config->n_fs > 0,
 		.io_uring = config->n_disks > 0,
+		.display = config->heads > 0,
 		.terminal = is_stdio(config->serial),
 	};
 

@@ -15,6 +15,7 @@ struct sandbox_needs {
 	bool open_folders; /* to name, not to read: shares that are added later */
 	bool connect; /* to Unix sockets: somebody else's back ends, which may come back */
 	bool io_uring; /* disks */
+	bool display; /* memory that windows map, anew for each mode */
 	bool terminal; /* stdio: terminal modes are put back at the end */
 };
 

@@ -104,8 +104,8 @@ static int make_folders(struct run *run)
 
 static void remove_folders(struct run *run)
 {
-	static const char *const left[] = { "kernel.log", "vmm.log", "control.sock",
-					    "tools.sock", "pid",     "lock" };
+	static const char *const left[] = { "kernel.log",   "vmm.log", "control.sock", "tools.sock",
+					    "display.sock", "pid",     "lock" };
 
 	if (run->dir)
 		run_vm_remove(run->dir);

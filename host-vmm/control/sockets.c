@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Opens and closes what a running VM is spoken to by: control.sock with its events, tools.sock.
+// Opens and closes what a running VM is spoken to by: control.sock with its events, tools.sock,
+// display.sock.
 #include "host-vmm/control/sockets.h"
 
 #include <errno.h>
@@ -9,8 +10,10 @@
 #include <unistd.h>
 
 #include "host-vmm/backdoor/relay.h"
+#include "host-vmm/conf/vmconf.h"
 #include "host-vmm/control/control.h"
 #include "host-vmm/control/tools.h"
+#include "host-vmm/display/server.h"
 #include "host-vmm/machine.h"
 #include "protocol/lib/log.h"
 
@@ -18,6 +21,7 @@ struct sockets {
 	struct control *control;
 	struct control_feed *feed;
 	struct relay *relay;
+	struct display_server *display;
 };
 
 /* Made if missing. Where it was there already, in a place such as /tmp, it must be ours alone. */
@@ -50,6 +54,7 @@ static int start_all(struct sockets *sockets, struct machine *machine, const cha
 {
 	g_autofree char *control = g_strdup_printf("%s/control.sock", runtime);
 	g_autofree char *tools = g_strdup_printf("%s/tools.sock", runtime);
+	g_autofree char *display = g_strdup_printf("%s/display.sock", runtime);
 	int ret = make_runtime(runtime);
 
 	if (!ret)
@@ -60,7 +65,11 @@ static int start_all(struct sockets *sockets, struct machine *machine, const cha
 		return explain(ret, control);
 	if (machine->backdoor)
 		ret = relay_start(machine->backdoor, machine->loop, tools, &sockets->relay);
-	return explain(ret, tools);
+	if (ret || !machine->display)
+		return explain(ret, tools);
+	ret = display_server_start(machine->display, machine->input, machine->config->name, display,
+				   &sockets->display);
+	return explain(ret, display);
 }
 
 int sockets_start(struct machine *machine, const char *runtime, struct sockets **ret_sockets)
@@ -81,6 +90,7 @@ void sockets_stop(struct sockets *sockets, const char *why)
 
 	if (!sockets)
 		return;
+	display_server_stop(sockets->display);
 	relay_stop(sockets->relay);
 	control_feed_stop(sockets->feed);
 	if (sockets->control && why) {

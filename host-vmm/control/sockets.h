@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The sockets of a running VM: control.sock and tools.sock, in its run-time folder. */
+/* The sockets of a running VM: control.sock, tools.sock and display.sock, in its run-time folder.
+ */
 #ifndef LODGE_VMM_CONTROL_SOCKETS_H
 #define LODGE_VMM_CONTROL_SOCKETS_H
 
@@ -7,7 +8,7 @@ struct machine;
 struct sockets;
 
 /*
- * Makes @runtime where it is missing, and serves both sockets until sockets_stop(). On an error one
+ * Makes @runtime where it is missing, and serves its sockets until sockets_stop(). On an error one
  * line has been logged. Main thread.
  */
 int sockets_start(struct machine *machine, const char *runtime, struct sockets **ret_sockets);
