@@ -5,10 +5,10 @@
  *
  * Theory of operation. It works with any FUSE file system, the in-box virtiofs among them, and
  * knows nothing of FUSE's own structures: inodes of FUSE are hashed by nodeid, and hold attr.ino.
- * The folder of a record is looked for there. One that is not in memory has nobody who watches it,
- * and nothing of it is cached. Else the name is dropped from the cache of names where it changed,
- * attributes are asked for, stale pages dropped, and only then events are raised: whoever wakes up
- * finds the new state.
+ * The folder of a record is looked for there, and the file. What is not in memory has nobody who
+ * watches it, and nothing of it is cached. Else the name is dropped from the cache of names where
+ * it changed, attributes are asked for, stale pages dropped, and only then events are raised:
+ * whoever wakes up finds the new state.
  */
 #include <linux/file.h>
 #include <linux/miscdevice.h>
@@ -42,6 +42,8 @@ struct change {
 	u32 cookie;
 	u64 folder;
 	u64 folder_ino;
+	u64 child; /* 0: the host's server does not know it */
+	u64 child_ino;
 	u32 name_len;
 	char name[LODGE_FS_NAME_MAX + 1];
 };
@@ -90,6 +92,8 @@ static int take_change(const u8 *batch, size_t len, size_t *at, struct change *r
 	ret_change->cookie = le32_to_cpu(head.cookie);
 	ret_change->folder = le64_to_cpu(head.folder);
 	ret_change->folder_ino = le64_to_cpu(head.folder_ino);
+	ret_change->child = le64_to_cpu(head.child);
+	ret_change->child_ino = le64_to_cpu(head.child_ino);
 	memcpy(ret_change->name, batch + *at + sizeof(head) + path_len, ret_change->name_len);
 	ret_change->name[ret_change->name_len] = 0;
 	if (!good_kinds(ret_change) || !good_name(ret_change))
@@ -103,19 +107,30 @@ static int is_ino(struct inode *inode, void *ino)
 	return inode->i_ino == *(u64 *)ino;
 }
 
-/* The folder's dentry, or NULL: it is not in memory. */
-static struct dentry *find_folder(struct super_block *sb, struct change *change)
+/* A dentry of what has these numbers, or NULL: it is not in memory. What is watched stays there
+ * when its name has left the cache: it gets a dentry without a name then, as file handles do. */
+static struct dentry *find_dentry(struct super_block *sb, u64 nodeid, u64 ino)
 {
 	struct dentry *dentry;
 	struct inode *inode;
 
-	if (change->folder == ROOT_NODEID)
+	if (nodeid == ROOT_NODEID)
 		return dget(sb->s_root);
-	inode = ilookup5(sb, (unsigned long)change->folder, is_ino, &change->folder_ino);
+	inode = ilookup5(sb, (unsigned long)nodeid, is_ino, &ino);
 	if (!inode)
 		return NULL;
-	dentry = S_ISDIR(inode->i_mode) ? d_find_alias(inode) : NULL;
-	iput(inode);
+	dentry = d_obtain_alias(inode);
+	return IS_ERR(dentry) ? NULL : dentry;
+}
+
+static struct dentry *find_folder(struct super_block *sb, const struct change *change)
+{
+	struct dentry *dentry = find_dentry(sb, change->folder, change->folder_ino);
+
+	if (dentry && !S_ISDIR(d_inode(dentry)->i_mode)) {
+		dput(dentry);
+		return NULL;
+	}
 	return dentry;
 }
 
@@ -177,31 +192,68 @@ static void drop_name(struct path *folder, struct dentry *child)
 		d_invalidate(child);
 }
 
-static void apply_name(struct path *folder, struct change *change)
+/* What the name leads to now, if anybody here has it or watches its folder; else NULL. */
+static struct dentry *look_up(struct path *folder, const struct change *change)
+{
+	struct dentry *child = NULL;
+	struct path path;
+
+	if (!(change->kinds & LODGE_FS_NAME_KINDS))
+		child = lodge_find_dentry(folder->dentry, change->name, change->name_len);
+	if (!child && lodge_is_watched(d_inode(folder->dentry)) &&
+	    !vfs_path_lookup(folder->dentry, folder->mnt, change->name, 0, &path)) {
+		child = dget(path.dentry);
+		path_put(&path);
+	}
+	if (!child && change->child)
+		child = find_dentry(folder->dentry->d_sb, change->child, change->child_ino);
+	if (child && !d_inode(child)) {
+		dput(child);
+		return NULL;
+	}
+	return child;
+}
+
+static void apply_gone(struct path *folder, const struct change *change)
 {
 	struct dentry *child = lodge_find_dentry(folder->dentry, change->name, change->name_len);
 	struct inode *dir = d_inode(folder->dentry);
-	struct path path = { .mnt = folder->mnt, .dentry = child };
-	bool looked = false;
 
-	if (change->kinds & LODGE_FS_NAME_KINDS)
-		drop_name(folder, child);
-	if (change->kinds & GONE_KINDS) {
-		tell_name(folder->dentry, change, child && d_inode(child) ? d_inode(child) : dir);
-		goto out;
-	}
-	/* Nobody here has the file, but whoever watches the folder is told of it. */
-	if (!child || change->kinds & LODGE_FS_NAME_KINDS)
-		looked = lodge_is_watched(dir) &&
-			 !vfs_path_lookup(folder->dentry, folder->mnt, change->name, 0, &path);
-	if (change->kinds & LODGE_FS_NAME_KINDS)
-		tell_name(folder->dentry, change, looked ? d_inode(path.dentry) : dir);
-	if (change->kinds & CHANGE_KINDS && path.dentry && d_inode(path.dentry))
-		tell_change(&path, change->kinds);
-	if (looked)
-		path_put(&path);
-out:
+	drop_name(folder, child);
+	tell_name(folder->dentry, change, child && d_inode(child) ? d_inode(child) : dir);
 	dput(child);
+}
+
+static void apply_name(struct path *folder, const struct change *change)
+{
+	struct path path = { .mnt = folder->mnt };
+	struct dentry *old;
+
+	if (change->kinds & LODGE_FS_NAME_KINDS) {
+		old = lodge_find_dentry(folder->dentry, change->name, change->name_len);
+		drop_name(folder, old);
+		dput(old);
+	}
+	path.dentry = look_up(folder, change);
+	if (change->kinds & LODGE_FS_NAME_KINDS)
+		tell_name(folder->dentry, change,
+			  d_inode(path.dentry ? path.dentry : folder->dentry));
+	if (change->kinds & CHANGE_KINDS && path.dentry)
+		tell_change(&path, change->kinds);
+	dput(path.dentry);
+}
+
+/* The folder is not in memory, but the file may be. */
+static void apply_alone(const struct path *root, const struct change *change)
+{
+	struct path path = { .mnt = root->mnt };
+
+	if (!(change->kinds & CHANGE_KINDS) || !change->child)
+		return;
+	path.dentry = find_dentry(root->dentry->d_sb, change->child, change->child_ino);
+	if (path.dentry)
+		tell_change(&path, change->kinds);
+	dput(path.dentry);
 }
 
 static void apply(const struct path *root, struct change *change)
@@ -210,13 +262,17 @@ static void apply(const struct path *root, struct change *change)
 	struct path folder = { .mnt = root->mnt };
 
 	folder.dentry = change->folder ? find_folder(sb, change) : dget(sb->s_root);
-	if (!folder.dentry)
+	if (!folder.dentry) {
+		apply_alone(root, change);
 		return;
+	}
 	if (change->kinds & (LODGE_FS_LOST | LODGE_FS_SELF)) {
 		lodge_ask_attributes(&folder);
 		if (change->kinds & LODGE_FS_LOST)
 			shrink_dcache_parent(folder.dentry);
 		lodge_notify_inode(d_inode(folder.dentry), FS_ATTRIB | FS_ISDIR);
+	} else if (change->kinds & GONE_KINDS) {
+		apply_gone(&folder, change);
 	} else {
 		apply_name(&folder, change);
 	}

@@ -83,15 +83,30 @@ struct inode *place_drop_locked(struct fs *fs, struct inode *inode)
 	return parent;
 }
 
-void count_open_locked(struct fs *fs, const struct inode *inode, int by)
+static struct inode *folder_of_file(const struct fs *fs, const struct inode *inode)
 {
-	struct inode *parent;
+	return S_ISDIR(inode->type) ? NULL : slots_get(&fs->inodes, inode->parent_id);
+}
 
-	if (S_ISDIR(inode->type))
-		return;
-	parent = slots_get(&fs->inodes, inode->parent_id);
+void count_open_locked(struct fs *fs, const struct inode *inode)
+{
+	struct inode *parent = folder_of_file(fs, inode);
+
 	if (parent)
-		parent->n_open += (uint32_t)by;
+		parent->n_open++;
+}
+
+struct inode *count_closed_locked(struct fs *fs, const struct inode *inode)
+{
+	struct inode *parent = folder_of_file(fs, inode);
+
+	if (!parent)
+		return NULL;
+	parent->n_open--;
+	if (parent->nlookup)
+		return NULL;
+	parent->refs++;
+	return parent;
 }
 
 static bool is_inode(const struct inode *inode, const struct statx *stx)
@@ -179,6 +194,7 @@ static bool evict(struct fs *fs, struct inode *inode, struct inode *parent)
 {
 	uint32_t names = __atomic_load_n(&fs->names_changed, __ATOMIC_ACQUIRE);
 	uint64_t identity = file_identity(inode->fd);
+	struct inode *forgotten = NULL;
 	char name[NAME_MAX + 1];
 	int fd = -1;
 
@@ -189,10 +205,11 @@ static bool evict(struct fs *fs, struct inode *inode, struct inode *parent)
 	if (evictable(inode) && __atomic_load_n(&fs->names_changed, __ATOMIC_ACQUIRE) == names &&
 	    place_make_locked(fs, inode, parent, identity, name)) {
 		fd = inode->fd;
-		count_open_locked(fs, inode, -1);
+		forgotten = count_closed_locked(fs, inode);
 		__atomic_store_n(&inode->fd, -1, __ATOMIC_RELEASE);
 	}
 	pthread_mutex_unlock(&fs->lock);
+	inode_put(fs, forgotten);
 	if (fd < 0)
 		return false;
 	close(fd);
@@ -309,7 +326,7 @@ static int revive_one(struct fs *fs, struct inode *inode)
 	pthread_mutex_lock(&fs->lock);
 	if (!ret && inode->place) {
 		__atomic_store_n(&inode->fd, fd, __ATOMIC_RELEASE);
-		count_open_locked(fs, inode, 1);
+		count_open_locked(fs, inode);
 		dropped = place_drop_locked(fs, inode);
 		fd = -1;
 	}
@@ -431,6 +448,6 @@ void places_recover(struct fs *fs)
 	drop_lost(fs, &fs->places[1]);
 	for (uint32_t i = 0; (inode = slots_next(&fs->inodes, i)); i = inode->slot.index + 1) {
 		if (inode->fd >= 0)
-			count_open_locked(fs, inode, 1);
+			count_open_locked(fs, inode);
 	}
 }

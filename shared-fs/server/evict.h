@@ -39,8 +39,11 @@ uint64_t file_identity(int fd);
 bool inodes_make_room(struct fs *fs);
 /* Opens the descriptor of a referenced inode again. -ESTALE, -ENFILE, or the errno of openat(2). */
 int inode_revive(struct fs *fs, struct inode *inode);
-/* With fs->lock: a file (folders are not counted) has got a descriptor (@by 1) or lost it (-1). */
-void count_open_locked(struct fs *fs, const struct inode *inode, int by);
+/* With fs->lock: a file has got a descriptor. Folders are not counted. */
+void count_open_locked(struct fs *fs, const struct inode *inode);
+/* It is losing it. Its folder, to be put without the lock, where the guest has forgotten that; else
+ * NULL. */
+struct inode *count_closed_locked(struct fs *fs, const struct inode *inode);
 /* With fs->lock: frees the place; the folder, to be put without the lock, or NULL. */
 struct inode *place_drop_locked(struct fs *fs, struct inode *inode);
 /* See fs_recover(). */

@@ -117,7 +117,7 @@ static struct remains take_remains(struct fs *fs, struct inode *inode)
 				   .parent = place_drop_locked(fs, inode) };
 
 	if (inode->fd >= 0)
-		count_open_locked(fs, inode, -1);
+		remains.parent = count_closed_locked(fs, inode);
 	__atomic_store_n(&fs->seen[__atomic_load_n(&inode->seen, __ATOMIC_RELAXED)], 0,
 			 __ATOMIC_RELAXED);
 	for (size_t i = 0; i < 2; i++) {
@@ -130,7 +130,8 @@ static struct remains take_remains(struct fs *fs, struct inode *inode)
 /* With fs->lock. Takes an inode that nobody uses out of the table. */
 static bool detach_if_unused(struct fs *fs, struct inode *inode, struct remains *ret_remains)
 {
-	if (inode->refs || inode->nlookup || inode->n_places)
+	/* The guest may watch a file whose folder it has forgotten. */
+	if (inode->refs || inode->nlookup || inode->n_places || (inode->n_open && inode->watch))
 		return false;
 	*ret_remains = take_remains(fs, inode);
 	if (inode->share != NO_SHARE) {
@@ -277,32 +278,40 @@ static struct inode *revive_locked(struct fs *fs, struct inode *inode, uint64_t 
 	}
 	__atomic_store_n(&inode->fd, *fd, __ATOMIC_RELEASE);
 	*fd = -1;
-	count_open_locked(fs, inode, 1);
+	count_open_locked(fs, inode);
 	*ret_parent = place_drop_locked(fs, inode);
 	return inode;
 }
 
-static void move_locked(struct fs *fs, struct inode *inode, uint64_t parent_id)
+/* With fs->lock: @inode, which has a descriptor, is in that folder. As count_closed_locked(). */
+static struct inode *move_locked(struct fs *fs, struct inode *inode, uint64_t parent_id)
 {
+	struct inode *unused;
+
 	if (inode->parent_id == parent_id)
-		return;
-	count_open_locked(fs, inode, -1);
+		return NULL;
+	unused = count_closed_locked(fs, inode);
 	inode->parent_id = parent_id;
-	count_open_locked(fs, inode, 1);
+	count_open_locked(fs, inode);
+	return unused;
 }
 
 void inode_moved(struct fs *fs, struct inode *inode, uint64_t parent_id)
 {
+	struct inode *unused = NULL;
+
 	pthread_mutex_lock(&fs->lock);
 	if (inode->fd >= 0 && inode->parent_id)
-		move_locked(fs, inode, parent_id);
+		unused = move_locked(fs, inode, parent_id);
 	pthread_mutex_unlock(&fs->lock);
+	inode_put(fs, unused);
 }
 
 int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode **ret_inode)
 {
 	bool evicted = __atomic_load_n(&fs->n_evicted, __ATOMIC_RELAXED);
 	uint64_t identity = evicted && *fd >= 0 ? file_identity(*fd) : 0;
+	struct inode *unused = NULL;
 	struct inode *parent = NULL;
 	struct inode *inode;
 	bool wake = false;
@@ -332,7 +341,7 @@ int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode *
 	if (!inode->watch)
 		wake = watch_known_locked(fs, inode);
 	inode->recent = true;
-	move_locked(fs, inode, found->parent_id);
+	unused = move_locked(fs, inode, found->parent_id);
 	__atomic_store_n(&inode->nlookup, inode->nlookup + 1, __ATOMIC_RELEASE);
 	inode->refs++;
 	*ret_inode = inode;
@@ -340,6 +349,7 @@ out:
 	pthread_mutex_unlock(&fs->lock);
 	if (wake)
 		watch_wake(fs);
+	inode_put(fs, unused);
 	inode_put(fs, parent);
 	return ret;
 }

@@ -153,18 +153,24 @@ START_TEST(nobody_listens_nothing_is_watched)
 }
 END_TEST
 
-START_TEST(what_the_guest_forgets_is_watched_no_more)
+static void forget_node(uint64_t nodeid)
 {
-	uint64_t dir = watch_rig_folder("dir");
 	struct {
 		struct fuse_in_header head;
 		struct fuse_forget_in body;
-	} in = { .head = { .len = sizeof(in), .opcode = FUSE_FORGET, .nodeid = dir },
+	} in = { .head = { .len = sizeof(in), .opcode = FUSE_FORGET, .nodeid = nodeid },
 		 .body = { .nlookup = 1 } };
+
+	fsd_raw(&watch_rig, 1, &in, sizeof(in), 0);
+}
+
+START_TEST(what_the_guest_forgets_is_watched_no_more)
+{
+	uint64_t dir = watch_rig_folder("dir");
 	uint32_t before = watch_rig.fs->watcher->n_watches;
 	int error;
 
-	fsd_raw(&watch_rig, 1, &in, sizeof(in), 0);
+	forget_node(dir);
 	watch_rig_await_all(before - 1);
 	watch_rig_forget();
 	fsd_write_file(&watch_rig, "dir/unseen", "x");
@@ -176,6 +182,29 @@ START_TEST(what_the_guest_forgets_is_watched_no_more)
 	fsd_write_file(&watch_rig, "dir/seen", "x");
 	watch_rig_drain();
 	ck_assert_ptr_nonnull(watch_rig_find("seen", LODGE_FS_CREATED));
+}
+END_TEST
+
+/* As a guest does that watches a file and has forgotten where it is. */
+START_TEST(a_file_that_is_known_keeps_its_folder_watched)
+{
+	uint32_t watches = watch_rig.fs->watcher->n_watches, inodes = watch_rig.fs->inodes.n_used;
+	uint64_t dir = watch_rig_folder("dir");
+	uint64_t file;
+	int error;
+
+	fsd_write_file(&watch_rig, "dir/file", "one");
+	file = fsd_lookup(&watch_rig, dir, "file", &error);
+	forget_node(dir);
+	watch_rig_drain();
+	watch_rig_forget();
+	fsd_write_file(&watch_rig, "dir/file", "two");
+	watch_rig_drain();
+	ck_assert_ptr_nonnull(watch_rig_find("file", LODGE_FS_MODIFIED));
+	ck_assert_uint_eq(watch_rig_find("file", LODGE_FS_MODIFIED)->child, file);
+	forget_node(file);
+	watch_rig_await_all(watches);
+	ck_assert_uint_eq(watch_rig.fs->inodes.n_used, inodes);
 }
 END_TEST
 
@@ -279,6 +308,7 @@ int main(void)
 	tcase_add_test(watch, a_listener_that_does_not_read_loses_nothing_unsaid);
 	tcase_add_test(watch, nobody_listens_nothing_is_watched);
 	tcase_add_test(watch, what_the_guest_forgets_is_watched_no_more);
+	tcase_add_test(watch, a_file_that_is_known_keeps_its_folder_watched);
 	tcase_add_test(watch, the_next_server_says_that_all_may_have_changed);
 	tcase_add_test(others, shares_are_part_of_the_path);
 	tcase_add_test(others, at_the_hosts_limit_the_folders_used_last_are_watched);

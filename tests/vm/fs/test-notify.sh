@@ -7,9 +7,10 @@
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
 
-mkdir -p share/dir share/many
+mkdir -p share/dir share/many share/apart/deep
 touch share/many/{0..99}
 echo one >share/dir/file
+echo one >share/apart/deep/file
 cp -r "$BUILD/modules" share/modules
 
 # Does what it is told on its standard input, and prints what its inotify tells.
@@ -19,6 +20,7 @@ cd /mnt/lodge/docs
 [ "$1" != module ] || insmod "modules/$(uname -r)/lodge_fs.ko" take=0
 ls dir >/dev/null
 inotifywait -m -e create,modify,attrib,delete,move,close_write --format 'event %e %f' dir 2>&1 </dev/null &
+inotifywait -q -m -e modify,attrib --format 'event %e alone' apart/deep/file </dev/null &
 while read -r order name; do
 	case $order in
 	cat) echo "answer $(cat "$name")" ;;
@@ -31,11 +33,16 @@ while read -r order name; do
 		done
 		echo answer
 		;;
+	drop)
+		# Names without a user leave the memory.
+		echo 2 >/proc/sys/vm/drop_caches
+		echo answer
+		;;
 	sum) echo "answer $(cat many/* | sha256sum)" ;;
 	end) break ;;
 	esac
 done
-kill %1
+kill %1 %2
 END
 chmod +x share/guest
 mkfifo orders said
@@ -136,6 +143,16 @@ ask cat dir/file
 timed MODIFY file put three share/dir/file
 ask cat dir/file
 is "$answer" three "what was read before is read anew"
+
+timed MODIFY alone put two share/apart/deep/file
+ask drop
+timed CREATE late touch share/dir/late
+timed ATTRIB late chmod 600 share/dir/late
+timed MODIFY alone put three share/apart/deep/file
+ask drop
+timed DELETE late rm share/dir/late
+ask cat apart/deep/file
+is "$answer" three "a file that alone is watched is read anew"
 
 heard=()
 ask own
