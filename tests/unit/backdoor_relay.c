@@ -493,6 +493,51 @@ START_TEST(malformed_clients_are_closed)
 }
 END_TEST
 
+START_TEST(t40_a_thousand_clients)
+{
+	int fds[RELAY_CLIENTS_MAX];
+	struct rig rig;
+
+	rig_start(&rig);
+	for (size_t i = 0; i < RELAY_CLIENTS_MAX; i++)
+		fds[i] = rig_connect(&rig);
+	for (size_t i = RELAY_CLIENTS_MAX; i < 1000; i++)
+		expect_closed(&rig, rig_connect(&rig));
+	/* Those that were there first are served. */
+	put_exec(&rig, fds[0], 1, "arg=x");
+	ck_assert_uint_eq(rig_open_calls(&rig), 1);
+	for (size_t i = 0; i < RELAY_CLIENTS_MAX; i++)
+		close(fds[i]);
+	rig_turn(&rig);
+	ck_assert_uint_eq(rig_open_calls(&rig), 0);
+	rig_stop(&rig);
+}
+END_TEST
+
+/* A command that is cut off anywhere, and its client gone. */
+START_TEST(t40_half_a_command_then_close)
+{
+	static const char text[] = "lodge.exec arg=cat\0stdin=3\0stdout=4";
+	const struct frame frame = { .size = sizeof(text), .type = LODGE_RPC_COMMAND, .tag = 1 };
+	unsigned char bytes[LODGE_RPC_HEADER_SIZE + sizeof(text)];
+	struct rig rig;
+
+	frame_build(&frame, bytes);
+	memcpy(bytes + LODGE_RPC_HEADER_SIZE, text, sizeof(text));
+	rig_start(&rig);
+	for (size_t cut = 0; cut < sizeof(bytes); cut++) {
+		int fd = rig_connect(&rig);
+
+		ck_assert_int_eq(send(fd, bytes, cut, MSG_NOSIGNAL), (ssize_t)cut);
+		rig_turn(&rig);
+		close(fd);
+		rig_turn(&rig);
+		ck_assert_uint_eq(rig_open_calls(&rig) + rig_open_streams(&rig), 0);
+	}
+	rig_stop(&rig);
+}
+END_TEST
+
 START_TEST(a_dead_client_amid_its_output)
 {
 	static const char block[LODGE_RPC_DATA_MAX];
@@ -532,6 +577,8 @@ int main(void)
 	tcase_add_test(tcase, results_are_bounded);
 	tcase_add_test(tcase, limits);
 	tcase_add_test(tcase, malformed_clients_are_closed);
+	tcase_add_test(tcase, t40_a_thousand_clients);
+	tcase_add_test(tcase, t40_half_a_command_then_close);
 	tcase_add_test(tcase, a_dead_client_amid_its_output);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
