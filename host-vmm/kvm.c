@@ -145,24 +145,39 @@ fail:
 	return ret;
 }
 
-int kvm_map_memory(int vm_fd, const struct memory *memory)
+/* A slot for [start, end) of @region. */
+static int map_slot(int vm_fd, uint32_t slot, const struct memory_region *region, uint64_t start,
+		    uint64_t end)
+{
+	struct kvm_userspace_memory_region map = {
+		.slot = slot,
+		.guest_phys_addr = region->gpa + start,
+		.memory_size = end - start,
+		.userspace_addr = (uintptr_t)region->host + start,
+	};
+
+	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &map) < 0 ? -errno : 0;
+}
+
+int kvm_map_memory(int vm_fd, const struct memory *memory, bool has_vga)
 {
 	const struct memory_region *regions;
+	uint32_t slot = 0;
 	size_t n_regions;
+	int ret = 0;
 
 	regions = memory_regions(memory, &n_regions);
-	for (size_t i = 0; i < n_regions; i++) {
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.guest_phys_addr = regions[i].gpa,
-			.memory_size = regions[i].size,
-			.userspace_addr = (uintptr_t)regions[i].host,
-		};
+	for (size_t i = 0; i < n_regions && ret == 0; i++) {
+		uint64_t start = 0;
 
-		if (ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
-			return -errno;
+		if (i == 0 && has_vga) {
+			ret = map_slot(vm_fd, slot++, &regions[i], 0, LAYOUT_VGA);
+			start = LAYOUT_VGA + LAYOUT_VGA_SIZE;
+		}
+		if (ret == 0)
+			ret = map_slot(vm_fd, slot++, &regions[i], start, regions[i].size);
 	}
-	return 0;
+	return ret;
 }
 
 struct kvm_chips {

@@ -36,8 +36,11 @@ int kvm_capability(int fd, int capability);
 
 /* A VM with PIC, IOAPIC, LAPICs and PIT. @message as above. */
 int kvm_create_vm(int kvm_fd, int *ret_vm_fd, char message[KVM_MESSAGE_MAX]);
-/* Makes each region of @memory a slot, numbered from 0. */
-int kvm_map_memory(int vm_fd, const struct memory *memory);
+/* Memory slots: RAM's are numbered from 0, those of shared windows from 64 (virtio/fs_window.c). */
+#define KVM_SLOT_VGA 8u /* video memory, behind BAR 0 */
+/* Makes each region of @memory slots, but for the VGA's window where @has_vga: accesses to it stop
+ * the guest. */
+int kvm_map_memory(int vm_fd, const struct memory *memory, bool has_vga);
 
 /* Power-on state of the chips: taken from a new VM, put back at each reset. */
 struct kvm_chips;

@@ -17,6 +17,7 @@
 /* The first MiB, as PCs have it (e820 leaves out what is not RAM). */
 #define LAYOUT_EBDA	 0x9fc00ull
 #define LAYOUT_VGA	 0xa0000ull
+#define LAYOUT_VGA_SIZE	 0x20000ull
 #define LAYOUT_ACPI	 0xe0000ull /* RSDP and all tables, in the BIOS area, reserved in e820 */
 #define LAYOUT_ACPI_SIZE 0x20000ull
 #define LAYOUT_MPTABLE	 0xe8000ull /* within the former; the EBDA begins with what points there */

@@ -96,7 +96,7 @@ static int make_memory(struct machine *machine)
 	ret = memory_create(machine->config->memory, memory_kind(machine->config),
 			    &machine->memory);
 	if (ret == 0)
-		ret = kvm_map_memory(machine->vm_fd, machine->memory);
+		ret = kvm_map_memory(machine->vm_fd, machine->memory, machine->config->heads > 0);
 	if (ret < 0)
 		log_error("the guest's memory (%llu MiB) cannot be had: %s; close something, or "
 			  "give the VM less ([memory] size)",

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The VGA. Its font is made from the distribution's console fonts: the first has Greek letters and
+# all of the line graphics, the second the accents that it lacks.
+vga_srcs := \
+	host-vmm/devices/vga.c \
+	host-vmm/devices/vga_font.c \
+	host-vmm/devices/vga_geometry.c \
+	host-vmm/devices/vga_memory.c \
+	host-vmm/devices/vga_regs.c \
+	host-vmm/devices/vga_render.c \
+	host-vmm/devices/vga_vbe.c \
+	host-vmm/devices/vga_window.c
+vmm_srcs += $(vga_srcs)
+
+vga_fonts := $(addprefix /usr/share/consolefonts/, FullGreek-VGA16.psf.gz Lat15-VGA16.psf.gz)
+vga_font_inc := $(BUILD)/gen/vga_font.inc
+common_cflags += -I$(BUILD)/gen
+
+$(vga_font_inc): host-vmm/devices/vga-font $(vga_fonts)
+	@mkdir -p $(@D)
+	$(say) FONT $@
+	$(Q)$< $(vga_fonts) >$@.tmp && mv $@.tmp $@
+
+$(foreach v,obj san threadobj fuzzobj,$(BUILD)/$(v)/host-vmm/devices/vga_font.o): $(vga_font_inc)
+lint: $(vga_font_inc)
