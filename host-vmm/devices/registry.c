@@ -15,5 +15,6 @@ const struct device_type *const device_types[] = {
 	&vmw_ports_type,
 	/* On PCI: */
 	&virtio_console_type, &virtio_rng_type, &virtio_fs_type, &virtio_blk_type,
-	&virtio_balloon_type, &virtio_backdoor_type, &virtio_gpu_type, NULL, /* the end */
+	&virtio_balloon_type, &virtio_backdoor_type, &virtio_gpu_type, &virtio_input_type,
+	NULL, /* the end */
 };
