@@ -6,6 +6,10 @@
 
 #include "host-vmm/backdoor/private.h"
 
+/* Of a session's commands: for the service's own, so that it can ping and shut down tools whose
+ * clients have all others open. */
+#define COMMANDS_OWN 8u
+
 static void unlink_call(struct rpc_session *session, struct tools_call *call)
 {
 	struct tools_call **at;
@@ -92,7 +96,7 @@ int command_send(struct rpc_session *session, const void *message, size_t len,
 
 	if (len > LODGE_RPC_DATA_MAX)
 		return -EMSGSIZE;
-	if (session->n_calls >= LODGE_RPC_COMMANDS_MAX)
+	if (session->n_calls >= LODGE_RPC_COMMANDS_MAX - (done ? COMMANDS_OWN : 0))
 		return -EBUSY;
 	call = calloc(1, sizeof(*call));
 	if (!call)
