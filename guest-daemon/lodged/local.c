@@ -21,7 +21,10 @@
 #include "protocol/lib/log.h"
 
 #define CLIENTS_MAX 32
-#define READ_BYTES  4096
+/* Of these: root's alone, and of what is left one user's. */
+#define CLIENTS_ROOT 8
+#define CLIENTS_USER 8
+#define READ_BYTES   4096
 
 struct local {
 	struct lodged *lodged;
@@ -36,6 +39,7 @@ struct client {
 	struct local *local;
 	int fd;
 	guint source;
+	uid_t uid;
 	bool root, greeted;
 	struct frame_cutter cutter;
 	unsigned int asked; /* of the host, no reply yet */
@@ -211,6 +215,20 @@ static gboolean on_bytes(gint fd, GIOCondition condition, gpointer opaque)
 	return G_SOURCE_CONTINUE;
 }
 
+/* Whoever opens all that it can leaves others room, and root in any case. */
+static bool has_room(const struct local *local, uid_t uid)
+{
+	unsigned int same = 0, all = 0;
+
+	for (GList *at = local->clients; at; at = at->next) {
+		all++;
+		same += ((struct client *)at->data)->uid == uid;
+	}
+	if (uid == 0)
+		return all < CLIENTS_MAX;
+	return all < CLIENTS_MAX - CLIENTS_ROOT && same < CLIENTS_USER;
+}
+
 static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct local *local = opaque;
@@ -222,14 +240,14 @@ static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque)
 	(void)condition;
 	if (got < 0)
 		return G_SOURCE_CONTINUE;
-	if (g_list_length(local->clients) >= CLIENTS_MAX ||
-	    getsockopt(got, SOL_SOCKET, SO_PEERCRED, &who, &len)) {
+	if (getsockopt(got, SOL_SOCKET, SO_PEERCRED, &who, &len) || !has_room(local, who.uid)) {
 		close(got);
 		return G_SOURCE_CONTINUE;
 	}
 	client = g_new0(struct client, 1);
 	client->local = local;
 	client->fd = got;
+	client->uid = who.uid;
 	client->root = who.uid == 0;
 	client->cutter.types = FRAME_TYPE(LODGE_RPC_REQUEST);
 	client->source = g_unix_fd_add(got, G_IO_IN, on_bytes, client);

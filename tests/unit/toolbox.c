@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // lodge-toolbox by its words, and lodged's socket, which it asks through: answers, refusals,
-// statuses, and clients that do not speak frames.
+// statuses, clients that do not speak frames, and those that want all of it.
 #include <check.h>
 #include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -183,6 +186,84 @@ START_TEST(clients_that_speak_no_frames_are_closed)
 }
 END_TEST
 
+/* Whether lodged answers at a new connection, which stays open. */
+static bool is_served(const char *path)
+{
+	static const char hello[] = "lodge.hello app=cli";
+	const struct frame frame = {
+		.size = sizeof(hello), .type = LODGE_RPC_REQUEST, .tag = 1, .reply_max = 4096
+	};
+	unsigned char bytes[LODGE_RPC_HEADER_SIZE + sizeof(hello)];
+	int fd = unix_connect(path);
+	char byte;
+
+	frame_build(&frame, bytes);
+	memcpy(bytes + LODGE_RPC_HEADER_SIZE, hello, sizeof(hello));
+	return fd >= 0 && !fd_write_all(fd, bytes, sizeof(bytes)) && recv(fd, &byte, 1, 0) == 1;
+}
+
+/* A process of @uid that opens 40 connections, writes to @said how many are served, and keeps them.
+ */
+static pid_t open_many(const char *path, uid_t uid, int said)
+{
+	pid_t pid = fork();
+	char count = 0;
+
+	if (pid)
+		return pid;
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (uid && (setgroups(0, NULL) || setgid(uid) || setuid(uid)))
+		_exit(1);
+	for (int i = 0; i < 40; i++)
+		count = (char)(count + is_served(path));
+	(void)!write(said, &count, 1);
+	for (;;)
+		pause();
+}
+
+static bool has_said(struct rig *rig, void *opaque)
+{
+	struct pollfd pfd = { *(int *)opaque, POLLIN, 0 };
+
+	(void)rig;
+	return poll(&pfd, 1, 0) == 1;
+}
+
+START_TEST(one_user_leaves_room_for_others)
+{
+	static const struct {
+		uid_t uid;
+		char served;
+	} users[] = { { 65534, 8 }, { 65534, 0 }, { 1234, 8 }, { 1235, 8 }, { 1236, 0 }, { 0, 8 } };
+	pid_t pids[G_N_ELEMENTS(users)];
+	g_autofree char *path = NULL;
+	struct rig rig;
+	int said[2];
+
+	if (geteuid() != 0)
+		return;
+	rig_up(&rig, NULL);
+	ck_assert_int_eq(chmod(rig.folder, 0755), 0);
+	ck_assert_int_eq(pipe(said), 0);
+	path = g_build_filename(rig.folder, "lodged.sock", NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(users); i++) {
+		char served = -1;
+
+		pids[i] = open_many(path, users[i].uid, said[1]);
+		rig_until(&rig, has_said, &said[0]);
+		ck_assert_int_eq(read(said[0], &served, 1), 1);
+		ck_assert_int_eq(served, users[i].served);
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(users); i++) {
+		ck_assert_int_eq(kill(pids[i], SIGKILL), 0);
+		/* lodged reaps it. */
+	}
+	close(said[0]);
+	close(said[1]);
+	rig_stop(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("toolbox");
@@ -192,6 +273,7 @@ int main(void)
 	tcase_add_loop_test(tests, words_have_their_answers, 0, G_N_ELEMENTS(rows));
 	tcase_add_test(tests, keys_are_set_and_removed);
 	tcase_add_test(tests, clients_that_speak_no_frames_are_closed);
+	tcase_add_test(tests, one_user_leaves_room_for_others);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite);
 }
