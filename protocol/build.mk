@@ -18,10 +18,13 @@ libs += pack
 pack_srcs := protocol/lib/pack.c
 pack_pkgs := libarchive
 
-unit_tests += seccomp_filter
+unit_tests += seccomp_filter log_lines
 seccomp_filter_srcs := tests/unit/seccomp_filter.c
 seccomp_filter_libs := proto
 seccomp_filter_pkgs := check
+log_lines_srcs := tests/unit/log_lines.c
+log_lines_libs := proto
+log_lines_pkgs := check
 
 fuzz_targets += fs_changes
 fs_changes_srcs := tests/fuzz/fs_changes.c

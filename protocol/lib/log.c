@@ -85,8 +85,14 @@ bool log_enabled(enum log_level level)
 static void make_printable(char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+		unsigned char c = (unsigned char)text[i];
+		unsigned char next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
+
+		if (c < ' ' || c == 0x7f)
 			text[i] = '?';
+		/* C1 in UTF-8 */
+		else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+			text[i] = text[i + 1] = '?';
 	}
 }
 
