@@ -536,6 +536,7 @@ int64_t op_setupmapping(struct request *req)
 	note_mapping(req, handle->fd);
 	if (write) {
 		note_write(req, handle->fd);
+		ret = file_fill_holes(handle->fd, body->foffset, body->len);
 		watch_own_change(req->fs, req->inode);
 	}
 	pthread_mutex_lock(&dax->lock);

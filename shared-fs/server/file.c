@@ -429,6 +429,21 @@ int64_t op_fsync(struct request *req)
 	return ret;
 }
 
+int file_fill_holes(int fd, uint64_t offset, uint64_t len)
+{
+	off_t hole = lseek(fd, (off_t)offset, SEEK_HOLE);
+	struct stat st;
+	off_t end;
+
+	if (hole < 0 || fstat(fd, &st))
+		return 0;
+	end = (off_t)(offset + len) < st.st_size ? (off_t)(offset + len) : st.st_size;
+	if (hole < end && fallocate(fd, FALLOC_FL_KEEP_SIZE, hole, end - hole) &&
+	    errno != EOPNOTSUPP)
+		return -errno;
+	return 0;
+}
+
 int64_t op_fallocate(struct request *req)
 {
 	const struct fuse_fallocate_in *body = request_body(req, fuse_fallocate_in);

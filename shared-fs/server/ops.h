@@ -49,6 +49,9 @@ int64_t entry_reply(struct request *req, const char *name);
 /* The open file that @fh means, with a reference: one of the guest's, or the inode's own where the
  * guest opens without a message. */
 int file_get(const struct request *req, uint64_t fh, bool write, struct handle **ret_handle);
+/* Gives what is not beyond the file's end its space on the disk, so that no store can lack it: a
+ * fault would stop the guest's processor, not the program that stores. -ENOSPC, -EDQUOT, -EIO. */
+int file_fill_holes(int fd, uint64_t offset, uint64_t len);
 
 /* The same for folders. */
 int dir_get(const struct request *req, uint64_t fh, struct handle **ret_handle);

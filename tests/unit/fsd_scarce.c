@@ -287,10 +287,19 @@ static void forget(uint64_t node, uint64_t nlookup)
 	fsd_raw(&rig, 1, &in, sizeof(in), 0);
 }
 
+/* What a mapping of the first piece of a file says: nobody is there to make it. */
+static int64_t map(uint64_t node, uint64_t flags)
+{
+	struct fuse_setupmapping_in in = { .fh = UINT64_MAX, .len = 2 << 20, .flags = flags };
+
+	return fsd_call(&rig, FUSE_SETUPMAPPING, node, &in, sizeof(in), NULL, 0, NULL, 0);
+}
+
 START_TEST(t19_the_disk_is_full)
 {
-	struct fsd_rig_options options = { 0 };
+	struct fsd_rig_options options = { .config.dax_size = 8 << 20 };
 	struct fuse_fallocate_in room = { .length = 64 << 20 };
+	struct fuse_setattr_in sparse = { .valid = FATTR_SIZE, .size = 2 << 20 };
 	struct fuse_entry_out dir;
 	struct fuse_entry_out file;
 	char path[256];
@@ -315,6 +324,12 @@ START_TEST(t19_the_disk_is_full)
 	ck_assert_int_eq(
 		fsd_call(&rig, FUSE_FALLOCATE, file.nodeid, &room, sizeof(room), NULL, 0, NULL, 0),
 		-ENOSPC);
+	/* Stores into what the disk has no room for. */
+	ck_assert_int_gt(fsd_call(&rig, FUSE_SETATTR, file.nodeid, &sparse, sizeof(sparse), NULL, 0,
+				  NULL, sizeof(struct fuse_attr_out)),
+			 0);
+	ck_assert_int_eq(map(file.nodeid, FUSE_SETUPMAPPING_FLAG_WRITE), -ENOSPC);
+	ck_assert_int_eq(map(file.nodeid, FUSE_SETUPMAPPING_FLAG_READ), -EIO);
 	for (int i = 0; i < 20 && got == -ENOSPC; i++) {
 		char name[16];
 
