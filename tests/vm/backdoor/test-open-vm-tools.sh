@@ -161,7 +161,7 @@ touch /mnt/lodge/data/anybody.end
 until [ -e /mnt/lodge/data/play-owner ]; do sleep 0.1; done
 $PROGRAMS/lodge-ioperm $PROGRAMS/vmports tools 600 >/mnt/lodge/data/owner &
 until [ -e /mnt/lodge/data/end-owner ]; do sleep 0.1; done
-kill $!
+kill -KILL $!
 wait
 END
 
@@ -181,13 +181,13 @@ check_place() {
 	touch data/play-owner
 	ok "one that root gave the ports is" wait_for 100 info_has '"privilege"[ :]*"owner"'
 	touch data/end-owner
-	ok "until it ends" wait_for 100 info_has '"privilege"[ :]*"user"'
+	ok "until it is killed, which closes no channel" wait_for 100 info_has '"privilege"[ :]*"user"'
 }
 
 check_orders() {
 	local pid
 	mkdir -p data
-	lodge run --name box --memory 512M "${only_ports[@]}" --share data=data --env "PROGRAMS=$BUILD/guest" -- sh "$PWD/daemon.sh" \
+	lodge run --name box --memory 512M "${only_ports[@]}" --set tools.heartbeat=5 --share data=data --env "PROGRAMS=$BUILD/guest" -- sh "$PWD/daemon.sh" \
 		>box.out 2>box.err </dev/null &
 	pid=$!
 	ok "a guest without lodged" wait_for 100 test -e data/alone
