@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The window: a client of display.sock and of an X server, and of nothing else. Everything but main()
+# stands in a unit test, too.
+view_srcs := $(addprefix host-vmm/view/, \
+	keyboard.c link.c picture.c pointer.c screen.c view.c window.c)
+view_pkgs := xcb xcb-randr xcb-render xcb-shm xcb-xinput xcb-xkb
+
+progs += lodge-view
+lodge-view_srcs := host-vmm/view/main.c $(view_srcs)
+lodge-view_libs := proto
+lodge-view_pkgs := $(view_pkgs)
+
+unit_tests += view_window
+view_window_srcs := tests/unit/view_window.c tests/unit/view_rig.c host-vmm/loop.c $(view_srcs) \
+	$(display_srcs) $(input_srcs)
+view_window_libs := proto
+view_window_pkgs := check xcb-xfixes xcb-xtest $(view_pkgs)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The X server that the windows are on: what it can do, names of properties, sizes of monitors.
+ *
+ * Locking: none; one thread.
+ */
+#ifndef LODGE_VIEW_SCREEN_H
+#define LODGE_VIEW_SCREEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <xcb/render.h>
+#include <xcb/xcb.h>
+
+#define SCREEN_MESSAGE_MAX 256 /* bytes */
+#define SCREEN_KEYCODES	   256
+
+/* Properties and messages of ICCCM 4.1 and of EWMH 1.5. */
+struct screen_atoms {
+	xcb_atom_t wm_protocols, wm_delete_window, wm_state, wm_state_fullscreen, wm_name,
+		wm_icon_name, wm_pid, utf8_string;
+};
+
+struct screen {
+	xcb_connection_t *x;
+	xcb_screen_t *root;
+	struct screen_atoms atoms;
+	xcb_visualid_t visual; /* the root's: 32 bits a pixel, blue lowest */
+	bool shm; /* segments are attached by descriptor (MIT-SHM 1.2) */
+	uint8_t shm_event; /* number of ShmCompletion */
+	bool render; /* scaling, and cursors with colours */
+	xcb_render_pictformat_t format, argb; /* of the visual, of cursors */
+	bool raw_moves; /* XInput 2.1 */
+	uint8_t xinput_opcode;
+	bool randr;
+	uint8_t randr_event;
+	uint32_t scale; /* percent, by Xft.dpi; 0: not known */
+	xcb_cursor_t no_cursor;
+	/* Of each keycode, without modifiers. */
+	xcb_keysym_t keysyms[SCREEN_KEYCODES];
+};
+
+/* Connects to the X server @name (NULL: $DISPLAY). -EINVAL with @message for people. */
+int screen_open(struct screen *screen, const char *name, char message[SCREEN_MESSAGE_MAX]);
+void screen_close(struct screen *screen);
+
+/* Again, after MappingNotify. */
+void screen_read_keys(struct screen *screen);
+/* Millimetres that @width * @height pixels at (@x, @y) of the root take; 0: not known. */
+void screen_measure(struct screen *screen, int x, int y, uint32_t width, uint32_t height,
+		    uint32_t *ret_width_mm, uint32_t *ret_height_mm);
+/* The pixels of the monitor at (@x, @y). */
+void screen_monitor(struct screen *screen, int x, int y, uint32_t *ret_width, uint32_t *ret_height);
+/* A cursor of the pixels, premultiplied ARGB; none where the server cannot. */
+xcb_cursor_t screen_make_cursor(struct screen *screen, uint32_t width, uint32_t height,
+				uint32_t hot_x, uint32_t hot_y, const uint32_t *argb);
+
+#endif
