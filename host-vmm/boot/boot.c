@@ -23,6 +23,7 @@
 #define PTE_LARGE	0x80ull
 #define IDENTITY_GIB	4u
 #define LOADER_UNKNOWN	0xffu
+#define SCREEN_IS_VGA	1 /* zero-page.rst, screen_info: what the kernel's own setup code says */
 #define PVH_START_MAGIC 0x336ec578u
 #define PVH_VERSION	1u
 
@@ -255,8 +256,19 @@ static int write_long_mode(const struct memory *memory)
 	return ret;
 }
 
+/* The text mode that the VGA is in at power-on: the kernel's console is there from its first line.
+ */
+static void describe_screen(struct screen_info *screen)
+{
+	screen->orig_video_mode = 3;
+	screen->orig_video_cols = 80;
+	screen->orig_video_lines = 25;
+	screen->orig_video_isVGA = SCREEN_IS_VGA;
+	screen->orig_video_points = 16;
+}
+
 static int enter_linux(const struct memory *memory, const struct image *image,
-		       const struct initrd *initrd, struct boot_entry *ret_entry)
+		       const struct initrd *initrd, bool has_vga, struct boot_entry *ret_entry)
 {
 	struct boot_range ranges[BOOT_RANGES_MAX];
 	struct boot_params *params;
@@ -272,6 +284,8 @@ static int enter_linux(const struct memory *memory, const struct image *image,
 	params->hdr.ramdisk_image = (uint32_t)initrd->start;
 	params->hdr.ramdisk_size = (uint32_t)initrd->size;
 	params->acpi_rsdp_addr = LAYOUT_ACPI;
+	if (has_vga)
+		describe_screen(&params->screen_info);
 	params->e820_entries = boot_map(memory, ranges);
 	for (unsigned int i = 0; i < params->e820_entries; i++)
 		params->e820_table[i] = (struct boot_e820_entry){
@@ -287,6 +301,7 @@ static int enter_linux(const struct memory *memory, const struct image *image,
 	return ret;
 }
 
+/* PVH has no word for a screen: such a kernel finds none until a driver of its own lights it up. */
 static int enter_pvh(const struct memory *memory, const struct image *image,
 		     const struct initrd *initrd, struct boot_entry *ret_entry)
 {
@@ -333,7 +348,7 @@ int boot_load(const struct memory *memory, const struct vm_config *config,
 	if (ret < 0)
 		return ret;
 	if (image.kind == IMAGE_BZIMAGE)
-		ret = enter_linux(memory, &image, &initrd, ret_entry);
+		ret = enter_linux(memory, &image, &initrd, config->heads > 0, ret_entry);
 	else
 		ret = enter_pvh(memory, &image, &initrd, ret_entry);
 	if (ret < 0)

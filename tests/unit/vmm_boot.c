@@ -234,13 +234,15 @@ START_TEST(bad_elf_files_are_refused)
 }
 END_TEST
 
-static int boot(char *append, size_t n_initrds, struct boot_entry *entry)
+static int boot_with_heads(char *append, size_t n_initrds, unsigned int heads,
+			   struct boot_entry *entry)
 {
 	char *paths[3] = { initrds[0], n_initrds > 1 ? initrds[1] : NULL, NULL };
 	struct vm_config config = {
 		.kernel = kernel,
 		.append = append,
 		.initrds = n_initrds ? paths : NULL,
+		.heads = heads,
 	};
 	struct boot_files files;
 	int ret = boot_open(&config, &files);
@@ -250,6 +252,11 @@ static int boot(char *append, size_t n_initrds, struct boot_entry *entry)
 		boot_close(&files);
 	}
 	return ret;
+}
+
+static int boot(char *append, size_t n_initrds, struct boot_entry *entry)
+{
+	return boot_with_heads(append, n_initrds, 0, entry);
 }
 
 START_TEST(linux_finds_its_parameters)
@@ -278,6 +285,26 @@ START_TEST(linux_finds_its_parameters)
 	for (int i = 1; i < params.e820_entries; i++)
 		ck_assert_uint_ge(params.e820_table[i].addr,
 				  params.e820_table[i - 1].addr + params.e820_table[i - 1].size);
+}
+END_TEST
+
+/* The VGA's text mode is the kernel's console from its first line on; without a head there is no
+ * screen to describe. */
+START_TEST(linux_finds_its_screen)
+{
+	struct screen_info screen;
+	struct boot_entry entry;
+
+	tiny_kernel_write_bzimage(kernel, some_code);
+	for (unsigned int heads = 0; heads <= 1; heads++) {
+		ck_assert_int_eq(boot_with_heads(NULL, 0, heads, &entry), 0);
+		ck_assert_int_eq(memory_read(memory, entry.info, &screen, sizeof(screen)), 0);
+		ck_assert_uint_eq(screen.orig_video_isVGA, heads);
+		ck_assert_uint_eq(screen.orig_video_cols, heads * 80);
+		ck_assert_uint_eq(screen.orig_video_lines, heads * 25);
+		ck_assert_uint_eq(screen.orig_video_points, heads * 16);
+		ck_assert_uint_eq(screen.orig_video_mode, heads * 3);
+	}
 }
 END_TEST
 
@@ -482,6 +509,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, bad_setup_headers_are_refused);
 	tcase_add_test(tcase, bad_elf_files_are_refused);
 	tcase_add_test(tcase, linux_finds_its_parameters);
+	tcase_add_test(tcase, linux_finds_its_screen);
 	tcase_add_test(tcase, pvh_finds_its_start_info);
 	tcase_add_test(tcase, bad_files_are_refused);
 	tcase_add_test(tcase, acpi_tables);
