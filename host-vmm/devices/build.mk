@@ -23,3 +23,10 @@ $(vga_font_inc): host-vmm/devices/vga-font $(vga_fonts)
 
 $(foreach v,obj san threadobj fuzzobj,$(BUILD)/$(v)/host-vmm/devices/vga_font.o): $(vga_font_inc)
 lint: $(vga_font_inc)
+
+vga_rig_srcs = tests/unit/vga_rig.c $(vga_srcs) $(display_srcs) host-vmm/input/input.c $(virtio_rig_srcs)
+
+unit_tests += vga_text
+vga_text_srcs = tests/unit/vga_text.c $(vga_rig_srcs)
+vga_text_libs := proto
+vga_text_pkgs := check

@@ -235,6 +235,8 @@ static void publish(struct vga *vga, const struct vga_geometry *geometry, bool i
 	vga->shown = *geometry;
 	vga->shown_vbe = is_vbe;
 	vga->has_shown = display_set_picture(vga->display, 0, DISPLAY_LAYER_VGA, &picture) == 0;
+	if (!vga->has_shown)
+		(void)display_set_picture(vga->display, 0, DISPLAY_LAYER_VGA, NULL);
 }
 
 /* What the guest did has settled: another picture, or damage of the one there is. */
