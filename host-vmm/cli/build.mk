@@ -42,4 +42,9 @@ cli_kernel_cache_srcs := tests/unit/cli_kernel_cache.c tests/unit/tiny_kernel.c 
 cli_kernel_cache_libs := proto
 cli_kernel_cache_pkgs := check glib-2.0 libarchive
 
+# A VM's screens, as a window sees them.
+cli_srcs += $(addprefix host-vmm/, cli/resize.c cli/screen.c cli/screenshot.c cli/view.c \
+	display/convert.c view/link.c)
+cli_pkgs += libpng
+
 man_pages += host-vmm/cli/lodge.1.scd host-vmm/cli/lodge-exec.1.scd

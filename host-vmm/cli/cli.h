@@ -29,7 +29,9 @@ int verb_kill(int argc, char **argv);
 int verb_list(int argc, char **argv);
 int verb_ps(int argc, char **argv);
 int verb_reboot(int argc, char **argv);
+int verb_resize(int argc, char **argv);
 int verb_run(int argc, char **argv);
+int verb_screenshot(int argc, char **argv);
 int verb_set(int argc, char **argv);
 int verb_share(int argc, char **argv);
 int verb_shell(int argc, char **argv);
@@ -38,6 +40,7 @@ int verb_shutdown(int argc, char **argv);
 int verb_start(int argc, char **argv);
 int verb_stop(int argc, char **argv);
 int verb_var(int argc, char **argv);
+int verb_view(int argc, char **argv);
 int verb_wait(int argc, char **argv);
 
 /* @text (@len bytes, -1: up to its NUL) fit for a terminal: UTF-8, blanks and '?' in place of

@@ -32,6 +32,9 @@ static const struct verb verbs[] = {
 	{ "reboot", "reboot a VM's guest", verb_reboot },
 	{ "wait", "wait until a VM has tools, an address, a variable, or is off", verb_wait },
 	{ "var", "read and write a VM's guestinfo variables", verb_var },
+	{ "view", "show a running VM's screens in windows", verb_view },
+	{ "screenshot", "write what a VM's screen shows to a file", verb_screenshot },
+	{ "resize", "say what size a VM's screen should be", verb_resize },
 	{ "events", "print what happens to a running VM", verb_events },
 };
 
@@ -42,7 +45,7 @@ static int usage(FILE *to)
 		"Desktop virtualization. A VM is a folder with a vm.conf in it; NAME is a VM of\n"
 		"yours or the path of such a folder.\n\nVerbs:\n");
 	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-		fprintf(to, "  %-9s %s\n", verbs[i].name, verbs[i].help);
+		fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
 	fprintf(to, "\nlodge VERB --help tells more of a verb; lodge(1) of all.\n");
 	return to == stdout ? EX_OK : EX_USAGE;
 }

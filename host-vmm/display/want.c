@@ -7,8 +7,8 @@
 #include "host-vmm/loop.h"
 
 /* A size that every guest takes, until somebody asks for another. */
-#define FIRST_WIDTH  1280
-#define FIRST_HEIGHT 800
+#define FIRST_WIDTH  1024
+#define FIRST_HEIGHT 768
 
 /* Millimetres of so many pixels at 96 to the inch of 25.4 mm. */
 static uint32_t default_mm(uint32_t pixels)
@@ -41,9 +41,25 @@ static void ask(struct display_head *head, uint32_t width, uint32_t height, uint
 	};
 }
 
+/* Whether all pictures together would fit, were they of these sizes. */
+static bool has_room(const struct display *display, unsigned int head, uint32_t width,
+		     uint32_t height)
+{
+	uint64_t sum = (uint64_t)width * height * 4;
+
+	for (unsigned int i = 0; i < display->n_heads; i++)
+		if (i != head)
+			sum += (uint64_t)display->heads[i].asked.width *
+			       display->heads[i].asked.height * 4;
+	return sum <= display->memory;
+}
+
 void display_want_start(struct display *display)
 {
-	ask(&display->heads[0], FIRST_WIDTH, FIRST_HEIGHT, 0, 0);
+	/* All are on that there is memory for. */
+	for (unsigned int i = 0; i < display->n_heads; i++)
+		if (has_room(display, i, FIRST_WIDTH, FIRST_HEIGHT))
+			ask(&display->heads[i], FIRST_WIDTH, FIRST_HEIGHT, 0, 0);
 	place_heads(display);
 }
 
@@ -61,19 +77,6 @@ void display_want_turn(struct display *display, int64_t now)
 	place_heads(display);
 	if (display->changed)
 		display->changed(display->changed_opaque);
-}
-
-/* Whether all pictures together would fit, were they of these sizes. */
-static bool has_room(const struct display *display, unsigned int head, uint32_t width,
-		     uint32_t height)
-{
-	uint64_t sum = (uint64_t)width * height * 4;
-
-	for (unsigned int i = 0; i < display->n_heads; i++)
-		if (i != head)
-			sum += (uint64_t)display->heads[i].asked.width *
-			       display->heads[i].asked.height * 4;
-	return sum <= display->memory;
 }
 
 struct resize {

@@ -5,3 +5,10 @@ vmports_srcs := tests/vm/backdoor/vmports.c
 
 guest_progs += backdoor-flood
 backdoor-flood_srcs := tests/vm/backdoor/flood.c
+
+# The test card: drawn in the guest, compared on the host.
+guest_progs += card-draw
+card-draw_srcs := tests/vm/display/card-draw.c
+guest_progs += card-check
+card-check_srcs := tests/vm/display/card-check.c
+card-check_ldflags := -lpng -lz -lm
