@@ -26,7 +26,13 @@ lint: $(vga_font_inc)
 
 vga_rig_srcs = tests/unit/vga_rig.c $(vga_srcs) $(display_srcs) host-vmm/input/input.c $(virtio_rig_srcs)
 
-unit_tests += vga_text
+unit_tests += vga_text vga_graphics vga_vbe
 vga_text_srcs = tests/unit/vga_text.c $(vga_rig_srcs)
 vga_text_libs := proto
 vga_text_pkgs := check
+vga_graphics_srcs = tests/unit/vga_graphics.c $(vga_rig_srcs)
+vga_graphics_libs := proto
+vga_graphics_pkgs := check
+vga_vbe_srcs = tests/unit/vga_vbe.c $(vga_rig_srcs)
+vga_vbe_libs := proto
+vga_vbe_pkgs := check

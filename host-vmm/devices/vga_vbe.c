@@ -61,7 +61,7 @@ int vga_vbe_check(const struct vga_vbe *vbe, uint64_t size)
 
 	if (!bpp_is_known(vbe->bpp) || !vbe->width || !vbe->height ||
 	    vbe->width > LODGE_DISPLAY_SIDE_MAX || vbe->height > LODGE_DISPLAY_SIDE_MAX ||
-	    vbe->virtual_width < vbe->width)
+	    vbe->x + vbe->width > vbe->virtual_width)
 		return -EINVAL;
 	/* 16-bit factors: no product overflows. */
 	end = first_byte(vbe) + (vbe->height - 1u) * pitch + line_bytes(vbe->bpp, vbe->width);

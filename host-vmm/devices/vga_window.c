@@ -148,7 +148,8 @@ static uint8_t plane_value(const struct vga_regs *regs, uint8_t value, unsigned 
 		break;
 	case 3:
 		mask &= rotated;
-		return (uint8_t)((set & mask) | (latch & ~mask));
+		value = set;
+		break;
 	}
 	value = combine(logic, value, latch);
 	return (uint8_t)((value & mask) | (latch & ~mask));
