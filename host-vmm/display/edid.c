@@ -30,7 +30,6 @@
 #define DETAILED_SIDE_MAX  4095u
 #define DETAILED_CLOCK_MAX 65535u /* 10 kHz */
 #define DETAILED_CLOCK_MIN 1000u /* ours: readers take less for rubbish */
-#define DETAILED_MM_MAX	   4095u
 #define BASE_CM_MIN	   10u /* the same */
 #define BASE_CM_MAX	   255u
 
@@ -197,6 +196,20 @@ static void put_ranges(uint8_t *at, const struct timing *timing)
 
 /* ---- blocks ---- */
 
+static uint32_t in_cm(uint32_t mm)
+{
+	return (mm + 5) / 10;
+}
+
+/* All places that tell a size must tell the same one. */
+static bool base_has_size(const struct edid_monitor *monitor)
+{
+	const uint32_t width = in_cm(monitor->width_mm), height = in_cm(monitor->height_mm);
+
+	return width >= BASE_CM_MIN && width <= BASE_CM_MAX && height >= BASE_CM_MIN &&
+	       height <= BASE_CM_MAX;
+}
+
 static void put_base(uint8_t *base, const struct edid_monitor *monitor,
 		     const struct timing *detailed, const struct timing *preferred)
 {
@@ -215,9 +228,6 @@ static void put_base(uint8_t *base, const struct edid_monitor *monitor,
 		0x81, 0xc0, 0x81, 0x00, 0x81, 0x80, 0x95, 0x00, /* */
 		0xa9, 0xc0, 0xb3, 0x00, 0xd1, 0xc0, 0xd1, 0x00, /* */
 	};
-	uint32_t width_mm = at_most(monitor->width_mm, DETAILED_MM_MAX);
-	uint32_t height_mm = at_most(monitor->height_mm, DETAILED_MM_MAX);
-	uint32_t width_cm = (monitor->width_mm + 5) / 10, height_cm = (monitor->height_mm + 5) / 10;
 	uint8_t *descriptors = base + AT_DESCRIPTORS;
 	char serial[DESCRIPTOR - 4];
 	bool ranges = in_ranges(preferred);
@@ -228,18 +238,13 @@ static void put_base(uint8_t *base, const struct edid_monitor *monitor,
 	base[18] = 1;
 	base[19] = 4;
 	base[20] = 0xa5; /* digital, 8 bits for each colour, DisplayPort */
-	if (width_cm >= BASE_CM_MIN && height_cm >= BASE_CM_MIN && width_cm <= BASE_CM_MAX &&
-	    height_cm <= BASE_CM_MAX) {
-		base[21] = (uint8_t)width_cm;
-		base[22] = (uint8_t)height_cm;
-	} else {
-		width_mm = height_mm = 0;
-	}
+	base[21] = (uint8_t)in_cm(monitor->width_mm);
+	base[22] = (uint8_t)in_cm(monitor->height_mm);
 	base[23] = 120; /* gamma 2.2 */
 	/* sRGB; the first timing is the native one; any timing within the ranges. */
 	base[24] = (uint8_t)(0x04 | (detailed == preferred ? 0x02 : 0) | (ranges ? 0x01 : 0));
 	memcpy(base + 25, fixed, sizeof(fixed));
-	put_detailed(descriptors, detailed, width_mm, height_mm);
+	put_detailed(descriptors, detailed, monitor->width_mm, monitor->height_mm);
 	snprintf(serial, sizeof(serial), "LODGE-%02u", monitor->head + 1);
 	put_text(descriptors + DESCRIPTOR, 0xfc, "Lodge");
 	put_text(descriptors + 2 * DESCRIPTOR, 0xff, serial);
@@ -274,8 +279,8 @@ static uint8_t *put_parameters(uint8_t *block, const struct edid_monitor *monito
 
 	block[0] = PARAMETERS_TAG;
 	block[2] = PARAMETERS_BYTES;
-	put16(at, at_most(monitor->width_mm, UINT16_MAX / 10) * 10);
-	put16(at + 2, at_most(monitor->height_mm, UINT16_MAX / 10) * 10);
+	put16(at, monitor->width_mm * 10);
+	put16(at + 2, monitor->height_mm * 10);
 	put16(at + 4, width);
 	put16(at + 6, height);
 	at[9] = 120; /* gamma 2.2 */
@@ -342,15 +347,18 @@ size_t edid_make(const struct edid_monitor *monitor, uint8_t edid[EDID_BYTES_MAX
 {
 	struct timing preferred = make_timing(monitor->width, monitor->height);
 	struct timing fallback = make_timing(FALLBACK_WIDTH, FALLBACK_HEIGHT);
+	struct edid_monitor told = *monitor;
 
 	memset(edid, 0, EDID_BYTES_MAX);
-	if (monitor->width < LODGE_DISPLAY_WIDTH_MIN || monitor->height < LODGE_DISPLAY_HEIGHT_MIN)
+	if (!base_has_size(&told))
+		told.width_mm = told.height_mm = 0;
+	if (told.width < LODGE_DISPLAY_WIDTH_MIN || told.height < LODGE_DISPLAY_HEIGHT_MIN)
 		preferred = make_timing(OTHER_WIDTH, OTHER_HEIGHT);
 	if (is_detailed(&preferred)) {
-		put_base(edid, monitor, &preferred, &preferred);
+		put_base(edid, &told, &preferred, &preferred);
 		return EDID_BLOCK;
 	}
-	put_base(edid, monitor, &fallback, &preferred);
-	put_extension(edid + EDID_BLOCK, monitor, &preferred);
+	put_base(edid, &told, &fallback, &preferred);
+	put_extension(edid + EDID_BLOCK, &told, &preferred);
 	return EDID_BYTES_MAX;
 }

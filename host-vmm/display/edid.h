@@ -22,7 +22,8 @@ struct edid_monitor {
 	/* Pixels, up to LODGE_DISPLAY_SIDE_MAX; what is smaller than the least size of a head (one
 	 * that is off has 0 x 0) counts as 1024x768. */
 	uint32_t width, height;
-	uint32_t width_mm, height_mm; /* 0: not known */
+	/* 0: not known. What an EDID cannot say (below 10 cm, above 255 cm) is told as that. */
+	uint32_t width_mm, height_mm;
 };
 
 /* Writes one block or two: EDID_BLOCK or EDID_BYTES_MAX bytes, which is returned. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * virtio-gpu, 2D (virtio 1.2 section 5.7): configuration space, the two queues, flushes that wait
- * until they are shown, and the device's life.
+ * until they are shown, and the life of the device and of the VGA that shares its PCI function.
  */
 #include <endian.h>
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "host-vmm/conf/vmconf.h"
+#include "host-vmm/devices/vga.h"
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/memory.h"
@@ -217,6 +218,7 @@ static void gpu_destroy(struct device *device)
 
 	loop_call(gpu->model.vdev.loop, unlisten_here, gpu);
 	virtio_model_destroy(device);
+	vga_destroy(gpu->vga);
 	free(gpu->scanouts);
 }
 
@@ -242,13 +244,43 @@ static int gpu_create(struct device *device)
 	vdev->loop = display_loop(gpu->display);
 	vdev->n_queues = GPU_QUEUES;
 	vdev->queue_size = GPU_QUEUE_SIZE;
-	ret = virtio_model_register(&gpu->model);
+	ret = vga_create(device->machine, gpu->display, &gpu->vga);
 	if (ret < 0) {
-		free(gpu->scanouts);
-		return ret;
+		log_error("%s: cannot have a VGA: %s; say [display] heads=0", device->name,
+			  strerror(-ret));
+		goto fail;
 	}
+	vga_bar(gpu->vga, &vdev->own_bar);
+	ret = virtio_model_register(&gpu->model);
+	if (ret < 0)
+		goto fail;
 	loop_call(vdev->loop, listen_here, gpu);
 	return 0;
+
+fail:
+	vga_destroy(gpu->vga);
+	free(gpu->scanouts);
+	return ret;
+}
+
+static void gpu_device_reset(struct device *device)
+{
+	virtio_model_reset(device);
+	vga_reset(((struct virtio_gpu *)device)->vga);
+}
+
+static int gpu_device_save(struct device *device, struct state *state)
+{
+	int ret = virtio_model_save(device, state);
+
+	return ret < 0 ? ret : vga_save(((struct virtio_gpu *)device)->vga, state);
+}
+
+static int gpu_device_load(struct device *device, struct state *state)
+{
+	int ret = virtio_model_load(device, state);
+
+	return ret < 0 ? ret : vga_load(((struct virtio_gpu *)device)->vga, state);
 }
 
 const struct device_type virtio_gpu_type = {
@@ -257,8 +289,8 @@ const struct device_type virtio_gpu_type = {
 	.size = sizeof(struct virtio_gpu),
 	.count = gpu_count,
 	.create = gpu_create,
-	.reset = virtio_model_reset,
+	.reset = gpu_device_reset,
 	.destroy = gpu_destroy,
-	.save = virtio_model_save,
-	.load = virtio_model_load,
+	.save = gpu_device_save,
+	.load = gpu_device_load,
 };

@@ -39,6 +39,7 @@
 #define GPU_CURSOR_PIXELS (GPU_CURSOR_SIDE * GPU_CURSOR_SIDE)
 
 struct state;
+struct vga;
 struct virtio_gpu;
 
 /* Contiguous in the resource and in the guest's memory; it ends where the next one starts. */
@@ -93,6 +94,7 @@ struct gpu_wait {
 struct virtio_gpu {
 	struct virtio_model model;
 	struct display *display; /* the machine's */
+	struct vga *vga; /* the same PCI function, behind BAR 0 */
 	unsigned int n_scanouts;
 	struct gpu_scanout *scanouts;
 	uint32_t events; /* atomic: virtio_gpu_config.events_read */
