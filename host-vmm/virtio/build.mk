@@ -95,3 +95,17 @@ virtio_pci_srcs := tests/fuzz/virtio_pci.c host-vmm/virtio/balloon.c host-vmm/vi
 	host-vmm/virtio/backdoor.c \
 	$(console_srcs) $(backdoor_srcs) $(virtio_rig_srcs)
 virtio_pci_libs := proto
+
+# The display is a fake that writes down what it is told.
+gpu_rig_srcs := tests/unit/virtio_gpu_rig.c $(gpu_srcs) $(virtio_rig_srcs)
+unit_tests += virtio_gpu virtio_gpu_hostile
+virtio_gpu_srcs := tests/unit/virtio_gpu.c $(gpu_rig_srcs)
+virtio_gpu_libs := proto
+virtio_gpu_pkgs := check
+virtio_gpu_hostile_srcs := tests/unit/virtio_gpu_hostile.c $(gpu_rig_srcs)
+virtio_gpu_hostile_libs := proto
+virtio_gpu_hostile_pkgs := check
+
+unit_tests += edid
+edid_srcs := tests/unit/edid.c host-vmm/display/edid.c
+edid_pkgs := check
