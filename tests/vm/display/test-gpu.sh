@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The in-box virtio-gpu driver on our device, two heads: what it finds, the EDID that it hands on, every mode,
+# page flips with events at the pace of a window, the cursor's plane.
+# TIMEOUT: 240
+# USER: ordinary
+# NEEDS: lodge modetest proptest edid-decode
+# shellcheck source=tests/vm/lib.sh
+. "$LIB"
+
+cat >job.sh <<'END'
+try() {
+	if "$@" >/tmp/said 2>&1; then echo "ok - $name"; else
+		echo "not ok - $name"
+		sed 's/^/# /' /tmp/said
+	fi
+}
+# What modetest refuses it says, and ends well all the same.
+set_mode() {
+	modetest -M virtio_gpu "$@" </dev/null >/tmp/mode 2>&1 || { cat /tmp/mode; return 1; }
+	if grep -v 'set gamma' /tmp/mode | grep -i 'failed\|error\|invalid'; then return 1; fi
+}
+name="the driver takes the device" try modprobe virtio_gpu
+for i in $(seq 100); do [ -e /dev/dri/card0 ] && break; sleep 0.1; done
+name="features" try sh -c "dmesg | grep 'features: -virgl +edid +resource_blob'"
+name="it is the VGA" try sh -c "cat /sys/class/drm/card0/device/class | grep 0x030000"
+for head in 1 2; do
+	connector=/sys/class/drm/card0-Virtual-$head
+	name="head $head: status" try grep -x connected $connector/status
+	name="head $head: the EDID is without fault" try edid-decode --check $connector/edid
+	name="head $head: of the size that it should have" try sh -c "edid-decode $connector/edid | grep 'DTD 1: *1024x768 '"
+done
+id=$(modetest -M virtio_gpu -c 2>/dev/null | awk '$4 == "Virtual-1" { print $1 }')
+other=$(modetest -M virtio_gpu -c 2>/dev/null | awk '$4 == "Virtual-2" { print $1 }')
+for mode in $(sort -u /sys/class/drm/card0-Virtual-1/modes); do
+	name="mode $mode" try set_mode -s $id:$mode
+done
+name="two heads at once" try set_mode -s $id:800x600 -s $other:640x480
+proptest -M virtio_gpu >/tmp/properties 2>&1
+name="proptest reads the connector" try grep "Connector $id" /tmp/properties
+sleep 4 | modetest -M virtio_gpu -s $id:1024x768 -v >/tmp/flips 2>&1
+echo "flips $(sed -n 's/^freq: \([0-9]*\)\..*/\1/p' /tmp/flips | sort -n | tr '\n' ' ')"
+sleep 2 | timeout 20 modetest -M virtio_gpu -s $id:800x600 -C >/tmp/cursor 2>&1
+name="cursor" try sh -c "! grep -v 'set gamma' /tmp/cursor | grep -i 'failed\|error'"
+dmesg | grep -i 'virtio_gpu\|\[drm' | sed 's/^/# /' | tail -40
+name="no complaint in the log" try sh -c "! dmesg | grep 'virtio_gpu.*ERROR\|response 0x12'"
+END
+
+guest --set display.heads=2 --share "job=$PWD" -- sh /mnt/lodge/job/job.sh
+is "$status" 0 "the job ends well"
+relay_checks <<<"$out"
+rates=$(sed -n 's/^flips //p' <<<"$out")
+like "$rates" '[0-9]' "page flips tell their events"
+for rate in $rates; do
+	[ "$rate" -le 62 ] || fail "flips no faster than a window shows them" "$rate a second"
+done
+is "$(grep -c 'refused' <<<"$err")" 0 "nothing is refused"
+printf '%s\n' "$err" | sed 's/^/# /'
