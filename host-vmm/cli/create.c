@@ -61,7 +61,7 @@ static int add_shares(GKeyFile *file, char **shares)
 }
 
 /* Without --kernel: this host's newest, with the initrd that its distribution made for it. */
-static int add_kernel(GKeyFile *file, const struct vm_options *wishes)
+static int add_kernel(GKeyFile *file, const struct vm_options *wishes, bool headless)
 {
 	g_autofree char *message = NULL;
 	g_autofree char *initrd = NULL;
@@ -88,11 +88,13 @@ static int add_kernel(GKeyFile *file, const struct vm_options *wishes)
 		g_key_file_set_string(file, "boot", "initrd", path);
 	}
 	g_key_file_set_string(file, "boot", "append",
-			      wishes->append ? wishes->append : "console=ttyS0");
+			      wishes->append ? wishes->append
+			      : headless     ? "console=ttyS0"
+					     : "console=tty0 console=ttyS0");
 	return 0;
 }
 
-static int fill(GKeyFile *file, const struct vm_options *wishes)
+static int fill(GKeyFile *file, const struct vm_options *wishes, bool headless)
 {
 	g_autofree char *uuid = g_uuid_string_random();
 	int status;
@@ -102,11 +104,12 @@ static int fill(GKeyFile *file, const struct vm_options *wishes)
 	g_key_file_set_string(file, "machine", "uuid", uuid);
 	g_key_file_set_string(file, "cpu", "count", wishes->cpus ? wishes->cpus : "1");
 	g_key_file_set_string(file, "memory", "size", wishes->memory ? wishes->memory : "1G");
-	status = add_kernel(file, wishes);
+	status = add_kernel(file, wishes, headless);
 	if (!status)
 		status = add_disks(file, wishes->disks);
 	if (!status)
 		status = add_shares(file, wishes->shares);
+	g_key_file_set_integer(file, "display", "heads", headless ? 0 : 1);
 	g_key_file_set_string(file, "serial", "backend", "file:serial.log");
 	/* So that lodge share adds some at any time. */
 	g_key_file_set_string(file, "device", "shares", "yes");
@@ -151,7 +154,7 @@ static int place(const char *word, char **ret_dir)
 	return 0;
 }
 
-static int make(const char *word, const struct vm_options *wishes)
+static int make(const char *word, const struct vm_options *wishes, bool headless)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autofree char *dir = NULL;
@@ -163,7 +166,7 @@ static int make(const char *word, const struct vm_options *wishes)
 
 	status = place(word, &dir);
 	if (!status)
-		status = fill(file, wishes);
+		status = fill(file, wishes, headless);
 	if (status)
 		return status;
 	path = g_build_filename(dir, "vm.conf", NULL);
@@ -183,7 +186,11 @@ static int make(const char *word, const struct vm_options *wishes)
 int verb_create(int argc, char **argv)
 {
 	struct vm_options wishes = { 0 };
-	GOptionEntry entries[VM_OPTIONS + 1] = { 0 };
+	gboolean headless = FALSE;
+	GOptionEntry entries[VM_OPTIONS + 2] = {
+		[VM_OPTIONS] = { "headless", 0, 0, G_OPTION_ARG_NONE, &headless,
+				 "no screen, no window", NULL },
+	};
 	int status;
 
 	vm_options_entries(&wishes, entries);
@@ -195,7 +202,7 @@ int verb_create(int argc, char **argv)
 	if (!status && argc > 2)
 		status = fail(EX_USAGE, "create: '%s' is one word too many; say one NAME", argv[2]);
 	if (!status)
-		status = make(argv[1], &wishes);
+		status = make(argv[1], &wishes, headless);
 	vm_options_clear(&wishes);
 	return status;
 }

@@ -58,6 +58,33 @@ static void print_devices(JsonArray *rows)
 	}
 }
 
+static int number_of(JsonObject *row, const char *key)
+{
+	return (int)json_object_get_int_member_with_default(row, key, 0);
+}
+
+static void print_size(int width, int height)
+{
+	g_autofree char *size = width ? g_strdup_printf("%dx%d", width, height) : g_strdup("off");
+
+	printf("  %-11s", size);
+}
+
+static void print_screens(JsonArray *rows)
+{
+	printf("\n%-6s  %-11s  %-11s  %-6s  %s\n", "SCREEN", "SHOWS", "SHOULD", "BY", "WINDOWS");
+	for (guint i = 0; i < json_array_get_length(rows); i++) {
+		JsonObject *row = row_at(rows, i);
+
+		if (!row)
+			continue;
+		printf("%-6d", number_of(row, "screen"));
+		print_size(number_of(row, "width"), number_of(row, "height"));
+		print_size(number_of(row, "want_width"), number_of(row, "want_height"));
+		printf("  %-6s  %d\n", text_of(row, "source"), number_of(row, "windows"));
+	}
+}
+
 static int info(const struct vm *vm, bool json)
 {
 	g_autofree char *message = NULL;
@@ -78,6 +105,9 @@ static int info(const struct vm *vm, bool json)
 		rows = rows_of(result, "features");
 		if (rows)
 			print_features(rows);
+		rows = rows_of(result, "screens");
+		if (rows)
+			print_screens(rows);
 		rows = rows_of(result, "devices");
 		if (rows)
 			print_devices(rows);

@@ -17,6 +17,7 @@ static const char *const needed[] = { "virtio_pci", "virtio_console", "virtiofs"
 static const char *const for_disks[] = { "virtio_blk", NULL };
 /* Each alone: a kernel may lack any of them. */
 static const char *const useful[] = { "virtio_rng", "virtio_balloon", "button", "evdev", NULL };
+static const char *const for_screens[] = { "virtio_gpu", "virtio_input", NULL };
 
 struct module_list {
 	char *dep, *builtin;
@@ -32,8 +33,19 @@ static void module_list_clear(struct module_list *list)
 		g_ptr_array_unref(list->paths);
 }
 
-static int module_list_make(const struct kernel *kernel, bool disks, struct module_list *list,
-			    char **ret_message)
+static void add_each(struct module_list *list, const char *const *names)
+{
+	const char *missing;
+
+	for (size_t i = 0; names[i]; i++) {
+		const char *const one[] = { names[i], NULL };
+
+		(void)modules_resolve(list->dep, list->builtin, one, list->paths, &missing);
+	}
+}
+
+static int module_list_make(const struct kernel *kernel, const struct initramfs_parts *parts,
+			    struct module_list *list, char **ret_message)
 {
 	g_autofree char *dep = g_build_filename(kernel->modules, "modules.dep", NULL);
 	g_autofree char *builtin = g_build_filename(kernel->modules, "modules.builtin", NULL);
@@ -49,7 +61,7 @@ static int module_list_make(const struct kernel *kernel, bool disks, struct modu
 	if (!g_file_get_contents(builtin, &list->builtin, NULL, NULL))
 		list->builtin = g_strdup("");
 	ret = modules_resolve(list->dep, list->builtin, needed, list->paths, &missing);
-	if (!ret && disks)
+	if (!ret && parts->disks)
 		ret = modules_resolve(list->dep, list->builtin, for_disks, list->paths, &missing);
 	if (ret) {
 		*ret_message = g_strdup_printf("the kernel %s has no module %s; give another one "
@@ -58,11 +70,9 @@ static int module_list_make(const struct kernel *kernel, bool disks, struct modu
 		return ret;
 	}
 	list->n_needed = list->paths->len;
-	for (size_t i = 0; useful[i]; i++) {
-		const char *const one[] = { useful[i], NULL };
-
-		(void)modules_resolve(list->dep, list->builtin, one, list->paths, &missing);
-	}
+	add_each(list, useful);
+	if (parts->screens)
+		add_each(list, for_screens);
 	return 0;
 }
 
@@ -106,8 +116,8 @@ static int pack(int fd, const char *init, const struct kernel *kernel,
 	return cpio_finish(&cpio);
 }
 
-int initramfs_build(const char *path, const struct kernel *kernel, bool hello, bool disks,
-		    GByteArray *conf, char **ret_message)
+int initramfs_build(const char *path, const struct kernel *kernel,
+		    const struct initramfs_parts *parts, GByteArray *conf, char **ret_message)
 {
 	g_autofree char *init = paths_helper("lodge-init");
 	struct module_list list = { 0 };
@@ -119,8 +129,8 @@ int initramfs_build(const char *path, const struct kernel *kernel, bool hello, b
 					"set LODGE_LIBEXEC to its folder");
 		return -ENOENT;
 	}
-	if (!hello && kernel->modules)
-		ret = module_list_make(kernel, disks, &list, ret_message);
+	if (!parts->hello && kernel->modules)
+		ret = module_list_make(kernel, parts, &list, ret_message);
 	if (!ret) {
 		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		ret = fd < 0 ? -errno : pack(fd, init, kernel, &list, conf);

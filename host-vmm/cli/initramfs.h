@@ -11,11 +11,14 @@
 /* Appends a record of protocol/spec/run-conf.md. */
 void run_conf_add(GByteArray *conf, const char *key, const char *value);
 
-/*
- * Writes the archive to @path. @conf has the records but for the modules', which are added. With
- * @hello only lodge-init and the records are packed. A negative errno and *ret_message else.
- */
-int initramfs_build(const char *path, const struct kernel *kernel, bool hello, bool disks,
-		    GByteArray *conf, char **ret_message);
+struct initramfs_parts {
+	bool hello; /* only lodge-init and the records */
+	bool disks, screens; /* modules for them */
+};
+
+/* Writes the archive to @path. @conf has the records but for the modules', which are added. A
+ * negative errno and *ret_message else. */
+int initramfs_build(const char *path, const struct kernel *kernel,
+		    const struct initramfs_parts *parts, GByteArray *conf, char **ret_message);
 
 #endif

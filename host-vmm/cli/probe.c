@@ -59,12 +59,13 @@ static void place_remove(struct place *place)
 
 static int write_files(const struct place *place, const struct kernel *kernel, char **ret_message)
 {
+	const struct initramfs_parts parts = { .hello = true };
 	g_autoptr(GByteArray) conf = g_byte_array_new();
 	g_autofree char *text = NULL;
 	int ret;
 
 	run_conf_add(conf, LODGE_RUN_CONF_MODE, "hello");
-	ret = initramfs_build(place->initrd, kernel, true, false, conf, ret_message);
+	ret = initramfs_build(place->initrd, kernel, &parts, conf, ret_message);
 	if (ret)
 		return ret;
 	text = g_strdup_printf("[memory]\nsize=128M\n[boot]\nkernel=%s\ninitrd=initrd\n"

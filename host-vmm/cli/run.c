@@ -23,6 +23,7 @@
 #include "host-vmm/cli/run_options.h"
 #include "host-vmm/cli/run_vm.h"
 #include "host-vmm/cli/tail.h"
+#include "host-vmm/cli/view.h"
 #include "protocol/lib/fd.h"
 
 #define STATUS_NO_STATUS 125 /* the guest went down without one; env(1) and docker use it so */
@@ -153,6 +154,16 @@ static void forward_size(const struct run *run)
 	client_tell(run->socket, "resize", params);
 }
 
+/* In the child: this command's signals are blocked. */
+static void reset_signals(void *opaque)
+{
+	sigset_t none;
+
+	(void)opaque;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static void take_signals(struct run *run)
 {
 	struct signalfd_siginfo info;
@@ -168,8 +179,28 @@ static void take_signals(struct run *run)
 	}
 }
 
+/* Not ours to wait for: it goes when its window or the VM does, and the VM does not ask. */
+static void open_window(const struct run *run)
+{
+	const GSpawnFlags flags = G_SPAWN_STDOUT_TO_DEV_NULL;
+	GPtrArray *words = view_command(run->runtime);
+	g_autoptr(GError) error = NULL;
+
+	if (!words) {
+		fail(EX_UNAVAILABLE, "there is no lodge-view beside this command; install it");
+		return;
+	}
+	g_ptr_array_add(words, NULL);
+	if (!g_spawn_async(NULL, (char **)words->pdata, NULL, flags, reset_signals, NULL, NULL,
+			   &error))
+		fail(EX_OSERR, "no window: %s", error->message);
+	g_ptr_array_unref(words);
+}
+
 static void follow(struct run *run)
 {
+	bool window = run->options.window;
+
 	while (run->monitor.notify >= 0) {
 		struct pollfd pfds[] = {
 			{ run->monitor.notify, POLLIN, 0 },
@@ -183,6 +214,10 @@ static void follow(struct run *run)
 			take_signals(run);
 		if (pfds[0].revents)
 			monitor_read(&run->monitor);
+		if (window && run->monitor.started) {
+			window = false;
+			open_window(run);
+		}
 	}
 }
 

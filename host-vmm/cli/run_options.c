@@ -21,7 +21,7 @@ struct raw {
 	struct vm_options vm;
 	char *name, *root, *network, *user;
 	char **env, **settings;
-	gboolean console;
+	gboolean console, window;
 };
 
 static int take_numbers(const struct raw *raw, struct run_options *options)
@@ -60,6 +60,7 @@ static int take_words(const struct raw *raw, struct run_options *options)
 	options->append = g_strdup(raw->vm.append);
 	options->user = g_strdup(raw->user);
 	options->console = raw->console;
+	options->window = raw->window;
 	options->env = g_strdupv(raw->env);
 	options->settings = g_strdupv(raw->settings);
 	for (char **env = raw->env; env && *env; env++) {
@@ -175,6 +176,7 @@ int run_options_parse(int argc, char **argv, struct run_options *ret_options)
 		{ "network", 0, 0, G_OPTION_ARG_STRING, &raw.network, "none is what there is", "KIND" },
 		{ "console", 0, 0, G_OPTION_ARG_NONE, &raw.console,
 		  "show the kernel's messages on stderr", NULL },
+		{ "window", 'w', 0, G_OPTION_ARG_NONE, &raw.window, "a screen, in a window", NULL },
 		{ 0 },
 	};
 	/* clang-format on */

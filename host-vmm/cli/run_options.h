@@ -19,6 +19,7 @@ struct run_options {
 	char **env; /* NAME=VALUE each; or NULL */
 	char **settings; /* GROUP.KEY=VALUE each, of vm.conf; or NULL */
 	bool console;
+	bool window; /* a screen, and lodge-view that shows it */
 	GArray *disks; /* struct vm_disk; name and serial are NULL */
 	GArray *shares; /* struct vm_share */
 	char **command; /* borrowed from argv; NULL-terminated, empty: the shell */

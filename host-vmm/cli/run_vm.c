@@ -82,10 +82,11 @@ static void set_boot(GKeyFile *file, const struct run_options *options, const ch
 	g_autofree char *append = NULL;
 	g_autofree char *serial = NULL;
 
-	append = g_strdup_printf("console=ttyS0 panic=-1%s%s%s%s", legacy ? "" : NO_KEYBOARD_RESET,
-				 options->console || options->initrd ? "" : " quiet",
-				 options->append ? " " : "",
-				 options->append ? options->append : "");
+	append = g_strdup_printf(
+		"%sconsole=ttyS0 panic=-1%s%s%s%s", options->window ? "console=tty0 " : "",
+		legacy ? "" : NO_KEYBOARD_RESET,
+		options->console || options->initrd ? "" : " quiet", options->append ? " " : "",
+		options->append ? options->append : "");
 	if (options->console)
 		serial = g_strdup_printf("fd:-1,%d", RUN_FD_CONSOLE);
 	else
@@ -129,6 +130,8 @@ static char *make_conf(const struct run_options *options, const struct kernel *k
 	set_boot(file, options, kernel->image, !without_legacy(options, kernel), kernel_log);
 	if (without_legacy(options, kernel))
 		g_key_file_set_string(file, "device", "legacy", "no");
+	if (options->window)
+		g_key_file_set_integer(file, "display", "heads", 1);
 	set_folders(file, options);
 	if (!options->initrd)
 		set_streams(file, terminal);
@@ -280,6 +283,8 @@ static int write_conf(const struct run_options *options, const char *dir,
 int run_vm_make(const struct run_options *options, const char *dir, const char *kernel_log,
 		bool terminal)
 {
+	const struct initramfs_parts parts = { .disks = options->disks->len > 0,
+					       .screens = options->window };
 	g_autofree char *initrd = g_build_filename(dir, INITRD_NAME, NULL);
 	g_autofree char *message = NULL;
 	struct kernel kernel;
@@ -291,8 +296,7 @@ int run_vm_make(const struct run_options *options, const char *dir, const char *
 		return status;
 	if (!options->initrd) {
 		conf = make_run_conf(options, terminal);
-		ret = initramfs_build(initrd, &kernel, false, options->disks->len > 0, conf,
-				      &message);
+		ret = initramfs_build(initrd, &kernel, &parts, conf, &message);
 		g_byte_array_unref(conf);
 		if (ret)
 			status = fail(ret == -ENOENT ? EX_UNAVAILABLE : status_of(ret), "%s",

@@ -13,6 +13,7 @@
 #include "host-vmm/backdoor/tools.h"
 #include "host-vmm/conf/uuid.h"
 #include "host-vmm/conf/vmconf.h"
+#include "host-vmm/control/display.h"
 #include "host-vmm/control/json.h"
 #include "host-vmm/control/shares.h"
 #include "host-vmm/control/tools.h"
@@ -159,6 +160,17 @@ static void add_shares(struct machine *machine, json_t *features)
 	free(facts);
 }
 
+static void add_display(struct machine *machine, json_t *features, json_t *result)
+{
+	json_t *screens = control_screens(machine);
+	const char *by;
+	int rung = control_display_rung(machine, &by);
+
+	add_feature(features, "display", rung, by);
+	if (screens)
+		json_object_set_new(result, "screens", screens);
+}
+
 /* Rung 0 is what the guest's own drivers do, 1 what its daemon does, 2 what our modules do. */
 static int info(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
@@ -169,6 +181,7 @@ static int info(void *opaque, json_t *params, json_t *result, struct control_err
 	(void)params;
 	(void)error;
 	add_shares(machine, features);
+	add_display(machine, features, result);
 	add_memory(machine, features, result);
 	add_feature(features, "clock", 0, "kvm-clock");
 	vm_uuid_format(machine->uuid, uuid);

@@ -76,6 +76,11 @@ _lodge() {
 			;;
 		var,0) words='get set list' ;;
 		share,0) words='add remove list' ;;
+		screenshot,1)
+			mapfile -t COMPREPLY < <(compgen -f -- "$word")
+			compopt -o filenames
+			return
+			;;
 		wait,1) words='tools ip off var' ;;
 		var,1 | share,1 | *,0) words=$(_lodge_vms) ;;
 		*) return ;;

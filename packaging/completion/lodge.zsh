@@ -43,6 +43,7 @@ _lodge() {
 	var,0 ) _values action get set list ;;
 	share,0 ) _values action add remove list ;;
 	share,2 ) _files -/ ;;
+	screenshot,1 ) _files ;;
 	wait,1 ) _values condition tools ip off var ;;
 	var,1 | share,1 | *,0 ) _lodge_vms ;;
 	esac
