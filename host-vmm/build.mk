@@ -18,6 +18,7 @@ vmm_srcs += \
 	host-vmm/devices/i8042.c \
 	host-vmm/devices/pm.c \
 	host-vmm/devices/ps2.c \
+	host-vmm/devices/ps2_keys.c \
 	host-vmm/devices/registry.c \
 	host-vmm/devices/rtc.c \
 	host-vmm/devices/serial.c \
@@ -57,8 +58,10 @@ vmm_rig_srcs := \
 	host-vmm/devices/i8042.c \
 	host-vmm/devices/pm.c \
 	host-vmm/devices/ps2.c \
+	host-vmm/devices/ps2_keys.c \
 	host-vmm/devices/rtc.c \
 	host-vmm/devices/serial.c \
+	host-vmm/input/input.c \
 	host-vmm/loop.c \
 	host-vmm/state.c
 
@@ -66,6 +69,11 @@ unit_tests += vmm_legacy
 vmm_legacy_srcs := tests/unit/vmm_legacy.c $(vmm_rig_srcs)
 vmm_legacy_libs := proto
 vmm_legacy_pkgs := check
+
+unit_tests += vmm_ps2
+vmm_ps2_srcs := tests/unit/vmm_ps2.c $(vmm_rig_srcs)
+vmm_ps2_libs := proto
+vmm_ps2_pkgs := check
 
 unit_tests += vmm_memory vmm_bus vmm_loop
 vmm_memory_srcs := tests/unit/vmm_memory.c host-vmm/memory.c

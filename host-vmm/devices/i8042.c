@@ -14,6 +14,7 @@
 #include "host-vmm/device.h"
 #include "host-vmm/devices/legacy.h"
 #include "host-vmm/devices/ps2.h"
+#include "host-vmm/input/input.h"
 #include "host-vmm/irq.h"
 #include "host-vmm/layout.h"
 #include "host-vmm/machine.h"
@@ -56,10 +57,9 @@
 #define OUTPUT_NO_RESET	 0x01u
 #define OUTPUT_DEFAULT	 0x03u /* no reset, A20 open */
 #define RAM_BYTES	 32u
-#define ID_UNTRANSLATED	 0x83u
-#define ID_TRANSLATED	 0x41u
+#define BREAK_BIT	 0x80u /* of a translated byte */
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 
 struct i8042 {
 	struct device device;
@@ -70,6 +70,8 @@ struct i8042 {
 	uint8_t pending; /* command whose byte comes next at the data port, or 0 */
 	uint8_t output_port;
 	struct ps2 keyboard, mouse;
+
+	struct input_sink keyboard_sink, mouse_sink; /* where the machine has an input */
 };
 
 static void set_lines(struct i8042 *i8042)
@@ -88,18 +90,25 @@ static void put_out(struct i8042 *i8042, uint8_t byte, bool mouse)
 	i8042->status |= STATUS_FULL | (mouse ? STATUS_MOUSE : 0);
 }
 
+/* Under lock; something waits. */
+static uint8_t take_from_keyboard(struct i8042 *i8042)
+{
+	uint8_t byte = ps2_take(&i8042->keyboard);
+
+	if (!(i8042->ram[0] & CONFIG_TRANSLATE))
+		return byte;
+	if (byte == PS2_BREAK && i8042->keyboard.len > 0)
+		return ps2_translate(ps2_take(&i8042->keyboard)) | BREAK_BIT;
+	return ps2_translate(byte);
+}
+
 /* Under lock: the next byte that waits, if the last was read. */
 static void refill(struct i8042 *i8042)
 {
-	bool translate = i8042->ram[0] & CONFIG_TRANSLATE;
-	uint8_t byte;
-
 	if (!(i8042->status & STATUS_FULL)) {
+		ps2_mouse_flush(&i8042->mouse);
 		if (i8042->keyboard.len > 0 && !(i8042->ram[0] & CONFIG_KBD_OFF)) {
-			byte = ps2_take(&i8042->keyboard);
-			if (translate && byte == ID_UNTRANSLATED)
-				byte = ID_TRANSLATED;
-			put_out(i8042, byte, false);
+			put_out(i8042, take_from_keyboard(i8042), false);
 		} else if (i8042->mouse.len > 0 && !(i8042->ram[0] & CONFIG_MOUSE_OFF)) {
 			put_out(i8042, ps2_take(&i8042->mouse), true);
 		}
@@ -212,17 +221,56 @@ static uint64_t read_status(void *opaque, uint64_t offset, unsigned int size)
 	return value;
 }
 
+static bool keyboard_listens(const struct i8042 *i8042)
+{
+	return i8042->keyboard.enabled && !(i8042->ram[0] & CONFIG_KBD_OFF);
+}
+
+static bool mouse_listens(const struct i8042 *i8042)
+{
+	return i8042->mouse.enabled && !(i8042->ram[0] & CONFIG_MOUSE_OFF);
+}
+
+/* What the machine's input is told of when it changes. */
+struct listening {
+	bool keyboard, mouse;
+	uint8_t leds;
+};
+
+static struct listening listening(const struct i8042 *i8042)
+{
+	return (struct listening){ keyboard_listens(i8042), mouse_listens(i8042),
+				   i8042->keyboard.leds };
+}
+
+/* Without the lock: the input calls sinks under its own. */
+static void tell_input(struct i8042 *i8042, struct listening before, struct listening now)
+{
+	struct input *input = i8042->device.machine->input;
+	uint32_t leds = (now.leds & 1u) << LED_SCROLLL | (now.leds >> 1 & 1u) << LED_NUML |
+			(now.leds >> 2 & 1u) << LED_CAPSL;
+
+	if (input && (before.keyboard != now.keyboard || before.leds != now.leds))
+		input_sink_changed(input, &i8042->keyboard_sink, leds);
+	if (input && before.mouse != now.mouse)
+		input_sink_changed(input, &i8042->mouse_sink, 0);
+}
+
 static void take(struct i8042 *i8042, uint8_t byte, bool is_command)
 {
+	struct listening before, now;
 	bool reset;
 
 	pthread_mutex_lock(&i8042->lock);
+	before = listening(i8042);
 	i8042->status &= ~STATUS_COMMAND;
 	if (is_command)
 		i8042->status |= STATUS_COMMAND;
 	reset = is_command ? command(i8042, byte) : data(i8042, byte);
 	refill(i8042);
+	now = listening(i8042);
 	pthread_mutex_unlock(&i8042->lock);
+	tell_input(i8042, before, now);
 	if (reset)
 		machine_request(i8042->device.machine, MACHINE_RESET);
 }
@@ -244,11 +292,101 @@ static void write_command(void *opaque, uint64_t offset, uint64_t value, unsigne
 static const struct io_ops data_ops = { .read = read_data, .write = write_data };
 static const struct io_ops command_ops = { .read = read_status, .write = write_command };
 
-static void i8042_reset(struct device *device)
+/* ---- what the machine's input gives ---- */
+
+static bool keyboard_ready(void *opaque)
 {
-	struct i8042 *i8042 = (struct i8042 *)device;
+	struct i8042 *i8042 = opaque;
+	bool ready;
 
 	pthread_mutex_lock(&i8042->lock);
+	ready = keyboard_listens(i8042);
+	pthread_mutex_unlock(&i8042->lock);
+	return ready;
+}
+
+static bool mouse_ready(void *opaque)
+{
+	struct i8042 *i8042 = opaque;
+	bool ready;
+
+	pthread_mutex_lock(&i8042->lock);
+	ready = mouse_listens(i8042);
+	pthread_mutex_unlock(&i8042->lock);
+	return ready;
+}
+
+static void give_key(void *opaque, uint16_t code, bool down)
+{
+	struct i8042 *i8042 = opaque;
+
+	pthread_mutex_lock(&i8042->lock);
+	ps2_keyboard_key(&i8042->keyboard, code, down);
+	refill(i8042);
+	pthread_mutex_unlock(&i8042->lock);
+}
+
+static void give_button(void *opaque, uint16_t code, bool down)
+{
+	struct i8042 *i8042 = opaque;
+
+	pthread_mutex_lock(&i8042->lock);
+	ps2_mouse_button(&i8042->mouse, code, down);
+	refill(i8042);
+	pthread_mutex_unlock(&i8042->lock);
+}
+
+static void give_move(void *opaque, int32_t dx, int32_t dy)
+{
+	struct i8042 *i8042 = opaque;
+
+	pthread_mutex_lock(&i8042->lock);
+	ps2_mouse_move(&i8042->mouse, dx, dy);
+	refill(i8042);
+	pthread_mutex_unlock(&i8042->lock);
+}
+
+/* The protocol has no second wheel. */
+static void give_wheel(void *opaque, int32_t dx, int32_t dy)
+{
+	struct i8042 *i8042 = opaque;
+
+	(void)dx;
+	pthread_mutex_lock(&i8042->lock);
+	ps2_mouse_wheel(&i8042->mouse, dy);
+	refill(i8042);
+	pthread_mutex_unlock(&i8042->lock);
+}
+
+static const struct input_sink_ops keyboard_ops = { .ready = keyboard_ready, .key = give_key };
+static const struct input_sink_ops mouse_ops = {
+	.ready = mouse_ready,
+	.button = give_button,
+	.move = give_move,
+	.wheel = give_wheel,
+};
+
+static void add_sinks(struct i8042 *i8042)
+{
+	struct input *input = i8042->device.machine->input;
+
+	i8042->keyboard_sink = (struct input_sink){
+		.rank = INPUT_RANK_PS2,
+		.ops = &keyboard_ops,
+		.opaque = i8042,
+	};
+	i8042->mouse_sink = i8042->keyboard_sink;
+	i8042->mouse_sink.ops = &mouse_ops;
+	if (!input)
+		return;
+	input_add_sink(input, &i8042->keyboard_sink);
+	input_add_sink(input, &i8042->mouse_sink);
+}
+
+/* ---- life ---- */
+
+static void power_on(struct i8042 *i8042)
+{
 	memset(i8042->ram, 0, sizeof(i8042->ram));
 	i8042->ram[0] = CONFIG_AT_POWER_ON;
 	i8042->status = STATUS_SYSTEM | STATUS_UNLOCKED;
@@ -257,7 +395,19 @@ static void i8042_reset(struct device *device)
 	ps2_keyboard_reset(&i8042->keyboard);
 	ps2_mouse_reset(&i8042->mouse);
 	set_lines(i8042);
+}
+
+static void i8042_reset(struct device *device)
+{
+	struct i8042 *i8042 = (struct i8042 *)device;
+	struct listening before, now;
+
+	pthread_mutex_lock(&i8042->lock);
+	before = listening(i8042);
+	power_on(i8042);
+	now = listening(i8042);
 	pthread_mutex_unlock(&i8042->lock);
+	tell_input(i8042, before, now);
 }
 
 static struct io_region one_port(struct i8042 *i8042, const struct io_ops *ops)
@@ -277,7 +427,7 @@ static int i8042_create(struct device *device)
 	int ret;
 
 	pthread_mutex_init(&i8042->lock, NULL);
-	i8042_reset(device);
+	power_on(i8042);
 	i8042->data = one_port(i8042, &data_ops);
 	i8042->command = one_port(i8042, &command_ops);
 	ret = bus_claim(ports, &i8042->data, LAYOUT_PORT_I8042);
@@ -287,14 +437,21 @@ static int i8042_create(struct device *device)
 		log_error("%s: its ports are taken", device->name);
 		bus_release(ports, &i8042->data);
 		pthread_mutex_destroy(&i8042->lock);
+		return ret;
 	}
-	return ret;
+	add_sinks(i8042);
+	return 0;
 }
 
 static void i8042_destroy(struct device *device)
 {
 	struct i8042 *i8042 = (struct i8042 *)device;
+	struct input *input = device->machine->input;
 
+	if (input) {
+		input_remove_sink(input, &i8042->mouse_sink);
+		input_remove_sink(input, &i8042->keyboard_sink);
+	}
 	bus_release(device->machine->ports, &i8042->command);
 	bus_release(device->machine->ports, &i8042->data);
 	pthread_mutex_destroy(&i8042->lock);
@@ -336,8 +493,11 @@ static int i8042_load(struct device *device, struct state *state)
 		ret = ps2_load(&i8042->mouse, state);
 	if (ret == 0)
 		ret = state_error(state);
-	if (ret == 0)
-		set_lines(i8042);
+	if (ret == 0) {
+		/* Nobody holds in this monitor what was held in that one. */
+		ps2_keyboard_release(&i8042->keyboard);
+		refill(i8042);
+	}
 	pthread_mutex_unlock(&i8042->lock);
 	if (ret < 0)
 		i8042_reset(device);

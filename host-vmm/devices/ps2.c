@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A PS/2 keyboard and a PS/2 mouse: how they answer commands.
+// A PS/2 keyboard and a PS/2 mouse: how they answer commands, and how the mouse tells movement.
 #include "host-vmm/devices/ps2.h"
 
 #include <errno.h>
+#include <linux/input-event-codes.h>
 #include <string.h>
 
 #include "host-vmm/state.h"
@@ -25,6 +26,7 @@
 #define KBD_LEDS     0xedu
 #define KBD_ID_FIRST 0xabu
 #define KBD_ID_LAST  0x83u
+#define SCAN_SETS    2u
 
 #define MOUSE_REMOTE	 0xf0u
 #define MOUSE_READ	 0xebu
@@ -37,7 +39,13 @@
 #define MOUSE_WHEEL	 3u
 #define MOUSE_BUTTONS	 4u
 
-static void put(struct ps2 *ps2, uint8_t byte)
+#define PACKET_MAX 4u
+#define MOVE_MAX   255 /* of a packet */
+#define WHEEL_MAX  7
+#define NOTCH	   120
+#define REST_MAX   65536 /* of what waits for a guest that is slow */
+
+void ps2_put(struct ps2 *ps2, uint8_t byte)
 {
 	if (ps2->len < PS2_QUEUE)
 		ps2->queue[(ps2->head + ps2->len++) % PS2_QUEUE] = byte;
@@ -64,12 +72,17 @@ void ps2_mouse_reset(struct ps2 *mouse)
 
 static void keyboard_parameter(struct ps2 *keyboard, uint8_t command, uint8_t byte)
 {
-	put(keyboard, ACK);
+	/* Set 3 is one that this keyboard has not. */
+	if (command == KBD_SCAN_SET && byte > SCAN_SETS) {
+		ps2_put(keyboard, RESEND);
+		return;
+	}
+	ps2_put(keyboard, ACK);
 	if (command == KBD_LEDS)
 		keyboard->leds = byte & 7;
 	else if (command == KBD_SCAN_SET && byte == 0)
-		put(keyboard, keyboard->scan_set);
-	else if (command == KBD_SCAN_SET && byte <= 3)
+		ps2_put(keyboard, keyboard->scan_set);
+	else if (command == KBD_SCAN_SET)
 		keyboard->scan_set = byte;
 }
 
@@ -85,8 +98,8 @@ void ps2_keyboard_write(struct ps2 *keyboard, uint8_t byte)
 	switch (byte) {
 	case CMD_RESET:
 		ps2_keyboard_reset(keyboard);
-		put(keyboard, ACK);
-		put(keyboard, BAT_OK);
+		ps2_put(keyboard, ACK);
+		ps2_put(keyboard, BAT_OK);
 		return;
 	case CMD_DEFAULTS:
 	case CMD_DISABLE:
@@ -102,12 +115,12 @@ void ps2_keyboard_write(struct ps2 *keyboard, uint8_t byte)
 		keyboard->command = byte;
 		break;
 	case CMD_IDENTIFY:
-		put(keyboard, ACK);
-		put(keyboard, KBD_ID_FIRST);
-		put(keyboard, KBD_ID_LAST);
+		ps2_put(keyboard, ACK);
+		ps2_put(keyboard, KBD_ID_FIRST);
+		ps2_put(keyboard, KBD_ID_LAST);
 		return;
 	case KBD_ECHO:
-		put(keyboard, ECHO);
+		ps2_put(keyboard, ECHO);
 		return;
 	case 0xf7: /* typematic, make and break for all keys or one: of scan set 3 */
 	case 0xf8:
@@ -115,10 +128,10 @@ void ps2_keyboard_write(struct ps2 *keyboard, uint8_t byte)
 	case 0xfa:
 		break;
 	default:
-		put(keyboard, RESEND);
+		ps2_put(keyboard, RESEND);
 		return;
 	}
-	put(keyboard, ACK);
+	ps2_put(keyboard, ACK);
 }
 
 /* Rates of 200, 100, 80 in a row ask for the wheel; 200, 200, 80 then for five buttons. */
@@ -136,18 +149,65 @@ static void set_rate(struct ps2 *mouse, uint8_t rate)
 
 static void put_status(struct ps2 *mouse)
 {
-	put(mouse, mouse->remote << 6 | mouse->enabled << 5 | mouse->scale << 4);
-	put(mouse, mouse->resolution);
-	put(mouse, mouse->rate);
+	ps2_put(mouse, mouse->remote << 6 | mouse->enabled << 5 | mouse->scale << 4);
+	ps2_put(mouse, mouse->resolution);
+	ps2_put(mouse, mouse->rate);
 }
 
-static void put_still_packet(struct ps2 *mouse)
+static int32_t clamp(int32_t value, int32_t least, int32_t most)
 {
-	put(mouse, 0x08);
-	put(mouse, 0);
-	put(mouse, 0);
-	if (mouse->id != 0)
-		put(mouse, 0);
+	return value < least ? least : value > most ? most : value;
+}
+
+/* What a packet can hold of what moved; y counts up, the wheel down. */
+static void put_packet(struct ps2 *mouse)
+{
+	int32_t dx = clamp(mouse->dx, -MOVE_MAX, MOVE_MAX);
+	int32_t dy = clamp(mouse->dy, -MOVE_MAX, MOVE_MAX);
+	int32_t notches = clamp(mouse->wheel / NOTCH, -WHEEL_MAX, WHEEL_MAX);
+
+	ps2_put(mouse, (uint8_t)(0x08 | (mouse->buttons & 7) | (dx < 0) << 4 | (dy > 0) << 5));
+	ps2_put(mouse, (uint8_t)dx);
+	ps2_put(mouse, (uint8_t)-dy);
+	if (mouse->id == MOUSE_WHEEL)
+		ps2_put(mouse, (uint8_t)-notches);
+	else if (mouse->id == MOUSE_BUTTONS)
+		ps2_put(mouse, (uint8_t)((-notches & 15) | (mouse->buttons & 0x18) << 1));
+	mouse->dx -= dx;
+	mouse->dy -= dy;
+	mouse->wheel -= notches * NOTCH;
+	mouse->told_buttons = mouse->buttons;
+}
+
+void ps2_mouse_flush(struct ps2 *mouse)
+{
+	if (mouse->id == 0)
+		mouse->wheel = 0;
+	/* A button goes in at once, so that a fast click is not lost; movement adds up. */
+	while (mouse->enabled && !mouse->remote && mouse->len + PACKET_MAX <= PS2_QUEUE &&
+	       (mouse->buttons != mouse->told_buttons ||
+		(mouse->len == 0 &&
+		 (mouse->dx != 0 || mouse->dy != 0 || mouse->wheel / NOTCH != 0))))
+		put_packet(mouse);
+}
+
+void ps2_mouse_move(struct ps2 *mouse, int32_t dx, int32_t dy)
+{
+	mouse->dx = clamp(mouse->dx, -REST_MAX, REST_MAX) + clamp(dx, -REST_MAX, REST_MAX);
+	mouse->dy = clamp(mouse->dy, -REST_MAX, REST_MAX) + clamp(dy, -REST_MAX, REST_MAX);
+}
+
+void ps2_mouse_wheel(struct ps2 *mouse, int32_t dy)
+{
+	mouse->wheel = clamp(mouse->wheel, -REST_MAX, REST_MAX) + clamp(dy, -REST_MAX, REST_MAX);
+}
+
+void ps2_mouse_button(struct ps2 *mouse, uint16_t code, bool down)
+{
+	uint8_t bit = (uint8_t)(1u << (code - BTN_LEFT));
+
+	mouse->buttons = down ? mouse->buttons | bit : mouse->buttons & (uint8_t)~bit;
+	ps2_mouse_flush(mouse);
 }
 
 void ps2_mouse_write(struct ps2 *mouse, uint8_t byte)
@@ -156,7 +216,7 @@ void ps2_mouse_write(struct ps2 *mouse, uint8_t byte)
 
 	mouse->command = 0;
 	if (command != 0) {
-		put(mouse, ACK);
+		ps2_put(mouse, ACK);
 		if (command == CMD_RATE)
 			set_rate(mouse, byte);
 		else
@@ -166,9 +226,9 @@ void ps2_mouse_write(struct ps2 *mouse, uint8_t byte)
 	switch (byte) {
 	case CMD_RESET:
 		ps2_mouse_reset(mouse);
-		put(mouse, ACK);
-		put(mouse, BAT_OK);
-		put(mouse, 0);
+		ps2_put(mouse, ACK);
+		ps2_put(mouse, BAT_OK);
+		ps2_put(mouse, 0);
 		return;
 	case CMD_RATE:
 	case MOUSE_RESOLUTION:
@@ -190,22 +250,22 @@ void ps2_mouse_write(struct ps2 *mouse, uint8_t byte)
 		mouse->scale = byte == MOUSE_SCALE_2;
 		break;
 	case CMD_IDENTIFY:
-		put(mouse, ACK);
-		put(mouse, mouse->id);
+		ps2_put(mouse, ACK);
+		ps2_put(mouse, mouse->id);
 		return;
 	case MOUSE_STATUS:
-		put(mouse, ACK);
+		ps2_put(mouse, ACK);
 		put_status(mouse);
 		return;
 	case MOUSE_READ:
-		put(mouse, ACK);
-		put_still_packet(mouse);
+		ps2_put(mouse, ACK);
+		put_packet(mouse);
 		return;
 	default:
-		put(mouse, RESEND);
+		ps2_put(mouse, RESEND);
 		return;
 	}
-	put(mouse, ACK);
+	ps2_put(mouse, ACK);
 }
 
 void ps2_save(const struct ps2 *ps2, struct state *state)
@@ -223,6 +283,8 @@ void ps2_save(const struct ps2 *ps2, struct state *state)
 	state_put_u8(state, ps2->scale);
 	state_put_u8(state, ps2->remote);
 	state_put(state, ps2->rates, sizeof(ps2->rates));
+	state_put(state, ps2->told, sizeof(ps2->told));
+	state_put_u8(state, ps2->told_buttons);
 }
 
 int ps2_load(struct ps2 *ps2, struct state *state)
@@ -233,10 +295,10 @@ int ps2_load(struct ps2 *ps2, struct state *state)
 	if (len > PS2_QUEUE)
 		return -EBADMSG;
 	for (unsigned int i = 0; i < len; i++)
-		put(ps2, state_get_u8(state));
+		ps2_put(ps2, state_get_u8(state));
 	ps2->command = state_get_u8(state);
 	ps2->enabled = state_get_u8(state) != 0;
-	ps2->scan_set = state_get_u8(state);
+	ps2->scan_set = state_get_u8(state) == 1 ? 1 : 2;
 	ps2->leds = state_get_u8(state);
 	ps2->rate = state_get_u8(state);
 	ps2->resolution = state_get_u8(state);
@@ -244,5 +306,9 @@ int ps2_load(struct ps2 *ps2, struct state *state)
 	ps2->scale = state_get_u8(state) != 0;
 	ps2->remote = state_get_u8(state) != 0;
 	state_get(state, ps2->rates, sizeof(ps2->rates));
+	state_get(state, ps2->told, sizeof(ps2->told));
+	for (unsigned int code = 0; code < 8 * PS2_KEY_BITS; code++)
+		ps2->n_told += ps2->told[code / 8] >> code % 8 & 1;
+	ps2->told_buttons = state_get_u8(state);
 	return 0;
 }
