@@ -36,3 +36,8 @@ vga_graphics_pkgs := check
 vga_vbe_srcs = tests/unit/vga_vbe.c $(vga_rig_srcs)
 vga_vbe_libs := proto
 vga_vbe_pkgs := check
+
+unit_tests += vga_machine
+vga_machine_srcs := tests/unit/vga_machine.c tests/unit/tiny_kernel.c
+vga_machine_libs := vmm proto
+vga_machine_pkgs := check
