@@ -160,6 +160,8 @@ int watch_new(bool (*concerns)(void *opaque, const char *name), void (*changed)(
 	      void *opaque, struct watch **ret_watch);
 /* @events: IN_... of inotify(7). -ENOENT, -ENOTDIR, -EACCES. */
 int watch_folder(struct watch *watch, const char *folder, uint32_t events);
+/* Of a file, events have no name. */
+int watch_file(struct watch *watch, const char *path, uint32_t events);
 void watch_free(struct watch *watch); /* NULL is fine */
 
 /* ---- local.c: the socket for other programs of this guest ---- */

@@ -5,7 +5,7 @@
  * The device is mounted once, with all shares in it; the kernel sees by itself which come and go.
  * What is left to do then are links, and to tell the host how it is. All of it is done by a child,
  * since a file system whose server hangs keeps whoever asks it. Where the kernel has no virtiofs,
- * mount.lodge serves the mount, as another child, which is started again when it has ended.
+ * mount.lodge serves the mount, as another process, which is started again when it has ended.
  */
 #include <errno.h>
 #include <string.h>
@@ -191,6 +191,7 @@ static void take(struct state *state, const char *bytes, size_t len)
 		report_failure(state, state->failed);
 		return;
 	}
+	share_server_watch(state->server, shares_system.node);
 	tell(state, bytes, len);
 }
 

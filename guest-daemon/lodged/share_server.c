@@ -6,6 +6,7 @@
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -25,6 +26,8 @@
 #define MESSAGES_FD 3 /* in the child */
 #define ANSWER_S    15 /* for the host to start its file server */
 #define STOP_MS	    1000
+#define SYSTEMD	    "/run/systemd/system" /* sd_booted(3) */
+#define EXIT_MOUNT  32 /* mount.lodge(8) could not */
 
 /* The door may answer when nobody wants to know any more. */
 struct question {
@@ -39,10 +42,13 @@ struct share_server {
 	struct question *question; /* the host is asked for streams; NULL: it is not */
 	guint patience;
 	char *place;
+	enum share_way way;
+	bool scope; /* systemd-run is asked for one */
 	pid_t pid; /* 0: none */
 	int said_fd; /* its standard output; -1 */
 	guint said;
 	struct pump requests, replies;
+	struct watch *node; /* NULL: nothing to watch was seen */
 	struct door_command *command; /* that has brought the streams; NULL: none */
 };
 
@@ -107,6 +113,7 @@ struct share_server *share_server_new(struct lodged *lodged,
 	server->events = events;
 	server->opaque = opaque;
 	server->said_fd = -1;
+	server->scope = !access(SYSTEMD, F_OK);
 	pump_init(&server->requests, DOOR_STREAM_OUT, over, server);
 	pump_init(&server->replies, DOOR_STREAM_IN, over, server);
 	return server;
@@ -128,38 +135,76 @@ static char *find_program(const struct lodged *lodged)
 	return NULL;
 }
 
-/* @messages: -1, or what becomes MESSAGES_FD. */
-static void __attribute__((noreturn))
-become(const char *program, const char *place, int said, int messages)
+static void __attribute__((noreturn)) execute(const char *const argv[], int last_fd)
 {
-	const char *const options = messages < 0 ? "nosuid,nodev,way=lodge_fs"
-						 : "nosuid,nodev,way=rpc";
-	const char *argv[] = { program, "--foreground", SHARES_TAG,	   place,
-			       "-o",	options,	"--messages-fd=3", NULL };
+	child_close_from(last_fd + 1, -1);
+	execvp(argv[0], (char *const *)argv);
+	_exit(127);
+}
+
+/* It says when it has mounted, and stays. */
+static void __attribute__((noreturn))
+become_rpc(const char *program, const char *place, int said, int messages)
+{
+	const char *const argv[] = { program, "--foreground", "--messages-fd=3",      SHARES_TAG,
+				     place,   "-o",	      "nosuid,nodev,way=rpc", NULL };
 
 	child_begin();
 	/* In time to unmount. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	(void)shares_leave_namespace();
-	if (messages < 0)
-		argv[6] = NULL;
-	if (dup2(said, STDOUT_FILENO) < 0 || (messages >= 0 && dup2(messages, MESSAGES_FD) < 0))
+	if (dup2(said, STDOUT_FILENO) < 0 || dup2(messages, MESSAGES_FD) < 0)
 		_exit(127);
-	child_close_from(messages < 0 ? STDERR_FILENO + 1 : MESSAGES_FD + 1, -1);
-	execv(program, (char *const *)argv);
-	_exit(127);
+	execute(argv, MESSAGES_FD);
 }
+
+/*
+ * It leaves a process behind that serves. systemd kills what is in the control group of a service
+ * that ends: that one has to have its own, which is there until the file systems are unmounted at
+ * the system's end.
+ */
+static void __attribute__((noreturn))
+become_lodge_fs(const char *program, const char *place, bool scope)
+{
+	const char *const argv[] = { "systemd-run",
+				     "--scope",
+				     "--description=Shared folders of the host",
+				     "--property=DefaultDependencies=no",
+				     program,
+				     SHARES_TAG,
+				     place,
+				     "-o",
+				     "nosuid,nodev,way=lodge_fs",
+				     NULL };
+
+	child_begin();
+	(void)shares_leave_namespace();
+	execute(scope ? argv : argv + 4, STDERR_FILENO);
+}
+
+static void start_mount(struct share_server *server);
 
 static void on_end(void *opaque, pid_t pid, int wait_status)
 {
 	struct share_server *server = opaque;
 	bool well = WIFEXITED(wait_status) && !WEXITSTATUS(wait_status);
+	bool tried = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_MOUNT;
 
 	(void)pid;
 	server->pid = 0;
 	stop_listening(server);
 	hang_up(server);
-	server->events->ended(server->opaque, well ? NULL : PROGRAM " has ended");
+	if (server->way == SHARE_WAY_RPC) {
+		server->events->ended(server->opaque, well ? NULL : PROGRAM " has ended");
+	} else if (well) {
+		server->events->mounted(server->opaque);
+	} else if (server->scope && !tried) {
+		/* No systemd-run, or an old one: it ends with lodged then. */
+		server->scope = false;
+		start_mount(server);
+	} else {
+		server->events->ended(server->opaque, PROGRAM " cannot mount them");
+	}
 }
 
 static gboolean on_said(gint fd, GIOCondition condition, gpointer opaque)
@@ -177,33 +222,81 @@ static gboolean on_said(gint fd, GIOCondition condition, gpointer opaque)
 	return G_SOURCE_REMOVE;
 }
 
-static int spawn(struct share_server *server, int messages)
+/* The process, or a negative errno; @messages: -1, or the child's. */
+static int spawn(struct share_server *server, int said, int messages)
 {
 	g_autofree char *program = find_program(server->lodged);
-	int said[2];
 
 	if (!program)
 		return -ENOENT;
-	if (pipe2(said, O_CLOEXEC))
-		return -errno;
 	server->pid = fork();
+	if (!server->pid && messages < 0)
+		become_lodge_fs(program, server->place, server->scope);
 	if (!server->pid)
-		become(program, server->place, said[1], messages);
-	close(said[1]);
+		become_rpc(program, server->place, said, messages);
 	if (server->pid < 0) {
 		server->pid = 0;
-		close(said[0]);
 		return -EAGAIN;
+	}
+	children_watch(server->lodged->children, server->pid, on_end, server);
+	return 0;
+}
+
+static int spawn_rpc(struct share_server *server, int messages)
+{
+	int said[2];
+	int ret;
+
+	if (pipe2(said, O_CLOEXEC))
+		return -errno;
+	ret = spawn(server, said[1], messages);
+	close(said[1]);
+	if (ret) {
+		close(said[0]);
+		return ret;
 	}
 	server->said_fd = said[0];
 	server->said = g_unix_fd_add(said[0], G_IO_IN | G_IO_HUP, on_said, server);
-	children_watch(server->lodged->children, server->pid, on_end, server);
 	return 0;
 }
 
 static const char *explain(int error)
 {
 	return error == -ENOENT ? PROGRAM " is not installed" : PROGRAM " cannot be started";
+}
+
+static void start_mount(struct share_server *server)
+{
+	int ret = spawn(server, -1, -1);
+
+	if (ret)
+		fail(server, explain(ret));
+}
+
+/* ---- what is mounted by the module ---- */
+
+static bool is_node(void *opaque, const char *name)
+{
+	(void)opaque;
+	return !*name;
+}
+
+/* One that mounts says itself how that ends. */
+static void node_closed(void *opaque)
+{
+	struct share_server *server = opaque;
+
+	if (!server->pid)
+		server->events->ended(server->opaque, NULL);
+}
+
+void share_server_watch(struct share_server *server, const char *node)
+{
+	if (access(node, F_OK) ||
+	    (!server->node && watch_new(is_node, node_closed, server, &server->node)))
+		return;
+	/* Its file may be another one now. */
+	(void)watch_file(server->node, node, IN_CLOSE);
 }
 
 /* ---- the host ---- */
@@ -264,7 +357,7 @@ static int connect_child(struct share_server *server)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return -errno;
 	copy = fcntl(ends[0], F_DUPFD_CLOEXEC, 0);
-	ret = copy < 0 ? -errno : spawn(server, ends[1]);
+	ret = copy < 0 ? -errno : spawn_rpc(server, ends[1]);
 	close(ends[1]);
 	if (ret) {
 		fd_close(&copy);
@@ -312,17 +405,13 @@ void share_server_command(struct share_server *server, struct door_command *comm
 
 void share_server_start(struct share_server *server, enum share_way way, const char *place)
 {
-	int ret;
-
 	g_free(server->place);
 	server->place = g_strdup(place);
-	if (way == SHARE_WAY_RPC) {
+	server->way = way;
+	if (way == SHARE_WAY_RPC)
 		ask(server);
-		return;
-	}
-	ret = spawn(server, -1);
-	if (ret)
-		fail(server, explain(ret));
+	else
+		start_mount(server);
 }
 
 void share_server_lost(struct share_server *server)
@@ -338,7 +427,6 @@ static void end_child(struct share_server *server)
 {
 	gint64 end = g_get_monotonic_time() + STOP_MS * 1000;
 
-	children_forget(server->lodged->children, server->pid);
 	(void)kill(server->pid, SIGTERM);
 	while (waitpid(server->pid, NULL, WNOHANG) == 0 && g_get_monotonic_time() < end)
 		g_usleep(1000);
@@ -350,7 +438,10 @@ void share_server_free(struct share_server *server)
 		return;
 	stop_asking(server);
 	if (server->pid)
+		children_forget(server->lodged->children, server->pid);
+	if (server->pid && server->way == SHARE_WAY_RPC)
 		end_child(server);
+	watch_free(server->node);
 	stop_listening(server);
 	hang_up(server);
 	g_free(server->place);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Folders that are watched by inotify(7), in the main loop.
+// Folders and files that are watched by inotify(7), in the main loop.
 #include <errno.h>
 #include <glib-unix.h>
 #include <sys/inotify.h>
@@ -63,6 +63,11 @@ int watch_new(bool (*concerns)(void *opaque, const char *name), void (*changed)(
 int watch_folder(struct watch *watch, const char *folder, uint32_t events)
 {
 	return inotify_add_watch(watch->inotify, folder, events | IN_ONLYDIR) < 0 ? -errno : 0;
+}
+
+int watch_file(struct watch *watch, const char *path, uint32_t events)
+{
+	return inotify_add_watch(watch->inotify, path, events) < 0 ? -errno : 0;
 }
 
 void watch_free(struct watch *watch)

@@ -2,6 +2,7 @@
 // The process that has the shares mounted: started, heard, missed, ended. mount.lodge is a script
 // here.
 #include <check.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,15 +64,20 @@ static void setup(struct seen *seen, const char *script)
 	seen->server = share_server_new(&seen->rig.lodged, &events, seen);
 }
 
-static void teardown(struct seen *seen)
+static void clear(struct seen *seen)
 {
 	g_autofree char *command = g_strdup_printf("rm -r '%s'", seen->folder);
 
-	share_server_free(seen->server);
-	rig_stop(&seen->rig);
 	ck_assert_int_eq(system(command), 0);
 	g_free(seen->folder);
 	g_free(seen->why);
+}
+
+static void teardown(struct seen *seen)
+{
+	share_server_free(seen->server);
+	rig_stop(&seen->rig);
+	clear(seen);
 }
 
 static bool is_mounted(struct rig *rig, void *opaque)
@@ -92,63 +98,104 @@ static bool is_connected(struct rig *rig, void *opaque)
 	return lodged_door(&rig->lodged) != NULL;
 }
 
-START_TEST(it_says_when_it_is_mounted_and_when_it_ends)
+static char *read_file(const struct seen *seen, const char *name)
 {
-	g_autofree char *said = NULL, *arguments = NULL;
+	g_autofree char *path = path_of(seen, name);
+	char *text = NULL;
+
+	ck_assert(g_file_get_contents(path, &text, NULL, NULL));
+	return text;
+}
+
+/* ---- by the module ---- */
+
+START_TEST(it_says_when_it_is_mounted)
+{
+	g_autofree char *said = NULL;
 	struct seen seen;
 
-	setup(&seen,
-	      "echo \"$@\" >arguments; echo mounted; while [ ! -e stop ]; do sleep 0.01; done; exit 3");
+	setup(&seen, "echo \"$@\" >arguments; exit 0");
 	ck_assert(!share_server_busy(seen.server));
 	share_server_start(seen.server, SHARE_WAY_LODGE_FS, "/some where");
 	ck_assert(share_server_busy(seen.server));
 	rig_until(&seen.rig, is_mounted, &seen);
 	ck_assert_int_eq(seen.ended, 0);
-	arguments = path_of(&seen, "arguments");
-	ck_assert(g_file_get_contents(arguments, &said, NULL, NULL));
-	ck_assert_str_eq(said, "--foreground lodge /some where -o nosuid,nodev,way=lodge_fs\n");
-	g_free(arguments);
-	arguments = path_of(&seen, "stop");
-	ck_assert(g_file_set_contents(arguments, "", 0, NULL));
-	rig_until(&seen.rig, has_ended, &seen);
-	ck_assert_str_eq(seen.why, "mount.lodge has ended");
 	ck_assert(!share_server_busy(seen.server));
+	said = read_file(&seen, "arguments");
+	ck_assert_str_eq(said, "lodge /some where -o nosuid,nodev,way=lodge_fs\n");
 	teardown(&seen);
 }
 END_TEST
 
-START_TEST(one_that_ends_well_has_no_reason)
+START_TEST(one_that_cannot_mount_is_told)
 {
 	struct seen seen;
 
-	setup(&seen, "exit 0");
+	setup(&seen, "exit 32");
 	for (int i = 1; i <= 3; i++) {
 		seen.ended = 0;
 		share_server_start(seen.server, SHARE_WAY_LODGE_FS, "/mnt/lodge");
 		rig_until(&seen.rig, has_ended, &seen);
+		ck_assert_str_eq(seen.why, "mount.lodge cannot mount them");
+	}
+	ck_assert_int_eq(seen.mounted, 0);
+	teardown(&seen);
+}
+END_TEST
+
+START_TEST(the_end_of_what_has_the_device_is_told)
+{
+	g_autofree char *node = NULL;
+	struct seen seen;
+	int fd;
+
+	setup(&seen, "exit 0");
+	node = path_of(&seen, "node");
+	/* There is none. */
+	share_server_watch(seen.server, node);
+	for (int i = 1; i <= 2; i++) {
+		fd = open(node, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		ck_assert_int_ge(fd, 0);
+		/* As often as it is looked at. */
+		share_server_watch(seen.server, node);
+		share_server_watch(seen.server, node);
+		/* A driver that is unbound has taken its file away before. */
+		ck_assert_int_eq(unlink(node), 0);
+		close(fd);
+		seen.ended = 0;
+		rig_until(&seen.rig, has_ended, &seen);
+		ck_assert_int_eq(seen.ended, 1);
 		ck_assert_ptr_null(seen.why);
 	}
 	teardown(&seen);
 }
 END_TEST
 
-START_TEST(it_is_asked_to_end_and_waited_for)
+static bool is_there(const char *path)
 {
-	g_autofree char *trace = NULL;
+	/* It may take longer than one waits. */
+	for (int i = 0; i < 20000 && access(path, F_OK); i++)
+		usleep(1000);
+	return !access(path, F_OK);
+}
+
+START_TEST(it_outlives_lodged)
+{
+	g_autofree char *stop = NULL, *trace = NULL;
 	struct seen seen;
 
-	setup(&seen, "trap 'touch gone; exit 0' TERM; echo mounted; while :; do sleep 0.01; done");
+	setup(&seen, "(trap '' TERM; until [ -e stop ]; do sleep 0.01; done; touch gone) "
+		     "</dev/null >/dev/null 2>&1 & exit 0");
 	share_server_start(seen.server, SHARE_WAY_LODGE_FS, "/mnt/lodge");
 	rig_until(&seen.rig, is_mounted, &seen);
+	stop = path_of(&seen, "stop");
 	trace = path_of(&seen, "gone");
 	share_server_free(seen.server);
-	/* It may take longer than it is waited for. */
-	for (int i = 0; i < 20000 && access(trace, F_OK); i++)
-		usleep(1000);
-	ck_assert_int_eq(access(trace, F_OK), 0);
-	ck_assert_int_eq(seen.ended, 0);
 	seen.server = NULL;
-	teardown(&seen);
+	rig_stop(&seen.rig);
+	ck_assert(g_file_set_contents(stop, "", 0, NULL));
+	ck_assert(is_there(trace));
+	clear(&seen);
 }
 END_TEST
 
@@ -205,9 +252,10 @@ int main(void)
 	TCase *tcase = tcase_create("case");
 
 	tcase_set_timeout(tcase, 60);
-	tcase_add_test(tcase, it_says_when_it_is_mounted_and_when_it_ends);
-	tcase_add_test(tcase, one_that_ends_well_has_no_reason);
-	tcase_add_test(tcase, it_is_asked_to_end_and_waited_for);
+	tcase_add_test(tcase, it_says_when_it_is_mounted);
+	tcase_add_test(tcase, one_that_cannot_mount_is_told);
+	tcase_add_test(tcase, the_end_of_what_has_the_device_is_told);
+	tcase_add_test(tcase, it_outlives_lodged);
 	tcase_add_test(tcase, without_the_program_it_says_so);
 	tcase_add_test(tcase, the_host_is_asked_for_streams);
 	tcase_add_test(tcase, streams_that_nobody_asked_for_are_refused);
