@@ -3,8 +3,10 @@
  * One virtio-fs device while it is bound: its tag, and the file that is called by it.
  */
 #include <linux/kernel.h>
+#include <linux/notifier.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/suspend.h>
 #include <linux/virtio_config.h>
 
 #include "compat/compat.h"
@@ -22,6 +24,43 @@ static void fs_free(struct kref *ref)
 void lodge_fs_put(struct lodge_fs *fs)
 {
 	kref_put(&fs->ref, fs_free);
+}
+
+/*
+ * The session would be lost, and with it every open file of the mount. It is said before any task
+ * is frozen: those that wait for a reply cannot be, once mount.lodge is, and the kernel tries for
+ * 20 s.
+ */
+static int suspend_begins(struct notifier_block *block, unsigned long event, void *unused)
+{
+	struct lodge_fs *fs;
+	int err = 0;
+
+	if (event != PM_SUSPEND_PREPARE && event != PM_HIBERNATION_PREPARE)
+		return NOTIFY_DONE;
+	mutex_lock(&devices_lock);
+	list_for_each_entry(fs, &devices, link) {
+		mutex_lock(&fs->lock);
+		if (fs->session && fs->session->open) {
+			dev_warn(&fs->vdev->dev, "mounted: this system cannot be suspended\n");
+			err = -EBUSY;
+		}
+		mutex_unlock(&fs->lock);
+	}
+	mutex_unlock(&devices_lock);
+	return notifier_from_errno(err);
+}
+
+static struct notifier_block suspend_notifier = { .notifier_call = suspend_begins };
+
+int lodge_fs_suspend_begin(void)
+{
+	return register_pm_notifier(&suspend_notifier);
+}
+
+void lodge_fs_suspend_end(void)
+{
+	unregister_pm_notifier(&suspend_notifier);
 }
 
 static bool is_plain(char c, bool first)

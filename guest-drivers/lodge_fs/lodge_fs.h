@@ -130,6 +130,11 @@ void lodge_fs_broken(struct lodge_fs *fs);
 int lodge_fs_suspend(struct lodge_fs *fs);
 int lodge_fs_resume(struct lodge_fs *fs);
 
+/* A part of the module: refuses a suspend, while the file of a device is open, before tasks are
+ * frozen. */
+int lodge_fs_suspend_begin(void);
+void lodge_fs_suspend_end(void);
+
 /* session.c */
 /* Resets the device and makes its queues, for the next who opens the file. Under fs->lock. -ENOMEM,
  * -EIO, -ENOENT. */

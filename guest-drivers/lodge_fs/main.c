@@ -43,7 +43,7 @@ static void config_changed(struct virtio_device *vdev)
 }
 
 #ifdef CONFIG_PM_SLEEP
-/* The session would be lost, and with it every open file of the mount. */
+/* The file may have been opened since suspend_begins(). */
 static int freeze(struct virtio_device *vdev)
 {
 	return lodge_fs_suspend(vdev->priv);
@@ -90,6 +90,7 @@ static const struct {
 	void (*end)(void);
 } parts[] = {
 	{ lodge_fs_events_begin, lodge_fs_events_end },
+	{ lodge_fs_suspend_begin, lodge_fs_suspend_end },
 	{ begin_driver, end_driver },
 };
 
