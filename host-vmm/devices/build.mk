@@ -41,3 +41,7 @@ unit_tests += vga_machine
 vga_machine_srcs := tests/unit/vga_machine.c tests/unit/tiny_kernel.c
 vga_machine_libs := vmm proto
 vga_machine_pkgs := check
+
+fuzz_targets += vga_guest
+vga_guest_srcs = tests/fuzz/vga_guest.c $(vga_rig_srcs)
+vga_guest_libs := proto
