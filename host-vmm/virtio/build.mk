@@ -109,3 +109,8 @@ virtio_gpu_hostile_pkgs := check
 unit_tests += edid
 edid_srcs := tests/unit/edid.c host-vmm/display/edid.c
 edid_pkgs := check
+
+fuzz_targets += virtio_gpu_commands
+virtio_gpu_commands_srcs = tests/fuzz/virtio_gpu.c $(gpu_srcs) $(vga_srcs) $(display_srcs) \
+	host-vmm/input/input.c $(virtio_rig_srcs)
+virtio_gpu_commands_libs := proto
