@@ -47,4 +47,11 @@ cli_srcs += $(addprefix host-vmm/, cli/resize.c cli/screen.c cli/screenshot.c cl
 	display/convert.c view/link.c)
 cli_pkgs += libpng
 
+# Keys for texts.
+cli_srcs += host-vmm/cli/keymap.c host-vmm/cli/keys.c
+cli_pkgs += xkbcommon
+unit_tests += cli_keymap
+cli_keymap_srcs := tests/unit/cli_keymap.c host-vmm/cli/keymap.c
+cli_keymap_pkgs := check glib-2.0 xkbcommon
+
 man_pages += host-vmm/cli/lodge.1.scd host-vmm/cli/lodge-exec.1.scd

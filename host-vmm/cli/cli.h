@@ -25,6 +25,7 @@ int verb_delete(int argc, char **argv);
 int verb_events(int argc, char **argv);
 int verb_exec(int argc, char **argv);
 int verb_info(int argc, char **argv);
+int verb_keys(int argc, char **argv);
 int verb_kill(int argc, char **argv);
 int verb_list(int argc, char **argv);
 int verb_ps(int argc, char **argv);

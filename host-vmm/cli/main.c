@@ -34,6 +34,7 @@ static const struct verb verbs[] = {
 	{ "var", "read and write a VM's guestinfo variables", verb_var },
 	{ "view", "show a running VM's screens in windows", verb_view },
 	{ "screenshot", "write what a VM's screen shows to a file", verb_screenshot },
+	{ "keys", "press keys of a running VM's keyboard", verb_keys },
 	{ "resize", "say what size a VM's screen should be", verb_resize },
 	{ "events", "print what happens to a running VM", verb_events },
 };

@@ -15,6 +15,7 @@
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/control/display.h"
 #include "host-vmm/control/json.h"
+#include "host-vmm/control/keys.h"
 #include "host-vmm/control/shares.h"
 #include "host-vmm/control/tools.h"
 #include "host-vmm/device.h"
@@ -220,6 +221,7 @@ const struct control_method control_machine_methods[] = {
 	{ "share-list", control_share_list },
 	{ "balloon", balloon },
 	{ "resize", resize },
+	{ "keys", control_keys },
 	{ "tools", control_tools },
 	{ "var-get", control_var_get },
 	{ "var-set", control_var_set },

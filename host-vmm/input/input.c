@@ -345,6 +345,16 @@ uint32_t input_leds(struct input *input)
 	return leds;
 }
 
+bool input_takes_keys(struct input *input)
+{
+	bool takes;
+
+	pthread_mutex_lock(&input->lock);
+	takes = pick(input, KIND_KEY) != NULL;
+	pthread_mutex_unlock(&input->lock);
+	return takes;
+}
+
 void input_listen(struct input *input, void (*changed)(void *opaque), void *opaque)
 {
 	pthread_mutex_lock(&input->lock);

@@ -88,6 +88,8 @@ void input_release(struct input_giver *giver);
  * N: LED_ N). */
 bool input_is_absolute(struct input *input);
 uint32_t input_leds(struct input *input);
+/* Whether any keyboard has a driver that listens. */
+bool input_takes_keys(struct input *input);
 /* Called when either changed, from any thread, with the lock held. One listener. */
 void input_listen(struct input *input, void (*changed)(void *opaque), void *opaque);
 
