@@ -59,8 +59,11 @@ static void change_mode(struct display *display, unsigned int index)
 	int ret = 0;
 
 	head->mode_changed = false;
-	if (view_is_right(head))
+	if (view_is_right(head)) {
+		/* Who came meanwhile waits for it. */
+		display_owe(display, index, 0);
 		return;
+	}
 	if (!top || !head->segment || head->segment->width != top->width ||
 	    head->segment->height != top->height) {
 		segment_free(head->segment);
@@ -111,7 +114,6 @@ static void make_frame(struct display *display, unsigned int index, int64_t now)
 		return;
 	display_fetch(display, head);
 	head->serial++;
-	head->busy = true;
 	head->busy_until = now + LODGE_DISPLAY_SHOWN_MS * DISPLAY_MS;
 	display_tell_damage(display, index);
 	region_clear(&head->damage);

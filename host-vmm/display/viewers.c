@@ -27,6 +27,9 @@ static void pay_one(struct display *display, struct display_viewer *viewer, unsi
 
 static void pay(struct display *display, struct display_viewer *viewer, unsigned int index)
 {
+	/* The turn that brings the new mode pays all. */
+	if (display->heads[index].mode_changed)
+		return;
 	while (viewer->owed[index] && viewer->ops->ready(viewer->opaque))
 		pay_one(display, viewer, index);
 }
@@ -41,10 +44,19 @@ void display_owe(struct display *display, unsigned int index, uint8_t what)
 	}
 }
 
+/* Whether anybody is still to show the last damage. */
+static void check_shown(struct display *display, unsigned int index)
+{
+	bool busy = false;
+
+	for (struct display_viewer *viewer = display->viewers; viewer; viewer = viewer->next)
+		busy |= viewer->unshown >> index & 1;
+	display->heads[index].busy = busy;
+}
+
 void display_tell_damage(struct display *display, unsigned int index)
 {
 	struct display_head *head = &display->heads[index];
-	bool awaited = false;
 
 	for (struct display_viewer *viewer = display->viewers; viewer; viewer = viewer->next) {
 		if (!(viewer->heads >> index & 1))
@@ -55,26 +67,16 @@ void display_tell_damage(struct display *display, unsigned int index)
 			continue;
 		}
 		viewer->unshown |= 1u << index;
-		awaited = true;
 		viewer->ops->damage(viewer->opaque, index, head->serial, head->damage.rects,
 				    head->damage.n);
 	}
-	if (!awaited)
-		head->busy = false;
+	check_shown(display, index);
 }
 
 void display_release(struct display *display, unsigned int index)
 {
 	for (struct display_viewer *viewer = display->viewers; viewer; viewer = viewer->next)
 		viewer->unshown &= ~(1u << index);
-	display->heads[index].busy = false;
-}
-
-static void check_shown(struct display *display, unsigned int index)
-{
-	for (struct display_viewer *viewer = display->viewers; viewer; viewer = viewer->next)
-		if (viewer->unshown >> index & 1)
-			return;
 	display->heads[index].busy = false;
 }
 
@@ -105,10 +107,8 @@ void display_attach(struct display *display, struct display_viewer *viewer)
 		viewer->owed[i] = 0;
 		if (!(viewer->heads >> i & 1))
 			continue;
-		viewer->owed[i] = OWED_CURSOR | OWED_CURSOR_AT;
-		if (head->watchers++)
-			viewer->owed[i] |= OWED_FRAME;
-		else
+		viewer->owed[i] = OWED_FRAME | OWED_CURSOR | OWED_CURSOR_AT;
+		if (!head->watchers++)
 			head->mode_changed = true;
 		/* The first damage that it hears of is all, and as the picture is now. */
 		if (head->top)
