@@ -14,6 +14,7 @@
 
 #define CREDIT_MAX (1ull << 31) /* protocol/spec/rpc.md, "Malformed" */
 #define NO_TOOLS   125 /* protocol/spec/guest-ops.md, "Errors" */
+#define SILENT_S   60 /* with a heartbeat missed: nobody is left to answer a new command */
 
 /* What a client may ask: protocol/spec/guest-ops.md, and nothing beside. */
 static const char *const words[] = {
@@ -256,12 +257,17 @@ static int find_tools(struct relay_client *client, uint32_t tag, uint32_t *ret_e
 {
 	struct tools_status status;
 	char text[TOOLS_TEXT_MAX + 16];
+	bool silent;
 
 	tools_get_status(client->relay->backdoor, &status);
 	*ret_epoch = status.epoch;
-	if (status.up && status.guest_ops)
+	silent = status.heartbeat_missed && status.heartbeat_age >= SILENT_S;
+	if (status.up && status.guest_ops && !silent)
 		return 0;
-	if (status.up)
+	if (status.up && silent)
+		snprintf(text, sizeof(text), "no tools: they have not answered for %llu s",
+			 (unsigned long long)status.heartbeat_age);
+	else if (status.up)
 		snprintf(text, sizeof(text), "no tools: %.*s take no guest operations",
 			 TOOLS_TEXT_MAX - 64, *status.version ? status.version : status.app);
 	else

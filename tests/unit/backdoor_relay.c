@@ -204,6 +204,16 @@ START_TEST(reasons_are_told)
 	put_exec(&rig, fd, 1, "arg=x|stdin=7|stdout=7");
 	expect(&rig, fd, LODGE_RPC_RESULT, 1, "ERROR 22 a stream's number");
 	ck_assert_uint_eq(rig_open_streams(&rig), 0);
+	/* Tools that hang: one that is late may still answer. */
+	rig.backdoor.status.heartbeat_missed = true;
+	rig.backdoor.status.heartbeat_age = 59;
+	put_exec(&rig, fd, 2, "arg=x");
+	ck_assert_uint_eq(rig_open_calls(&rig), 1);
+	rig.backdoor.status.heartbeat_age = 75;
+	put_exec(&rig, fd, 1, "arg=x");
+	expect(&rig, fd, LODGE_RPC_RESULT, 1,
+	       "ERROR 125 no tools: they have not answered for 75 s");
+	rig.backdoor.status.heartbeat_missed = false;
 	rig.backdoor.status.guest_ops = false;
 	strcpy(rig.backdoor.status.version, "open-vm-tools 12");
 	put_exec(&rig, fd, 1, "arg=x");
