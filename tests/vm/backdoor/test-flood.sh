@@ -20,13 +20,20 @@ lodge run --name box --memory 256M --share "w=$PWD/shared" --env "SECONDS_EACH=$
 	for port in /sys/class/virtio-ports/*; do
 		grep -qx org.lodge.tools.0 $port/name 2>/dev/null && port=/dev/${port##*/} && break
 	done
+	# Until the host has asked often enough: on a slow machine it may take longer.
 	flood() {
+		enough=$w/$1.enough
 		touch $w/$1.begins
 		shift
 		"$@" 2>&1
+		until [ -e $enough ]; do
+			"$@" 2>&1
+		done
 	}
 	flood virtio backdoor-flood /dev/lodge $SECONDS_EACH >$w/virtio.out
 	touch $w/virtio.ends
+	flood doorbells backdoor-flood doorbells $SECONDS_EACH >$w/doorbells.out
+	touch $w/doorbells.ends
 	flood port backdoor-flood $port $SECONDS_EACH >$w/port.out
 	touch $w/port.ends
 	flood ioports vmports flood $SECONDS_EACH >$w/ioports.out
@@ -48,20 +55,24 @@ flooded() {
 		[ "$took" -le "$slowest" ] || slowest=$took
 		now=$(own_memory)
 		[ "$((now - before))" -le "$most" ] || most=$((now - before))
+		[ "$asked" -lt 3 ] || touch "shared/$door.enough"
 		sleep 0.2
 	done
-	echo "# $door: $(cat "shared/$door.out"); $asked times asked, slowest answer $slowest ms"
-	ok "$door: frames went" grep -q '^[1-9]' "shared/$door.out"
+	echo "# $door: $(tr '\n' ' ' <"shared/$door.out"); $asked times asked, slowest answer $slowest ms"
+	ok "$door: it was flooded" grep -q '^[1-9]' "shared/$door.out"
 	ok "$door: the monitor's memory grows by less than 8 MiB ($most KiB)" [ "$most" -lt 8192 ]
-	ok "$door: it answers meanwhile" [ "$asked" -gt 0 ]
+	ok "$door: it answers meanwhile" [ "$asked" -ge 3 ]
 }
 
-for door in virtio port ioports; do
+for door in virtio doorbells port ioports; do
 	ok "$door: the flood begins" wait_for 60 test -e "shared/$door.begins"
 	flooded $door
 done
 ok "the guest is alive" wait_for 60 test -e shared/done
 is "$(cat shared/complaints)" 0 "and its kernel complains of nothing"
-ok "the log is bounded ($(wc -l <run.err) lines)" [ "$(wc -l <run.err)" -lt $((100 + seconds * 20)) ]
+log=$XDG_RUNTIME_DIR/lodge/box/vmm.log
+lines=$(wc -l <"$log")
+# Ten lines in five seconds from each of the few places that a guest can make talk.
+ok "the log is bounded ($lines lines, $(wc -c <"$log") bytes)" [ "$lines" -gt 10 -a "$lines" -lt $((100 + SECONDS * 10)) ]
 ok "kill" lodge kill box
-[ "$failures" = 0 ] || tail -n 20 run.err | sed 's/^/#   /'
+[ "$failures" = 0 ] || tail -n 20 run.err "$log" | sed 's/^/#   /'
