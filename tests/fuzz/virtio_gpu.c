@@ -297,10 +297,10 @@ static void save_and_load(const struct op *op)
 {
 	struct state state = { 0 }, reader;
 
-	if (device->type->save(device, &state) < 0)
+	if (device->type->save(device, &state) < 0 || state.len == 0)
 		abort();
 	/* The one byte that is not as it was may be refused, and must not be believed. */
-	if (op->flags & 1 && state.len > 0)
+	if (op->flags & 1)
 		state.bytes[op->n[0] % state.len] ^= (uint8_t)op->n[1];
 	state_read_from(&reader, state.bytes, op->flags & 2 ? op->n[2] % state.len : state.len);
 	(void)device->type->load(device, &reader);

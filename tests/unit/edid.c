@@ -18,8 +18,6 @@
 
 #define SIZES 1000u
 
-extern char **environ;
-
 struct read_back {
 	uint32_t width, height, width_mm, height_mm;
 	double hertz;
