@@ -23,6 +23,7 @@
 #define DAMAGE_SETTLE_MS 5
 /* After the last frame that somebody looked at. */
 #define LOG_IDLE_MS 1000
+#define RECTS_MAX   16u /* of damage at a time */
 #define PART_DOTS   256u /* that are drawn under one lock */
 
 static const struct {
@@ -77,7 +78,7 @@ void vga_reform(struct vga *vga)
 	struct vga_geometry geometry;
 
 	vga_geometry_of(vga, &geometry);
-	if (memcmp(&geometry, &vga->geometry, sizeof(geometry)) == 0)
+	if (vga_geometry_equals(&geometry, &vga->geometry))
 		return;
 	vga_touch_all(vga);
 	/* Each change waits for the next one. */
@@ -180,17 +181,17 @@ static bool next_damage(const struct vga *vga, uint32_t y, struct display_rect *
 /* All damage to the display. The bits are taken first: what comes meanwhile is told again. */
 static void tell_damage(struct vga *vga)
 {
-	struct display_rect rects[16];
+	struct display_rect rects[RECTS_MAX];
 	unsigned int n = 0;
+	uint32_t y = 0;
 
 	pthread_mutex_lock(&vga->lock);
 	if (vga->damaged && !vga_geometry_differs(&vga->geometry, &vga->shown)) {
-		while (n < 16 &&
-		       next_damage(vga, n ? rects[n - 1].y + rects[n - 1].height : 0, &rects[n]))
-			n++;
+		for (; n < RECTS_MAX && next_damage(vga, y, &rects[n]); n++)
+			y = rects[n].y + rects[n].height;
 		/* The last one stands for all that may follow. */
-		if (n == 16)
-			rects[15].height = vga->geometry.height - rects[15].y;
+		if (n == RECTS_MAX)
+			rects[n - 1].height = vga->geometry.height - rects[n - 1].y;
 		memset(vga->damage, 0, vga->size / VGA_GRANULE / 8);
 		vga->damaged = vga->all_damaged = false;
 	}

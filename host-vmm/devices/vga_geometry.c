@@ -87,6 +87,14 @@ void vga_geometry_of(const struct vga *vga, struct vga_geometry *ret_geometry)
 	*ret_geometry = geometry;
 }
 
+bool vga_geometry_equals(const struct vga_geometry *a, const struct vga_geometry *b)
+{
+	return !vga_geometry_differs(a, b) && a->kind == b->kind && a->stretch == b->stretch &&
+	       a->rescan == b->rescan && a->scans == b->scans && a->cell == b->cell &&
+	       a->pitch == b->pitch && a->start == b->start && a->mask == b->mask &&
+	       a->split == b->split && a->bank_bit == b->bank_bit && a->blank == b->blank;
+}
+
 bool vga_geometry_differs(const struct vga_geometry *a, const struct vga_geometry *b)
 {
 	bool text = a->kind == VGA_TEXT, direct = a->kind == VGA_DIRECT;

@@ -154,6 +154,7 @@ void vga_vbe_geometry(const struct vga_vbe *vbe, uint64_t size, struct vga_geome
 /* ---- vga_geometry.c ---- */
 
 void vga_geometry_of(const struct vga *vga, struct vga_geometry *ret_geometry);
+bool vga_geometry_equals(const struct vga_geometry *a, const struct vga_geometry *b);
 /* Whether windows must be told of another picture. */
 bool vga_geometry_differs(const struct vga_geometry *a, const struct vga_geometry *b);
 /* The bytes that line @y is made of: up to two stretches are one here. */

@@ -147,15 +147,15 @@ uint16_t vga_rig_vbe_reg(struct vga_rig *rig, uint16_t index)
 void vga_rig_set_mode(struct vga_rig *rig, const struct vga_rig_mode *mode)
 {
 	vga_rig_out(rig, 0x3c2, mode->misc, 1);
-	for (uint8_t i = 0; i < sizeof(mode->seq); i++)
-		vga_rig_set(rig, 0x3c4, i, mode->seq[i]);
+	for (size_t i = 0; i < sizeof(mode->seq); i++)
+		vga_rig_set(rig, 0x3c4, (uint8_t)i, mode->seq[i]);
 	vga_rig_set(rig, 0x3d4, 0x11, 0);
-	for (uint8_t i = 0; i < sizeof(mode->crtc); i++)
-		vga_rig_set(rig, 0x3d4, i, mode->crtc[i]);
-	for (uint8_t i = 0; i < sizeof(mode->attr); i++)
-		vga_rig_attr(rig, i, mode->attr[i]);
-	for (uint8_t i = 0; i < sizeof(mode->gfx); i++)
-		vga_rig_set(rig, 0x3ce, i, mode->gfx[i]);
+	for (size_t i = 0; i < sizeof(mode->crtc); i++)
+		vga_rig_set(rig, 0x3d4, (uint8_t)i, mode->crtc[i]);
+	for (size_t i = 0; i < sizeof(mode->attr); i++)
+		vga_rig_attr(rig, (uint8_t)i, mode->attr[i]);
+	for (size_t i = 0; i < sizeof(mode->gfx); i++)
+		vga_rig_set(rig, 0x3ce, (uint8_t)i, mode->gfx[i]);
 }
 
 struct display_shot vga_rig_shoot(struct vga_rig *rig, uint32_t width, uint32_t height)

@@ -199,8 +199,8 @@ END_TEST
 START_TEST(banks)
 {
 	set_mode(1024, 768, 32);
-	for (uint16_t bank = 0; bank < VGA_RIG_MEMORY >> 16; bank++) {
-		vga_rig_vbe(&rig, BANK, bank);
+	for (uint32_t bank = 0; bank < VGA_RIG_MEMORY >> 16; bank++) {
+		vga_rig_vbe(&rig, BANK, (uint16_t)bank);
 		ck_assert_uint_eq(vga_rig_vbe_reg(&rig, BANK), bank);
 		vga_rig_put(&rig, WINDOW + 0xfffc, 0x12340000u + bank, 4);
 		ck_assert_uint_eq(vga_rig_get(&rig, rig.lfb + bank * 0x10000u + 0xfffc, 4),
