@@ -232,6 +232,8 @@ install-tools: $(tools_progs:%=$(BUILD)/bin/%) $(tools_man:%=$(BUILD)/man/%)
 	install -m 755 $(BUILD)/bin/lodged $(BUILD)/bin/lodge-files $(BUILD)/bin/lodge-session \
 		$(DESTDIR)$(PREFIX)/libexec/lodge/
 	install -D -m 755 $(BUILD)/bin/mount.lodge $(DESTDIR)/usr/sbin/mount.lodge
+	ln -sf mount.lodge $(DESTDIR)/usr/sbin/mount.fuse.lodge
+	ln -sf mount.lodge $(DESTDIR)/usr/sbin/mount.fuse.lodge-rpc
 	ln -sf ../../bin/lodge-toolbox $(DESTDIR)$(PREFIX)/libexec/lodge/vmware-toolbox-cmd
 	ln -sf ../../bin/lodge-toolbox $(DESTDIR)$(PREFIX)/libexec/lodge/vmware-rpctool
 	$(foreach m,$(tools_man),install -D -m 644 $(BUILD)/man/$(m) \

@@ -20,6 +20,7 @@ static const char usage[] =
 	"\n"
 	"Mounts a folder that the host shares; SHARE may be the device's tag (lodge), for all of them.\n"
 	"  -o ro,nosuid,nodev,noexec,noatime,...   as of mount(8)\n"
+	"  -o remount          change those of what is mounted there\n"
 	"  -o tag=TAG          the device (lodge)\n"
 	"  -o way=WAY          virtiofs, the kernel's driver; lodge_fs, the module of that name; rpc, the\n"
 	"                      messages of lodged; or auto, the best of them\n"
@@ -52,11 +53,25 @@ static int explain(const struct mount_options *options, enum mount_way way, int 
 	return EXIT_MOUNT;
 }
 
+static int remount(const struct mount_options *options)
+{
+	int err = options->fake ? 0 : mounts_remount(options->folder, options->flags);
+
+	if (!err)
+		return 0;
+	log_error("cannot remount %s: %s", options->folder,
+		  err == -EINVAL ? "no folder of the host is mounted there" : strerror(-err));
+	return EXIT_MOUNT;
+}
+
 static int run(const struct mount_options *options)
 {
 	enum mount_way way;
-	int err = way_find(options, &way);
+	int err;
 
+	if (options->remount)
+		return remount(options);
+	err = way_find(options, &way);
 	if (err) {
 		log_error(
 			"neither the kernel's virtiofs nor the module lodge_fs has a device, nor does lodged mount its messages; is a folder shared?");

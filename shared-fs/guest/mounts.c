@@ -93,12 +93,17 @@ static void unmount_all(char **points, size_t n)
 	free(points);
 }
 
+static bool is_by_fuse(const char *type)
+{
+	return !strncmp(type, "fuse.lodge", strlen("fuse.lodge"));
+}
+
 static bool is_dead(const struct mount_line *mount, const char *tag)
 {
 	struct stat st;
 
-	return !strcmp(mount->source, tag) && !strncmp(mount->type, "fuse.lodge", 10) &&
-	       stat(mount->point, &st) && errno == ENOTCONN;
+	return !strcmp(mount->source, tag) && is_by_fuse(mount->type) && stat(mount->point, &st) &&
+	       errno == ENOTCONN;
 }
 
 void mounts_clear(const char *tag, const char *device)
@@ -189,4 +194,18 @@ int mounts_bind(const char *whole, const char *below, const char *folder, unsign
 		return err;
 	}
 	return 0;
+}
+
+int mounts_remount(const char *folder, unsigned long flags)
+{
+	struct mounts_seen seen;
+	char *path = realpath(folder, NULL);
+	int err = path ? mounts_now(path, &seen) : -errno;
+
+	if (!err && (!seen.there || (strcmp(seen.type, "virtiofs") != 0 && !is_by_fuse(seen.type))))
+		err = -EINVAL;
+	if (!err && mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | flags, NULL))
+		err = -errno;
+	free(path);
+	return err;
 }

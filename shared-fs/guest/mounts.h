@@ -39,6 +39,10 @@ int mounts_now(const char *path, struct mounts_seen *ret_seen);
  * @tag whose server is dead. Who uses them gets ENOTCONN. */
 void mounts_clear(const char *tag, const char *device);
 
+/* Changes the MS_ flags of what is mounted at @folder, and of nothing else of the device. -EINVAL:
+ * it is no mount of shares. */
+int mounts_remount(const char *folder, unsigned long flags);
+
 /* Binds @below (as options_path() makes it) of the mount @whole to @folder, with MS_ @flags. No
  * link is followed below
  * @whole. */

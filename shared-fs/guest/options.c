@@ -34,9 +34,11 @@ static const struct {
 	{ "strictatime", MS_STRICTATIME, 0 },
 	/* For mount(8) and systemd, mount(8) hands some of them on. */
 	{ "defaults", 0, 0 },
+	{ "remount", 0, 0 },
 	{ "auto", 0, 0 },
 	{ "noauto", 0, 0 },
 	{ "nofail", 0, 0 },
+	{ "async", 0, 0 },
 	{ "_netdev", 0, 0 },
 	{ "nouser", 0, 0 },
 	{ "user", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0 },
@@ -111,12 +113,13 @@ static int take_option(struct mount_options *options, const char *word, size_t l
 		options->flags |= flags[i].set;
 		return 0;
 	}
-	/* Comments of fstab for other programs. */
+	/* Comments of fstab for other programs, and who may unmount. */
 	if (!len || (len > 2 && !memcmp(word, "x-", 2)) || (len > 2 && !memcmp(word, "X-", 2)) ||
-	    (len >= 8 && !memcmp(word, "comment=", 8)))
+	    (len >= 8 && !memcmp(word, "comment=", 8)) || (len >= 5 && !memcmp(word, "user=", 5)))
 		return 0;
 	err = take_value(options, word, len, &ours);
-	if (!err && !ours && !options->sloppy)
+	/* mount(8) hands on what the file system that is mounted says of itself. */
+	if (!err && !ours && !options->sloppy && !options->remount)
 		err = -EINVAL;
 	if (err) {
 		options->bad = word;
@@ -232,8 +235,23 @@ static int take_letters(struct mount_options *options, char **argv, int *i)
 	return 0;
 }
 
-/* All of -o, of which there may be several. */
-static int take_lists(struct mount_options *options, char **argv)
+/* What other options mean depends on it. */
+static int find_remount(struct mount_options *options, const char *list)
+{
+	for (;;) {
+		size_t len = strcspn(list, ",");
+
+		if (is(list, len, "remount"))
+			options->remount = true;
+		if (!list[len])
+			return 0;
+		list += len + 1;
+	}
+}
+
+/* All of -o, of which there may be several, to @take. */
+static int for_lists(struct mount_options *options, char **argv,
+		     int (*take)(struct mount_options *options, const char *list))
 {
 	int err = 0;
 
@@ -244,7 +262,7 @@ static int take_lists(struct mount_options *options, char **argv)
 		if (!o)
 			continue;
 		if (*o == 'o')
-			err = take_list(options, o[1] ? o + 1 : argv[i + 1]);
+			err = take(options, o[1] ? o + 1 : argv[i + 1]);
 		i += !o[1];
 	}
 	return err;
@@ -265,7 +283,9 @@ int options_parse(struct mount_options *ret_options, int argc, char **argv)
 			err = take_letters(options, argv, &i);
 	}
 	if (!err)
-		err = take_lists(options, argv);
+		err = for_lists(options, argv, find_remount);
+	if (!err)
+		err = for_lists(options, argv, take_list);
 	if (err || options->help || options->version || options->which)
 		return err;
 	if (!options->source || !options->folder)

@@ -20,6 +20,7 @@ struct mount_options {
 	unsigned long flags; /* MS_... */
 	enum mount_way way;
 	char dax[8]; /* way 1: always, never, inode; empty: the kernel's choice */
+	bool remount; /* change the flags of what is at the folder; options of others are ignored */
 	bool sloppy;
 	bool fake;
 	bool verbose;

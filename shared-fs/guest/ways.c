@@ -240,6 +240,9 @@ static int mount_by_fuse(const struct mount_options *options, enum mount_way way
 	if (lock < 0)
 		return lock;
 	mounts_path(options->tag, whole);
+	/* Where no static node stands for it. */
+	if (access("/dev/fuse", F_OK))
+		load_module("fuse");
 	err = serve_whole(options, way, whole, &pid);
 	if (err)
 		return err;

@@ -60,6 +60,14 @@ START_TEST(what_mount_8_says_is_understood)
 	ck_assert_int_eq(parse(&options, "--foreground a /mnt --messages-fd=3 -o way=rpc"), 0);
 	ck_assert(options.foreground);
 	ck_assert_int_eq(options.messages_fd, 3);
+	ck_assert_int_eq(parse(&options, "a /mnt -o rw,user=ann,async,nofail,noauto,_netdev"), 0);
+	ck_assert_uint_eq(options.flags, 0);
+	ck_assert(!options.remount);
+	/* What mount(8) has found in mountinfo is among them. */
+	ck_assert_int_eq(parse(&options, "a /mnt -o ro,relatime,max_read=131072,remount,nosuid"),
+			 0);
+	ck_assert(options.remount);
+	ck_assert_uint_eq(options.flags, MS_RDONLY | MS_RELATIME | MS_NOSUID);
 	ck_assert_int_eq(parse(&options, "--which -o tag=x"), 0);
 	ck_assert(options.which && !options.source);
 }
