@@ -68,7 +68,8 @@ struct gpu_resource {
 	struct display_rect damage[GPU_DAMAGE_MAX];
 };
 
-struct gpu_scanout {
+/* Which part of which resource a head shows. */
+struct gpu_view {
 	uint32_t resource_id; /* 0: off */
 	struct gpu_resource *resource; /* NULL: off */
 	struct display_rect rect; /* of the resource's picture */
@@ -76,6 +77,10 @@ struct gpu_scanout {
 	uint32_t width, height, stride;
 	uint64_t offset;
 	enum display_format format;
+};
+
+struct gpu_scanout {
+	struct gpu_view view;
 
 	uint32_t cursor_width, cursor_height; /* 0: none */
 	uint32_t hot_x, hot_y, cursor_x, cursor_y;
@@ -191,10 +196,9 @@ uint32_t gpu_flush(struct gpu_request *request);
 void gpu_scanout_forget(struct virtio_gpu *gpu, const struct gpu_resource *resource);
 /* Takes all pictures and cursors off. */
 void gpu_scanout_reset(struct virtio_gpu *gpu);
-/* Puts the picture that the scanout's fields tell of on its head. */
-int gpu_scanout_show(struct virtio_gpu *gpu, unsigned int head);
-/* Whether rectangle and picture lie within the resource. */
-bool gpu_scanout_valid(const struct gpu_scanout *scanout, const struct gpu_resource *resource);
+/* -EINVAL: rectangle or picture lie beyond the resource, or are more than the display takes; the
+ * head is as it was. */
+int gpu_scanout_show(struct virtio_gpu *gpu, unsigned int head, const struct gpu_view *view);
 
 /* ---- gpu_cursor.c ---- */
 

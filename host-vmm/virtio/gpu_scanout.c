@@ -9,6 +9,7 @@
  * all of its damage.
  */
 #include <endian.h>
+#include <errno.h>
 #include <string.h>
 
 #include "host-vmm/display/edid.h"
@@ -118,95 +119,81 @@ static int read_picture(void *opaque, uint64_t offset, void *to, size_t len)
 
 static const struct display_source_ops source_ops = { .read = read_picture };
 
-bool gpu_scanout_valid(const struct gpu_scanout *scanout, const struct gpu_resource *resource)
+static bool view_valid(const struct gpu_view *view)
 {
-	uint64_t line = (uint64_t)scanout->width * display_format_bytes(scanout->format);
+	uint64_t line = (uint64_t)view->width * display_format_bytes(view->format);
+	uint64_t size = view->resource->size;
 
-	if (scanout->rect.width == 0 || scanout->rect.height == 0 ||
-	    scanout->rect.width > LODGE_DISPLAY_SIDE_MAX ||
-	    scanout->rect.height > LODGE_DISPLAY_SIDE_MAX ||
-	    !rect_within(&scanout->rect, scanout->width, scanout->height))
+	if (view->rect.width == 0 || view->rect.height == 0 ||
+	    view->rect.width > LODGE_DISPLAY_SIDE_MAX ||
+	    view->rect.height > LODGE_DISPLAY_SIDE_MAX ||
+	    !rect_within(&view->rect, view->width, view->height))
 		return false;
 	/* Below 2^64: each factor has 32 bits. */
-	return scanout->stride >= line && scanout->offset <= resource->size &&
-	       (uint64_t)(scanout->height - 1) * scanout->stride + line <=
-		       resource->size - scanout->offset;
+	return view->stride >= line && view->offset <= size &&
+	       (uint64_t)(view->height - 1) * view->stride + line <= size - view->offset;
 }
 
 static void turn_off(struct virtio_gpu *gpu, unsigned int head)
 {
-	struct gpu_scanout *scanout = &gpu->scanouts[head];
-
-	scanout->resource = NULL;
-	scanout->resource_id = 0;
+	gpu->scanouts[head].view = (struct gpu_view){ 0 };
 	(void)display_set_picture(gpu->display, head, DISPLAY_LAYER_GPU, NULL);
 }
 
-int gpu_scanout_show(struct virtio_gpu *gpu, unsigned int head)
+int gpu_scanout_show(struct virtio_gpu *gpu, unsigned int head, const struct gpu_view *view)
 {
-	const struct gpu_scanout *scanout = &gpu->scanouts[head];
-	const struct display_rect *rect = &scanout->rect;
+	const struct display_rect *rect = &view->rect;
 	struct display_picture picture = {
 		.width = rect->width,
 		.height = rect->height,
-		.stride = scanout->stride,
-		.offset = scanout->offset + (uint64_t)rect->y * scanout->stride +
-			  (uint64_t)rect->x * display_format_bytes(scanout->format),
-		.format = scanout->format,
+		.stride = view->stride,
+		.offset = view->offset + (uint64_t)rect->y * view->stride +
+			  (uint64_t)rect->x * display_format_bytes(view->format),
+		.format = view->format,
 		.source = LODGE_DISPLAY_GPU,
 		.x = rect->x,
 		.y = rect->y,
 		.ops = &source_ops,
-		.opaque = scanout->resource,
+		.opaque = view->resource,
 	};
 	struct display_want want;
+	int ret;
 
+	if (!view_valid(view))
+		return -EINVAL;
 	/* Heads that have a picture each tell no place: where they should be is as good. */
-	if (rect->width == scanout->width && rect->height == scanout->height) {
+	if (rect->width == view->width && rect->height == view->height) {
 		display_get_want(gpu->display, head, &want);
 		picture.x = want.x;
 		picture.y = want.y;
 	}
-	return display_set_picture(gpu->display, head, DISPLAY_LAYER_GPU, &picture);
+	ret = display_set_picture(gpu->display, head, DISPLAY_LAYER_GPU, &picture);
+	if (ret == 0)
+		gpu->scanouts[head].view = *view;
+	return ret;
 }
 
-static bool same_picture(const struct gpu_scanout *a, const struct gpu_scanout *b)
+static bool same_view(const struct gpu_view *a, const struct gpu_view *b)
 {
 	return a->resource == b->resource && memcmp(&a->rect, &b->rect, sizeof(a->rect)) == 0 &&
 	       a->width == b->width && a->height == b->height && a->stride == b->stride &&
 	       a->offset == b->offset && a->format == b->format;
 }
 
-/* @next: the fields of the picture; the cursor stays. */
-static uint32_t set_picture(struct gpu_request *request, uint32_t head,
-			    const struct gpu_scanout *next)
+static uint32_t set_view(struct gpu_request *request, uint32_t head, const struct gpu_view *next)
 {
-	struct virtio_gpu *gpu = request->gpu;
-	struct gpu_scanout *scanout = &gpu->scanouts[head];
-
-	if (!gpu_scanout_valid(next, next->resource))
-		return gpu_refuse(request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
-				  "rectangle beyond the resource");
 	/* Older drivers say it before each flush: no reason to copy all. */
-	if (same_picture(scanout, next))
+	if (same_view(&request->gpu->scanouts[head].view, next))
 		return VIRTIO_GPU_RESP_OK_NODATA;
-	scanout->resource = next->resource;
-	scanout->resource_id = next->resource->id;
-	scanout->rect = next->rect;
-	scanout->width = next->width;
-	scanout->height = next->height;
-	scanout->stride = next->stride;
-	scanout->offset = next->offset;
-	scanout->format = next->format;
-	if (gpu_scanout_show(gpu, head) == 0)
-		return VIRTIO_GPU_RESP_OK_NODATA;
-	turn_off(gpu, head);
-	return gpu_refuse(request, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY,
-			  "more than [display] memory holds");
+	if (gpu_scanout_show(request->gpu, head, next) < 0)
+		return gpu_refuse(request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+				  "beyond the resource, or more than [display] memory holds");
+	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
 /* True: done, *ret_code is the answer. */
-static bool no_picture(struct gpu_request *request, uint32_t head, uint32_t id, uint32_t *ret_code)
+static bool nothing_to_show(struct gpu_request *request, uint32_t head, uint32_t id,
+			    uint32_t *ret_code)
 {
 	if (head >= request->gpu->n_scanouts) {
 		*ret_code =
@@ -226,9 +213,11 @@ uint32_t gpu_set_scanout(struct gpu_request *request)
 	const struct virtio_gpu_set_scanout *set = &request->command.set_scanout;
 	uint32_t head = le32toh(set->scanout_id), id = le32toh(set->resource_id), code;
 	struct gpu_resource *resource = gpu_resource_find(request->gpu, id);
-	struct gpu_scanout next = { .resource = resource, .rect = rect_of(&set->r) };
+	struct gpu_view next = { .resource_id = id,
+				 .resource = resource,
+				 .rect = rect_of(&set->r) };
 
-	if (no_picture(request, head, id, &code))
+	if (nothing_to_show(request, head, id, &code))
 		return code;
 	if (!resource)
 		return gpu_refuse(request, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID,
@@ -240,7 +229,7 @@ uint32_t gpu_set_scanout(struct gpu_request *request)
 	next.height = resource->height;
 	next.format = resource->format;
 	next.stride = resource->width * display_format_bytes(resource->format);
-	return set_picture(request, head, &next);
+	return set_view(request, head, &next);
 }
 
 uint32_t gpu_set_scanout_blob(struct gpu_request *request)
@@ -248,7 +237,8 @@ uint32_t gpu_set_scanout_blob(struct gpu_request *request)
 	const struct virtio_gpu_set_scanout_blob *set = &request->command.set_scanout_blob;
 	uint32_t head = le32toh(set->scanout_id), id = le32toh(set->resource_id), code;
 	struct gpu_resource *resource = gpu_resource_find(request->gpu, id);
-	struct gpu_scanout next = {
+	struct gpu_view next = {
+		.resource_id = id,
 		.resource = resource,
 		.rect = rect_of(&set->r),
 		.width = le32toh(set->width),
@@ -258,26 +248,26 @@ uint32_t gpu_set_scanout_blob(struct gpu_request *request)
 	};
 	bool alpha;
 
-	if (no_picture(request, head, id, &code))
+	if (nothing_to_show(request, head, id, &code))
 		return code;
 	if (!resource || !resource->blob)
 		return gpu_refuse(request, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID, "no such blob");
 	if (!gpu_format(le32toh(set->format), &next.format, &alpha))
 		return gpu_refuse(request, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER, "unknown format");
-	return set_picture(request, head, &next);
+	return set_view(request, head, &next);
 }
 
 void gpu_scanout_forget(struct virtio_gpu *gpu, const struct gpu_resource *resource)
 {
 	for (unsigned int i = 0; i < gpu->n_scanouts; i++)
-		if (gpu->scanouts[i].resource == resource)
+		if (gpu->scanouts[i].view.resource == resource)
 			turn_off(gpu, i);
 }
 
 void gpu_scanout_reset(struct virtio_gpu *gpu)
 {
 	for (unsigned int i = 0; i < gpu->n_scanouts; i++) {
-		if (gpu->scanouts[i].resource)
+		if (gpu->scanouts[i].view.resource)
 			turn_off(gpu, i);
 		memset(&gpu->scanouts[i], 0, sizeof(gpu->scanouts[i]));
 		gpu_cursor_show(gpu, i);
@@ -332,13 +322,13 @@ static void damage_heads(struct virtio_gpu *gpu, const struct gpu_resource *reso
 			 const struct display_rect *rect)
 {
 	for (unsigned int i = 0; i < gpu->n_scanouts; i++) {
-		const struct gpu_scanout *scanout = &gpu->scanouts[i];
+		const struct gpu_view *view = &gpu->scanouts[i].view;
 		struct display_rect common;
 
-		if (scanout->resource != resource || !rect_common(rect, &scanout->rect, &common))
+		if (view->resource != resource || !rect_common(rect, &view->rect, &common))
 			continue;
-		common.x -= scanout->rect.x;
-		common.y -= scanout->rect.y;
+		common.x -= view->rect.x;
+		common.y -= view->rect.y;
 		display_damage(gpu->display, i, DISPLAY_LAYER_GPU, &common);
 	}
 }
@@ -366,10 +356,9 @@ static bool blob_flush_valid(const struct virtio_gpu *gpu, const struct gpu_reso
 			     const struct display_rect *rect)
 {
 	for (unsigned int i = 0; i < gpu->n_scanouts; i++) {
-		const struct gpu_scanout *scanout = &gpu->scanouts[i];
+		const struct gpu_view *view = &gpu->scanouts[i].view;
 
-		if (scanout->resource == resource &&
-		    !rect_within(rect, scanout->width, scanout->height))
+		if (view->resource == resource && !rect_within(rect, view->width, view->height))
 			return false;
 	}
 	return true;
@@ -394,7 +383,7 @@ uint32_t gpu_flush(struct gpu_request *request)
 	else
 		flush_transferred(gpu, resource, &rect);
 	for (unsigned int i = 0; i < gpu->n_scanouts; i++)
-		if (gpu->scanouts[i].resource == resource)
+		if (gpu->scanouts[i].view.resource == resource)
 			request->flushed |= 1u << i;
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }

@@ -31,16 +31,16 @@ static void put_resource(const struct gpu_resource *resource, struct state *stat
 
 static void put_scanout(const struct gpu_scanout *scanout, struct state *state)
 {
-	state_put_u32(state, scanout->resource_id);
-	state_put_u32(state, scanout->rect.x);
-	state_put_u32(state, scanout->rect.y);
-	state_put_u32(state, scanout->rect.width);
-	state_put_u32(state, scanout->rect.height);
-	state_put_u32(state, scanout->width);
-	state_put_u32(state, scanout->height);
-	state_put_u32(state, scanout->stride);
-	state_put_u64(state, scanout->offset);
-	state_put_u8(state, (uint8_t)scanout->format);
+	state_put_u32(state, scanout->view.resource_id);
+	state_put_u32(state, scanout->view.rect.x);
+	state_put_u32(state, scanout->view.rect.y);
+	state_put_u32(state, scanout->view.rect.width);
+	state_put_u32(state, scanout->view.rect.height);
+	state_put_u32(state, scanout->view.width);
+	state_put_u32(state, scanout->view.height);
+	state_put_u32(state, scanout->view.stride);
+	state_put_u64(state, scanout->view.offset);
+	state_put_u8(state, (uint8_t)scanout->view.format);
 	state_put_u32(state, scanout->cursor_width);
 	state_put_u32(state, scanout->cursor_height);
 	state_put_u32(state, scanout->hot_x);
@@ -118,7 +118,7 @@ static int get_cursor(struct gpu_scanout *scanout, struct state *state)
 	scanout->cursor_x = state_get_u32(state);
 	scanout->cursor_y = state_get_u32(state);
 	if (width > GPU_CURSOR_SIDE || height > GPU_CURSOR_SIDE || (width == 0) != (height == 0) ||
-	    scanout->hot_x > width || scanout->hot_y > height)
+	    scanout->hot_x >= (width ? width : 1) || scanout->hot_y >= (height ? height : 1))
 		return -EBADMSG;
 	for (uint32_t i = 0; i < width * height; i++)
 		scanout->cursor[i] = state_get_u32(state);
@@ -129,32 +129,30 @@ static int get_cursor(struct gpu_scanout *scanout, struct state *state)
 
 static int get_scanout(struct virtio_gpu *gpu, unsigned int head, struct state *state)
 {
-	struct gpu_scanout *scanout = &gpu->scanouts[head];
+	struct gpu_view view = { .resource_id = state_get_u32(state) };
 	uint8_t format;
 	int ret;
 
-	scanout->resource_id = state_get_u32(state);
-	scanout->rect.x = state_get_u32(state);
-	scanout->rect.y = state_get_u32(state);
-	scanout->rect.width = state_get_u32(state);
-	scanout->rect.height = state_get_u32(state);
-	scanout->width = state_get_u32(state);
-	scanout->height = state_get_u32(state);
-	scanout->stride = state_get_u32(state);
-	scanout->offset = state_get_u64(state);
+	view.rect.x = state_get_u32(state);
+	view.rect.y = state_get_u32(state);
+	view.rect.width = state_get_u32(state);
+	view.rect.height = state_get_u32(state);
+	view.width = state_get_u32(state);
+	view.height = state_get_u32(state);
+	view.stride = state_get_u32(state);
+	view.offset = state_get_u64(state);
 	format = state_get_u8(state);
-	ret = get_cursor(scanout, state);
+	ret = get_cursor(&gpu->scanouts[head], state);
 	if (ret < 0)
 		return ret;
 	gpu_cursor_show(gpu, head);
-	if (scanout->resource_id == 0)
+	if (view.resource_id == 0)
 		return 0;
-	scanout->format = format;
-	scanout->resource = gpu_resource_find(gpu, scanout->resource_id);
-	if (!scanout->resource || !format_valid(format) ||
-	    !gpu_scanout_valid(scanout, scanout->resource) || gpu_scanout_show(gpu, head) < 0)
+	view.resource = gpu_resource_find(gpu, view.resource_id);
+	if (!view.resource || !format_valid(format))
 		return -EBADMSG;
-	return 0;
+	view.format = format;
+	return gpu_scanout_show(gpu, head, &view) < 0 ? -EBADMSG : 0;
 }
 
 /* What a failure leaves half made goes at the reset that follows it. */

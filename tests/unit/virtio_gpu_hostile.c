@@ -96,7 +96,7 @@ START_TEST(t45_sizes)
 	ck_assert_uint_eq(gpu_rig_create_2d(&gpu, 0xffffffff, BGRX, 8, 8), OK);
 	/* A picture that is more than [display] memory: nobody shows it. */
 	ck_assert_uint_eq(gpu_rig_create_2d(&gpu, 6, BGRX, 4096, 4096), OK);
-	ck_assert_uint_eq(gpu_rig_scanout(&gpu, 0, 6, rect(0, 0, 4096, 4096)), NO_MEMORY);
+	ck_assert_uint_eq(gpu_rig_scanout(&gpu, 0, 6, rect(0, 0, 4096, 4096)), PARAMETER);
 	ck_assert(!gpu.display.heads[0].set);
 	/* 4,000 heads. */
 	for (uint32_t head = GPU_HEADS; head < 4000; head += 17)
