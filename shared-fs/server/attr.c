@@ -189,7 +189,7 @@ void attr_fill(struct fs *fs, const struct inode *inode, const struct statx *stx
 		.uid = attr_uid(fs, share, stx->stx_uid),
 		.gid = attr_gid(fs, share, stx->stx_gid),
 		.rdev = encode_dev(stx->stx_rdev_major, stx->stx_rdev_minor),
-		.blksize = stx->stx_blksize,
+		.blksize = dax_block_size(fs, stx),
 		.flags = dax_attr_flags(fs, share, stx),
 	};
 	if (share->owner.exact || share->owner.file_mask || share->owner.dir_mask)

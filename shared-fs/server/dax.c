@@ -22,6 +22,7 @@
 
 #define ANSWER_TIMEOUT_S 5
 #define LATE_ANSWER_MS	 500 /* to a server that died meanwhile */
+#define GUEST_PAGE	 4096 /* bytes, of x86 */
 
 struct dax_slot {
 	uint16_t share; /* of the file; NO_SHARE: nothing is mapped, and the rest is void */
@@ -463,6 +464,12 @@ uint32_t dax_attr_flags(const struct fs *fs, const struct share *share, const st
 	    stx->stx_mode & (S_ISUID | S_ISGID) || stx->stx_size < DAX_FILE_MIN)
 		return 0;
 	return FUSE_ATTR_DAX;
+}
+
+uint32_t dax_block_size(const struct fs *fs, const struct statx *stx)
+{
+	return fs->features & FUSE_MAP_ALIGNMENT && S_ISREG(stx->stx_mode) ? GUEST_PAGE
+									   : stx->stx_blksize;
 }
 
 /* What write(2) does beside writing: the guest is about to store into the file, and no later store

@@ -68,6 +68,10 @@ bool dax_find(struct dax *dax, uint64_t addr, uint64_t len, uint64_t *ret_offset
 void dax_read(struct dax *dax, uint64_t offset, void *bytes, size_t len);
 void dax_write(struct dax *dax, uint64_t offset, const void *bytes, size_t len);
 
+/* What the guest is to take for the file's block size. Linux writes no mapping back (EIO) where
+ * that is not the size of a page. */
+uint32_t dax_block_size(const struct fs *fs, const struct statx *stx);
+
 /* FUSE_ATTR_DAX where the guest should map the file, else 0. */
 uint32_t dax_attr_flags(const struct fs *fs, const struct share *share, const struct statx *stx);
 
