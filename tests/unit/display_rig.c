@@ -150,7 +150,8 @@ static void refresh(void *opaque)
 	struct rig_guest *guest = opaque;
 
 	guest->refreshes++;
-	guest->on_refresh(guest);
+	if (guest->on_refresh)
+		guest->on_refresh(guest);
 }
 
 static const struct display_source_ops plain_ops = { .read = read_pixels };
@@ -185,7 +186,8 @@ static void take_frame(void *opaque, unsigned int head, const struct display_vie
 {
 	struct rig_viewer *viewer = opaque;
 
-	(void)head;
+	viewer->widths[head] = view->width;
+	viewer->heights[head] = view->height;
 	if (viewer->view.fd >= 0)
 		close(viewer->view.fd);
 	viewer->view = *view;
@@ -204,8 +206,8 @@ static void take_damage(void *opaque, unsigned int head, uint32_t serial,
 	viewer->damaged = 0;
 	for (unsigned int i = 0; i < n_rects; i++) {
 		viewer->damaged += (uint64_t)rects[i].width * rects[i].height;
-		if (rects[i].x + rects[i].width > viewer->view.width ||
-		    rects[i].y + rects[i].height > viewer->view.height)
+		if (rects[i].x + rects[i].width > viewer->widths[head] ||
+		    rects[i].y + rects[i].height > viewer->heights[head])
 			abort();
 	}
 	if (!viewer->lazy)

@@ -36,6 +36,7 @@ struct rig_viewer {
 	struct display *display;
 	unsigned int frames, damages, cursors, moves, rects; /* how often it was told */
 	struct display_view view; /* of the last frame; fd is its own, or -1 */
+	uint32_t widths[LODGE_DISPLAY_HEADS_MAX], heights[LODGE_DISPLAY_HEADS_MAX];
 	uint32_t serial;
 	uint64_t damaged; /* pixels of the last damage */
 	struct display_cursor cursor;
@@ -52,7 +53,6 @@ bool rig_timer_on(void);
 /* The guest's picture on @head. */
 int rig_show(struct display *display, unsigned int head, enum display_layer layer,
 	     struct rig_guest *guest);
-/* The same without a word of refresh. */
 void rig_look(struct display *display, struct rig_viewer *viewer, uint32_t heads);
 void rig_leave(struct display *display, struct rig_viewer *viewer);
 /* Whether the memory that the viewer was given has the guest's picture as it is now. */

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What heads should be: limits, places, and the pace at which the guest is told.
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tests/unit/display_rig.h"
+#include "tests/unit/unit.h"
+
+static struct display *display;
+static unsigned int told;
+static struct display_want last;
+
+static void changed(void *opaque)
+{
+	(void)opaque;
+	told++;
+	display_get_want(display, 0, &last);
+}
+
+static void set_up(void)
+{
+	display = rig_display(3);
+	told = 0;
+	display_listen(display, changed, NULL);
+}
+
+static void tear_down(void)
+{
+	rig_end(display);
+}
+
+START_TEST(all_heads_are_on_side_by_side_at_first)
+{
+	struct display_want want;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		display_get_want(display, i, &want);
+		ck_assert(want.enabled);
+		ck_assert_uint_eq(want.width, 1024);
+		ck_assert_uint_eq(want.height, 768);
+		ck_assert_uint_eq(want.width_mm, 271); /* 1024 / 96 * 25.4 */
+		ck_assert_uint_eq(want.height_mm, 203);
+		ck_assert_uint_eq(want.x, 1024 * i);
+		ck_assert_uint_eq(want.y, 0);
+	}
+	display_get_want(display, 3, &want);
+	ck_assert(!want.enabled);
+	ck_assert_uint_eq(told, 0);
+}
+END_TEST
+
+START_TEST(one_word_is_told_at_once)
+{
+	struct display_want want;
+
+	ck_assert_int_eq(display_resize(display, 0, 1001, 701, 0, 0), 0);
+	ck_assert_uint_eq(told, 1);
+	ck_assert_uint_eq(last.width, 1001);
+	ck_assert_uint_eq(last.height, 701);
+	ck_assert_int_eq(display_resize(display, 1, 640, 480, 300, 200), 0);
+	rig_advance(200);
+	ck_assert_uint_eq(told, 2);
+	display_get_want(display, 1, &want);
+	ck_assert_uint_eq(want.x, 1001);
+	ck_assert_uint_eq(want.width_mm, 300);
+	ck_assert_uint_eq(want.height_mm, 200);
+	/* Off, and the next one moves up. */
+	ck_assert_int_eq(display_resize(display, 1, 0, 0, 0, 0), 0);
+	rig_advance(200);
+	display_get_want(display, 1, &want);
+	ck_assert(!want.enabled);
+	display_get_want(display, 2, &want);
+	ck_assert_uint_eq(want.x, 1001);
+	ck_assert(!rig_timer_on());
+}
+END_TEST
+
+/* T45: 10,000 sizes. */
+START_TEST(a_storm_is_told_ten_times_a_second_and_ends_at_the_last)
+{
+	uint32_t width = 0, height = 0;
+
+	srand(3);
+	for (unsigned int i = 0; i < 10000; i++) {
+		width = 320 + (uint32_t)rand() % 1000;
+		height = 200 + (uint32_t)rand() % 800;
+		ck_assert_int_eq(display_resize(display, 0, width, height, 0, 0), 0);
+		rig_advance(0.1);
+	}
+	ck_assert_uint_ge(told, 10);
+	ck_assert_uint_le(told, 11);
+	rig_advance(101);
+	ck_assert_uint_le(told, 12);
+	ck_assert_uint_eq(last.width, width);
+	ck_assert_uint_eq(last.height, height);
+	ck_assert(!rig_timer_on());
+}
+END_TEST
+
+START_TEST(a_size_that_is_said_again_is_told_again)
+{
+	ck_assert_int_eq(display_resize(display, 0, 800, 600, 0, 0), 0);
+	rig_advance(200);
+	/* The guest's user may have taken another one meanwhile. */
+	ck_assert_int_eq(display_resize(display, 0, 800, 600, 0, 0), 0);
+	ck_assert_uint_eq(told, 2);
+}
+END_TEST
+
+/* T45 */
+START_TEST(sizes_that_no_head_can_have_are_refused)
+{
+	static const struct {
+		unsigned int head;
+		uint32_t width, height;
+		int ret;
+	} rows[] = {
+		{ 0, 0, 0, -EINVAL }, /* the first head is always on */
+		{ 1, 0, 0x600, -EINVAL },
+		{ 0, 1, 1, -EINVAL },
+		{ 0, 319, 200, -EINVAL },
+		{ 0, 320, 199, -EINVAL },
+		{ 0, 320, 200, 0 },
+		{ 0, 65535, 65535, -E2BIG },
+		{ 0, UINT32_MAX, 1, -EINVAL },
+		{ 0, UINT32_MAX, UINT32_MAX, -E2BIG },
+		{ 0, 46341, 46341, -E2BIG },
+		{ 0, 16384, 16384, -E2BIG },
+		{ 0, 16385, 200, -E2BIG },
+		{ 0, 16384, 200, 0 },
+		{ 3, 800, 600, -ENOENT },
+		{ 4000, 800, 600, -ENOENT },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		ck_assert_int_eq(
+			display_resize(display, rows[i].head, rows[i].width, rows[i].height, 0, 0),
+			rows[i].ret);
+}
+END_TEST
+
+START_TEST(all_pictures_together_fit_the_memory)
+{
+	struct display_want want;
+	struct display *small;
+
+	/* 64 MiB: 4096 x 3500 is 55 of them, the two others have 6. */
+	ck_assert_int_eq(display_resize(display, 0, 4096, 3500, 0, 0), 0);
+	ck_assert_int_eq(display_resize(display, 1, 1920, 1080, 0, 0), -E2BIG);
+	ck_assert_int_eq(display_resize(display, 2, 0, 0, 0, 0), 0);
+	ck_assert_int_eq(display_resize(display, 1, 1920, 1080, 0, 0), 0);
+	/* What does not fit at the start is off. */
+	ck_assert_int_eq(display_create(16, 16 << 20, &small), 0);
+	display_get_want(small, 4, &want);
+	ck_assert(want.enabled);
+	display_get_want(small, 5, &want);
+	ck_assert(!want.enabled);
+	display_destroy(small);
+	ck_assert_int_eq(display_create(0, 16 << 20, &small), -EINVAL);
+	ck_assert_int_eq(display_create(17, 16 << 20, &small), -EINVAL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("display_want");
+	TCase *tests = tcase_create("want");
+
+	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_add_test(tests, all_heads_are_on_side_by_side_at_first);
+	tcase_add_test(tests, one_word_is_told_at_once);
+	tcase_add_test(tests, a_storm_is_told_ten_times_a_second_and_ends_at_the_last);
+	tcase_add_test(tests, a_size_that_is_said_again_is_told_again);
+	tcase_add_test(tests, sizes_that_no_head_can_have_are_refused);
+	tcase_add_test(tests, all_pictures_together_fit_the_memory);
+	suite_add_tcase(suite, tests);
+	return unit_run(suite);
+}
