@@ -51,11 +51,13 @@
 #define LAYOUT_TSS	    0xfeffd000ull /* three pages, likewise */
 
 /* Ports outside of PCI. */
-#define LAYOUT_PORT_RTC	   0x70u
-#define LAYOUT_PORT_I8042  0x60u /* data; 0x64 is command and status */
-#define LAYOUT_PORT_SERIAL 0x3f8u /* COM1 */
-#define LAYOUT_PORT_PM	   0x600u /* PM1a event and control, PM timer, GPE0 */
-#define LAYOUT_PORT_RESET  0xcf9u /* between PCI's address and data ports, one byte */
+#define LAYOUT_PORT_RTC	     0x70u
+#define LAYOUT_PORT_I8042    0x60u /* data; 0x64 is command and status */
+#define LAYOUT_PORT_VGA	     0x3b0u /* some of what follows; devices/vga.c */
+#define LAYOUT_PORT_VGA_SIZE 0x30u
+#define LAYOUT_PORT_SERIAL   0x3f8u /* COM1 */
+#define LAYOUT_PORT_PM	     0x600u /* PM1a event and control, PM timer, GPE0 */
+#define LAYOUT_PORT_RESET    0xcf9u /* between PCI's address and data ports, one byte */
 
 /* Interrupt lines. */
 #define LAYOUT_IRQ_KEYBOARD 1u

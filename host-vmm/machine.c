@@ -327,6 +327,7 @@ static int write_acpi(struct machine *machine)
 		.has_serial = has_device(machine, &serial_type),
 		.has_i8042 = has_device(machine, &i8042_type),
 		.has_rtc = has_device(machine, &rtc_type),
+		.has_vga = machine->config->heads > 0,
 		.has_pci = pci_bus_in_use(machine->pci),
 		.reduced = !machine->config->legacy,
 		.pci_mmio64 = machine->pci_mmio64,

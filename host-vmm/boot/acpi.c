@@ -261,7 +261,7 @@ static uint64_t place_fadt(const struct acpi_options *options, struct writer *wr
 		.c2_latency = LATENCY_NO_C2,
 		.c3_latency = LATENCY_NO_C3,
 		.century = options->has_rtc ? CMOS_CENTURY : 0,
-		.boot_arch = BOOT_ARCH_NO_VGA | BOOT_ARCH_NO_ASPM |
+		.boot_arch = BOOT_ARCH_NO_ASPM | (options->has_vga ? 0 : BOOT_ARCH_NO_VGA) |
 			     (options->has_i8042 ? BOOT_ARCH_8042 : 0) |
 			     (options->has_rtc ? 0 : BOOT_ARCH_NO_RTC),
 		.flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC |

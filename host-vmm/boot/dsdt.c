@@ -40,6 +40,10 @@ static void pci_root(const struct acpi_options *options, struct aml *aml)
 	aml_bus_window(aml, 0, LAYOUT_ECAM_SIZE / LAYOUT_ECAM_BUS - 1);
 	aml_io(aml, 0xcf8, 8);
 	aml_io_window(aml, LAYOUT_PCI_IO, LAYOUT_PCI_IO_SIZE);
+	if (options->has_vga) {
+		aml_io_window(aml, LAYOUT_PORT_VGA, LAYOUT_PORT_VGA_SIZE);
+		aml_memory_window(aml, LAYOUT_VGA, LAYOUT_VGA_SIZE);
+	}
 	aml_memory_window(aml, LAYOUT_PCI_MMIO32, LAYOUT_PCI_MMIO32_SIZE);
 	if (options->pci_mmio64_size > 0)
 		aml_memory_window(aml, options->pci_mmio64, options->pci_mmio64_size);

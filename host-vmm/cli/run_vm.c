@@ -214,7 +214,8 @@ static GByteArray *make_run_conf(const struct run_options *options, bool termina
 	return conf;
 }
 
-/* Unpacked where that can be: guests need not do it at each start. */
+/* Unpacked where that can be: guests need not do it at each start. A guest with a screen starts
+ * from the image as it is, whose own protocol alone has words for a text console. */
 static int find_kernel(const struct run_options *options, struct kernel *kernel)
 {
 	g_autofree char *unpacked = NULL;
@@ -226,7 +227,8 @@ static int find_kernel(const struct run_options *options, struct kernel *kernel)
 	if (ret)
 		return fail(ret == -ENOENT && !options->kernel ? EX_UNAVAILABLE : status_of(ret),
 			    "%s", message);
-	unpacked = kernel_cache_find(NULL, kernel->image);
+	if (!options->window && !has_setting(options, "display.heads="))
+		unpacked = kernel_cache_find(NULL, kernel->image);
 	if (unpacked) {
 		g_free(kernel->image);
 		kernel->image = g_steal_pointer(&unpacked);

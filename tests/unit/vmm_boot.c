@@ -425,6 +425,7 @@ START_TEST(acpi_tables)
 		.has_i8042 = true,
 		.has_rtc = true,
 		.has_pci = true,
+		.has_vga = true,
 		.pci_mmio64 = 0x6000000000,
 		.pci_mmio64_size = 0x2000000000,
 	};
@@ -446,6 +447,7 @@ START_TEST(acpi_tables)
 	check_table("DSDT", at_gpa(tables, field(fadt, 140, 8), len));
 	ck_assert_int_eq(memcmp(at_gpa(tables, field(fadt, 36, 4), len), "FACS", 4), 0);
 	ck_assert_uint_eq(field(fadt, 36, 4) % 64, 0);
+	ck_assert_uint_eq(field(fadt, 109, 2) & 0x26, 0x02); /* RTC, VGA, 8042 */
 }
 END_TEST
 
@@ -462,7 +464,7 @@ START_TEST(acpi_reduced_hardware)
 	fadt = at_gpa(tables, field(xsdt, 36, 8), len);
 	check_table("FACP", fadt);
 	ck_assert_uint_eq(field(fadt, 112, 4) >> 20 & 1, 1); /* HW_REDUCED_ACPI */
-	ck_assert_uint_eq(field(fadt, 109, 2) & 0x22, 0x20); /* no RTC, no 8042 */
+	ck_assert_uint_eq(field(fadt, 109, 2) & 0x26, 0x24); /* no RTC, VGA, 8042 */
 	ck_assert_uint_eq(field(fadt, 56, 4), 0); /* no PM1a */
 	ck_assert_uint_eq(field(fadt, 244 + 4, 8), LAYOUT_PORT_PM + PM_SLEEP_CONTROL);
 	ck_assert_uint_eq(field(fadt, 256 + 4, 8), LAYOUT_PORT_PM + PM_SLEEP_STATUS);
