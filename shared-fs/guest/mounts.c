@@ -198,7 +198,7 @@ int mounts_bind(const char *whole, const char *below, const char *folder, unsign
 
 int mounts_remount(const char *folder, unsigned long flags)
 {
-	struct mounts_seen seen;
+	struct mounts_seen seen = { 0 };
 	char *path = realpath(folder, NULL);
 	int err = path ? mounts_now(path, &seen) : -errno;
 
