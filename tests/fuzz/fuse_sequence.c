@@ -252,7 +252,7 @@ static void step_read(struct guest *guest)
 				   .offset = guest->value / 4,
 				   .size = 1024 };
 	_Alignas(8) uint8_t reply[1024];
-	const struct fuse_direntplus *entry = (const void *)reply;
+	const struct fuse_direntplus *entry;
 	uint32_t opcode = opcodes[guest->value % 4];
 	int64_t ret = call(guest, opcode, node_of(guest, 0), &in,
 			   opcode == FUSE_READLINK ? 0 : sizeof(in), reply, sizeof(reply));
