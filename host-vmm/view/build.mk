@@ -15,3 +15,5 @@ view_window_srcs := tests/unit/view_window.c tests/unit/view_rig.c host-vmm/loop
 	$(display_srcs) $(input_srcs)
 view_window_libs := proto
 view_window_pkgs := check xcb-xfixes xcb-xtest $(view_pkgs)
+
+man_pages += host-vmm/view/lodge-view.1.scd
