@@ -54,7 +54,7 @@ vhost_user_starter_pkgs := check
 
 vmm_srcs += host-vmm/sandbox.c
 unit_tests += vmm_sandbox
-vmm_sandbox_srcs := tests/unit/vmm_sandbox.c host-vmm/sandbox.c
+vmm_sandbox_srcs := tests/unit/vmm_sandbox.c host-vmm/sandbox.c host-vmm/display/segment.c
 vmm_sandbox_libs := proto
 vmm_sandbox_pkgs := check
 

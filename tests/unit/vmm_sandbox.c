@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "host-vmm/conf/vmconf.h"
+#include "host-vmm/display/segment.h"
 #include "host-vmm/sandbox.h"
 #include "tests/unit/unit.h"
 
@@ -306,6 +307,17 @@ START_TEST(test_work_goes_on)
 }
 END_TEST
 
+/* What windows map, for a new mode. */
+static int try_segment(void)
+{
+	struct segment *segment;
+	int ret = segment_create(641, 479, &segment);
+
+	if (!ret)
+		segment_free(segment);
+	return ret;
+}
+
 START_TEST(test_needs)
 {
 	needs.open_files = true;
@@ -323,6 +335,9 @@ START_TEST(test_needs)
 	/* Containers may forbid it to all. */
 	if (try_io_uring() != -EPERM)
 		ck_assert_int_ne(WEXITSTATUS(inside(try_io_uring)), EPERM);
+	ck_assert_int_eq(WEXITSTATUS(inside(try_segment)), EPERM);
+	needs.display = true;
+	ck_assert_int_eq(inside(try_segment), 0);
 	needs.terminal = true;
 	ck_assert_int_eq(WEXITSTATUS(inside(try_tty_push)), EPERM);
 }
@@ -397,14 +412,16 @@ START_TEST(test_needs_of_a_configuration)
 	struct vm_config config = { .serial = (char *)"none", .stop_on_reset = true };
 	struct sandbox_needs got = sandbox_needs_of(&config);
 
-	ck_assert(!got.open_files && !got.connect && !got.io_uring && !got.terminal);
+	ck_assert(!got.open_files && !got.connect && !got.io_uring && !got.terminal &&
+		  !got.display);
+	config.heads = 1;
 	config.ports = &port;
 	config.n_ports = 1;
 	config.stop_on_reset = false;
 	config.n_disks = 1;
 	config.n_fs = 1;
 	got = sandbox_needs_of(&config);
-	ck_assert(got.open_files && got.connect && got.io_uring && got.terminal);
+	ck_assert(got.open_files && got.connect && got.io_uring && got.terminal && got.display);
 }
 END_TEST
 

@@ -113,7 +113,7 @@ static void write_vm(void)
 	fprintf(conf,
 		"[cpu]\ncount=2\n[memory]\nsize=32M\n[boot]\nkernel=%s/kernel\n"
 		"[serial]\nbackend=file:%s/serial\n[disk system]\nfile=%s/disk\n"
-		"[share data]\npath=%s/share\n",
+		"[share data]\npath=%s/share\n[display]\nheads=2\n",
 		dir, dir, dir, dir);
 	fclose(conf);
 }
