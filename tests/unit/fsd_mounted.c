@@ -290,6 +290,69 @@ START_TEST(random_calls_agree)
 }
 END_TEST
 
+/* ---- trees of many small files ---- */
+
+#define PROGRAMS "tests/vm/fs/programs.sh" /* from where make runs the tests */
+
+/* The most memory that the server ever had, in KiB: with what ASan takes. */
+static long memory_peak(pid_t server)
+{
+	char path[64], line[128];
+	long kib = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)server);
+	file = fopen(path, "re");
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof(line), file))
+		(void)!sscanf(line, "VmHWM: %ld", &kib);
+	fclose(file);
+	return kib;
+}
+
+static FILE *use_tree(const char *folder)
+{
+	const char *size = getenv("TREE_SIZE");
+	char command[256];
+	FILE *said;
+
+	snprintf(command, sizeof(command), "bash " PROGRAMS " '%s' %d tree 2>&1 | grep -v '^# '",
+		 folder, size ? atoi(size) : 4);
+	said = popen(command, "re");
+	ck_assert_ptr_nonnull(said);
+	return said;
+}
+
+/* find, tar, git and rm on 250 times TREE_SIZE files: as in a folder of this machine. */
+START_TEST(trees_are_as_without_it)
+{
+	char own[512], mounted[512];
+	struct rig rig;
+	FILE *said[2];
+	int n = 0;
+
+	if (access(PROGRAMS, R_OK) || system("command -v git tar >/dev/null")) {
+		printf("not tried: no " PROGRAMS ", or no git and tar\n");
+		return;
+	}
+	if (!begin(&rig)) {
+		end(&rig, false);
+		return;
+	}
+	said[0] = use_tree(rig.control);
+	said[1] = use_tree(rig.mount);
+	for (; fgets(own, sizeof(own), said[0]); n++) {
+		ck_assert_ptr_nonnull(fgets(mounted, sizeof(mounted), said[1]));
+		ck_assert_str_eq(mounted, own);
+	}
+	ck_assert_int_eq(n, 7);
+	ck_assert_int_eq(pclose(said[0]), 0);
+	ck_assert_int_eq(pclose(said[1]), 0);
+	ck_assert_int_lt(memory_peak(rig.place.server), 128 << 10);
+	end(&rig, true);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
 	Suite *suite;
@@ -299,9 +362,10 @@ int main(int argc, char **argv)
 		return mount_for(argv + 1);
 	suite = suite_create("fsd_mounted");
 	tests = tcase_create("mounted");
-	tcase_set_timeout(tests, 120);
+	tcase_set_timeout(tests, getenv("TREE_SIZE") ? 600 : 120);
 	tcase_add_test(tests, calls_conform_as_without_it);
 	tcase_add_loop_test(tests, random_calls_agree, 0, 3);
+	tcase_add_test(tests, trees_are_as_without_it);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite);
 }

@@ -185,6 +185,11 @@ use_tree() {
 	rm -rf node_modules moved
 	files node_modules $n package
 	echo "tree: $(find node_modules -type f | wc -l) $(tree node_modules)"
+	tar --sort=name --mtime=@0 --numeric-owner -cf - node_modules | sha256sum | sed 's/^/tree, archived: /'
+	git init -q -b main node_modules && git -C node_modules add .
+	echo "tree, in git: $(git -C node_modules write-tree) $(git -C node_modules status --porcelain | wc -l)"
+	find node_modules -name '*3.txt' -exec sh -c 'for file; do echo more >>"$file"; done' sh {} +
+	echo "tree, changed: $(git -C node_modules status --porcelain | grep -c '^AM')"
 	mv node_modules moved && echo "renamed: $(tree moved)"
 	find moved -name '*7.txt' -delete && echo "fewer: $(find moved -type f | wc -l)"
 	rm -r moved && echo "gone: $(find . -path '*moved*' | wc -l)"
