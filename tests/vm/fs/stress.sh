@@ -19,9 +19,9 @@ tell() {
 }
 
 # All at once: what they do to each other is part of it.
-stressors=(access chmod chown dentry dir fallocate fcntl filename flock fpunch fsize fstat getdent handle iomix link lockf
+stressors=(access chdir chmod chown dentry dir fallocate fcntl filename flock fpunch fsize fstat getdent handle iomix link lockf
 	locka lockofd mknod open rename symlink sync-file touch utime xattr)
-options=(--temp-path "$folder" --verify --timeout "${seconds}s" --iomix-bytes 4M --fallocate-bytes 8M --sync-file-bytes 4M)
+options=(--temp-path "$folder" --verify --timeout "${seconds}s" --chdir-dirs 2000 --iomix-bytes 4M --fallocate-bytes 8M --sync-file-bytes 4M)
 for ((i = 0; i < ${#stressors[@]}; i += 9)); do
 	some=("${stressors[@]:i:9}")
 	words=()
