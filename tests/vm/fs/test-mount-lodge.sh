@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Shares without the kernel's virtiofs: the module lodge_fs and mount.lodge. File system calls conform, the server may die,
 # and so may mount.lodge and the device: errors, and no hang.
-# TIMEOUT: 400
+# TIMEOUT: 500
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
 # shellcheck source=tests/vm/fs/servers.sh
@@ -14,19 +14,10 @@ echo "of the other" >other/hello
 ln -s /etc other/link
 head -c 3000000 /dev/urandom >work/big
 
-# Takes the shares' device from the kernel's driver, which has it first among the two: the other is the root's.
 cat >lib <<'END'
 say() { if eval "$2"; then echo "ok - $1"; else echo "not ok - $1"; fi; }
 soon() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt 200 ] || return 1; sleep 0.1; done; }
-for pid in $(pidof lodged); do kill $pid; done
-while pidof lodged >/dev/null; do sleep 0.1; done
-PATH=$BUILD/bin:$PATH
-awk '$5 ~ "^/mnt/lodge" { print $5 }' /proc/self/mountinfo | sort -r | xargs -r -n 1 umount
-modprobe fuse
-inbox=/sys/bus/virtio/drivers/virtiofs
-ours=/sys/bus/virtio/drivers/lodge_fs
-for dev in $inbox/virtio*; do dev=${dev##*/}; break; done
-echo $dev >$inbox/unbind
+. $TOP/tests/vm/fs/device.sh
 dmesg -C
 insmod $BUILD/modules/$(uname -r)/lodge_fs.ko take=0
 say "a kernel with virtiofs keeps the device" "! echo $dev >$ours/bind && [ ! -e /dev/lodge-fs ]" 2>/dev/null
@@ -62,9 +53,22 @@ fs-conform -n 100 /mnt/w/work >/tmp/conform 2>&1
 say "file system calls conform" "[ $? = 0 ]"
 grep -v ^ok /tmp/conform
 echo "calls: $(grep -c ^ok /tmp/conform)"
+# Tasks alone: the root of this guest would refuse more.
+echo freezer >/sys/power/pm_test
+echo 0 >/sys/module/suspend/parameters/pm_test_delay
+sleeps() { timeout 60 sh -c 'echo freeze >/sys/power/state' 2>/dev/null; }
+(until [ -e /tmp/stop ]; do cat /mnt/w/work/big >/dev/null; touch /mnt/w/work/load; rm /mnt/w/work/load; done) &
+load=$!
+began=$(cut -d. -f1 /proc/uptime)
+say "a suspend under load is refused" '! sleeps'
+say "before anything was frozen" '[ $(($(cut -d. -f1 /proc/uptime) - began)) -lt 10 ] && ! dmesg | grep -i "freezing"'
+say "and it is said why" 'dmesg | grep -q "mounted: this system cannot be suspended"'
+touch /tmp/stop
+wait $load
 say "umount of one leaves the other" 'umount /mnt/o && ls /mnt/w/work >/dev/null'
 say "umount of the last" 'umount /mnt/w && soon free'
 say "nothing stays mounted" '! grep -q fuse.lodge /proc/self/mountinfo'
+say "a suspend is not refused then" 'sleeps'
 say "and again" 'mount.lodge work /mnt/w && [ "$(cat /mnt/w/hello)" = "from the host" ] && umount /mnt/w && soon free'
 say "rmmod" 'rmmod lodge_fs && [ ! -e $node ]'
 say "the kernel's driver has it again" 'echo $dev >$inbox/bind && [ $(mount.lodge --which) = virtiofs ]'
@@ -115,6 +119,9 @@ for n in 1 2 3 4; do { one $n && touch /tmp/good.$n; cmp /mnt/w/work/big /mnt/w/
 wait
 say "four programs at once read what they wrote" '[ $(ls /tmp/good.* | wc -l) = 4 ]'
 say "and large data whole" '[ $(ls /tmp/same.* | wc -l) = 4 ]'
+timeout 120 fs-conform -n 20 /mnt/w/work >/tmp/conform 2>&1
+say "file system calls conform" "[ $? = 0 ]"
+grep -v ^ok /tmp/conform
 load() { while [ ! -e /tmp/stop ]; do cat /mnt/w/work/hello; ls -l /mnt/w/work; touch /mnt/w/work/t$1; rm /mnt/w/work/t$1; done >/dev/null 2>&1; }
 gone() { stat /mnt/w/work/hello 2>&1 | grep -q "not connected"; }
 begin() { rm -f /tmp/stop; for i in 1 2 3 4; do load $i & done; sleep 0.5; }
@@ -143,7 +150,7 @@ END
 # start SCRIPT [CPUS]: a guest that runs it, as $vm
 start() {
 	timeout 190 lodge run --memory 512M --cpus "${2:-1}" --share work=work --share other=other -- \
-		env BUILD="$BUILD" PATH="$BUILD/guest:$PATH" sh "./$1" >"$1.out" 2>"$1.err" </dev/null &
+		env BUILD="$BUILD" TOP="$TOP" PATH="$BUILD/guest:$PATH" sh "./$1" >"$1.out" 2>"$1.err" </dev/null &
 	vm=$!
 }
 
