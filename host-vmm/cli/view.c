@@ -25,6 +25,7 @@ static void add(GPtrArray *words, const char *option, const char *value)
 GPtrArray *view_command(const char *runtime)
 {
 	char *program = paths_helper("lodge-view");
+	g_autofree char *name = g_path_get_basename(runtime);
 	GPtrArray *words;
 
 	if (!program)
@@ -32,6 +33,8 @@ GPtrArray *view_command(const char *runtime)
 	words = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(words, program);
 	g_ptr_array_add(words, g_build_filename(runtime, "display.sock", NULL));
+	/* An instant VM's own is not the one that it goes by. */
+	g_ptr_array_add(words, g_strconcat("--name=", name, NULL));
 	return words;
 }
 

@@ -2,7 +2,7 @@
 # The window: a client of display.sock and of an X server, and of nothing else. Everything but main()
 # stands in a unit test, too.
 view_srcs := $(addprefix host-vmm/view/, \
-	keyboard.c link.c picture.c pointer.c screen.c view.c window.c)
+	keyboard.c link.c picture.c pointer.c screen.c shot.c view.c window.c)
 view_pkgs := xcb xcb-randr xcb-render xcb-shm xcb-xinput xcb-xkb
 
 progs += lodge-view
@@ -17,3 +17,7 @@ view_window_libs := proto
 view_window_pkgs := check xcb-xfixes xcb-xtest $(view_pkgs)
 
 man_pages += host-vmm/view/lodge-view.1.scd
+
+fuzz_targets += view_link
+view_link_srcs := tests/fuzz/view_link.c host-vmm/view/link.c
+view_link_libs := proto

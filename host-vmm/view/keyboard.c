@@ -88,6 +88,11 @@ static void ctrl_alt_del(struct view *view, struct window *window)
 		send_key(view, window, keys[i], false);
 }
 
+static void shoot(struct view *view, struct window *window)
+{
+	view_shoot(view, window);
+}
+
 static void quit(struct view *view, struct window *window)
 {
 	(void)window;
@@ -99,10 +104,8 @@ static const struct {
 		keysym; /* Latin letters: their code, in lower case (X11 protocol, appendix A) */
 	void (*run)(struct view *view, struct window *window);
 } commands[] = {
-	{ 'd', ctrl_alt_del },
-	{ 'f', toggle_fullscreen },
-	{ 'g', toggle_grab },
-	{ 'q', quit },
+	{ 'd', ctrl_alt_del }, { 'f', toggle_fullscreen }, { 'g', toggle_grab }, { 'q', quit },
+	{ 's', shoot },
 };
 
 static void command(struct view *view, struct window *window, xcb_keysym_t keysym)

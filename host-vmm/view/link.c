@@ -36,25 +36,30 @@ struct link {
 	unsigned char out[OUT_MAX];
 };
 
-int link_open(const char *path, const struct link_ops *ops, void *opaque, struct link **ret_link)
+int link_adopt(int socket, const struct link_ops *ops, void *opaque, struct link **ret_link)
 {
 	struct link *link = calloc(1, sizeof(*link));
 
-	if (!link)
+	if (!link) {
+		close(socket);
 		return -ENOMEM;
+	}
 	link->fd = -1;
 	link->ops = ops;
 	link->opaque = opaque;
-	link->socket = unix_connect(path);
-	if (link->socket < 0) {
-		int error = link->socket;
-
-		free(link);
-		return error;
-	}
-	(void)fcntl(link->socket, F_SETFL, fcntl(link->socket, F_GETFL) | O_NONBLOCK);
+	link->socket = socket;
 	*ret_link = link;
 	return 0;
+}
+
+int link_open(const char *path, const struct link_ops *ops, void *opaque, struct link **ret_link)
+{
+	int socket = unix_connect(path);
+
+	if (socket < 0)
+		return socket;
+	(void)fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK);
+	return link_adopt(socket, ops, opaque, ret_link);
 }
 
 void link_close(struct link *link)

@@ -52,6 +52,8 @@ struct link_ops {
 	void (*input)(void *opaque, bool absolute, uint32_t leds);
 };
 
+/* Takes a connected, non-blocking socket over. -ENOMEM: it is closed. */
+int link_adopt(int socket, const struct link_ops *ops, void *opaque, struct link **ret_link);
 /* Connects to the socket at @path. Negative errno. */
 int link_open(const char *path, const struct link_ops *ops, void *opaque, struct link **ret_link);
 /* NULL is fine. */

@@ -29,6 +29,7 @@ static int usage(FILE *to)
 		    "Shows the screens of the VM whose display.sock is SOCKET.\n\n"
 		    "  --display=NAME    the X server (default: $DISPLAY)\n"
 		    "  --head=N          show screen N, from 1 on; may be repeated (default: all)\n"
+		    "  --name=NAME       the VM's in titles (default: what it says itself)\n"
 		    "  --full-screen     start with the whole screen\n"
 		    "  --host-key=KEY    one of");
 	for (size_t i = 0; i < N_HOST_KEYS; i++)
@@ -37,7 +38,7 @@ static int usage(FILE *to)
 		"\n"
 		"                    (default: Control_R). Alone it grabs the keyboard or lets\n"
 		"                    it go; with F: full screen, G: grab, D: Ctrl-Alt-Del,\n"
-		"                    Q: close the window. The VM goes on.\n"
+		"                    S: screenshot, Q: close the window. The VM goes on.\n"
 		"  --help, --version\n");
 	return to == stdout ? EX_OK : EX_USAGE;
 }
@@ -74,6 +75,7 @@ int main(int argc, char **argv)
 	static const struct option longs[] = {
 		{ "display", required_argument, NULL, 'd' },
 		{ "head", required_argument, NULL, 'n' },
+		{ "name", required_argument, NULL, 'a' },
 		{ "full-screen", no_argument, NULL, 'f' },
 		{ "host-key", required_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },
@@ -85,11 +87,16 @@ int main(int argc, char **argv)
 
 	log_init("lodge-view", LOG_LEVEL_WARN);
 	signal(SIGPIPE, SIG_IGN);
+	/* Children end by themselves, and nobody waits for them. */
+	signal(SIGCHLD, SIG_IGN);
 	(void)set_host_key(&options, "Control_R");
 	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		switch (option) {
 		case 'd':
 			options.display = optarg;
+			break;
+		case 'a':
+			options.name = optarg;
 			break;
 		case 'n':
 			if (!add_head(&options, optarg))

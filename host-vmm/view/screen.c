@@ -16,6 +16,8 @@
 #define DEPTH		24
 #define RESOURCES_WORDS 16384u /* of RESOURCE_MANAGER, four bytes each */
 #define DPI_AT_100	96 /* at which Xft.dpi means no scaling */
+#define DPI_LEAST	48 /* what is beyond is no word on scaling */
+#define DPI_MOST	768
 
 static const struct {
 	const char *name;
@@ -84,7 +86,7 @@ static bool find_visual(struct screen *screen)
 static void look_for_shm(struct screen *screen)
 {
 	const xcb_query_extension_reply_t *data = extension(screen, &xcb_shm_id);
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
 	socklen_t len = sizeof(peer);
 	xcb_shm_query_version_reply_t *reply;
 
@@ -202,7 +204,7 @@ static void read_scale(struct screen *screen)
 		text[1 + len] = 0;
 		found = strstr(text, name);
 		dpi = found ? strtod(found + strlen(name), NULL) : 0;
-		if (dpi >= DPI_AT_100 / 2 && dpi <= DPI_AT_100 * 8)
+		if (dpi >= DPI_LEAST && dpi <= DPI_MOST)
 			screen->scale = (uint32_t)(dpi * 100 / DPI_AT_100 + 0.5);
 	}
 	free(text);

@@ -36,7 +36,8 @@ static void on_hello(void *opaque, const struct link_hello *hello)
 	};
 
 	view->n_heads = hello->heads;
-	memcpy(view->name, hello->name, sizeof(view->name));
+	snprintf(view->name, sizeof(view->name), "%s",
+		 view->options->name ? view->options->name : hello->name);
 	for (unsigned int i = 0; i < view->n_heads; i++) {
 		/* Without a word which, only heads that are on, and the first one. */
 		if (wanted != 0 ? !(wanted >> i & 1) : i > 0)

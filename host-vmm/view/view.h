@@ -53,6 +53,7 @@ struct pointer {
 
 struct view_options {
 	const char *socket, *display; /* display NULL: $DISPLAY */
+	const char *name; /* the VM's in titles; NULL: what it says itself */
 	uint32_t heads; /* bit N: head N; 0: all that are on */
 	xcb_keysym_t host_key; /* 0: none */
 	const char *host_key_name;
@@ -79,6 +80,10 @@ struct view {
 /* view.c. The exit status, by sysexits.h; says on stderr what went wrong. */
 int view_run(const struct view_options *options);
 struct window *view_window(struct view *view, xcb_window_t id);
+
+/* shot.c */
+/* Starts `lodge screenshot` for the window's head, into the user's home. */
+void view_shoot(struct view *view, const struct window *window);
 
 /* window.c */
 void window_open(struct window *window, struct view *view, unsigned int head);

@@ -25,7 +25,7 @@ static pid_t x_server;
 
 /* ---- X ---- */
 
-void view_start_x(void)
+static void start_x(bool plain)
 {
 	char name[16] = ":", digit;
 	size_t len = 1;
@@ -39,7 +39,8 @@ void view_start_x(void)
 		close(fds[0]);
 		snprintf(number, sizeof(number), "%d", fds[1]);
 		execlp("Xvfb", "Xvfb", "-displayfd", number, "-screen", "0", "1600x1200x24",
-		       "-noreset", "-nolisten", "tcp", (char *)NULL);
+		       "-noreset", "-nolisten", "tcp", plain ? "-extension" : (char *)NULL,
+		       "MIT-SHM", "-extension", "RENDER", (char *)NULL);
 		_exit(127);
 	}
 	close(fds[1]);
@@ -49,6 +50,16 @@ void view_start_x(void)
 	close(fds[0]);
 	ck_assert_msg(len > 1, "Xvfb (package xvfb) does not start");
 	setenv(X_NAME, name, 1);
+}
+
+void view_start_x(void)
+{
+	start_x(false);
+}
+
+void view_start_plain_x(void)
+{
+	start_x(true);
 }
 
 void view_stop_x(void)

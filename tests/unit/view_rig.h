@@ -49,6 +49,8 @@ struct view_rig {
 
 /* Once, before and after all tests; rig_x_name is then "$DISPLAY". */
 void view_start_x(void);
+/* One that shares no memory and draws nothing by itself, as over a network. */
+void view_start_plain_x(void);
 void view_stop_x(void);
 
 void view_create(struct view_rig *rig, unsigned int heads, bool absolute);

@@ -176,6 +176,20 @@ START_TEST(the_cursor_is_the_guests)
 }
 END_TEST
 
+/* Pixels are sent; a picture that does not follow stays as it is, in the corner. */
+START_TEST(a_server_far_away)
+{
+	xcb_window_t window = start_with(LODGE_DISPLAY_VGA, 801, 603);
+
+	view_paint(&rig, 0, &(struct display_rect){ 700, 501, 99, 77 }, 2);
+	view_wait_picture(&rig, window, 0, 0, 0, 1);
+	view_set_size(&rig, window, 1000, 800);
+	view_wait_size(&rig, window, 1000, 800);
+	view_paint(&rig, 0, &(struct display_rect){ 1, 1, 800, 600 }, 3);
+	view_wait_picture(&rig, window, 0, 0, 0, 1);
+}
+END_TEST
+
 /* ---- coming and going ---- */
 
 START_TEST(two_views_and_one_that_dies)
@@ -382,13 +396,13 @@ START_TEST(a_mouse_is_grabbed_by_a_click)
 }
 END_TEST
 
-static void add(Suite *suite, const char *name, void (*set)(void), const TTest *const *tests,
-		size_t n)
+static void add(Suite *suite, const char *name, void (*start)(void), void (*set)(void),
+		const TTest *const *tests, size_t n)
 {
 	TCase *tcase = tcase_create(name);
 
 	tcase_set_timeout(tcase, 60);
-	tcase_add_unchecked_fixture(tcase, view_start_x, view_stop_x);
+	tcase_add_unchecked_fixture(tcase, start, view_stop_x);
 	tcase_add_checked_fixture(tcase, set, teardown);
 	for (size_t i = 0; i < n; i++)
 		tcase_add_test(tcase, tests[i]);
@@ -415,6 +429,7 @@ int main(int argc, char **argv)
 		the_host_key_is_kept,
 		the_pointer_is_on_the_same_pixel,
 	};
+	const TTest *const plain[] = { a_server_far_away };
 	const TTest *const mouse[] = { a_mouse_is_grabbed_by_a_click };
 	Suite *suite;
 	int status;
@@ -422,8 +437,10 @@ int main(int argc, char **argv)
 	if (view_is_child(argc, argv, &status))
 		return status;
 	suite = suite_create("view_window");
-	add(suite, "pictures", setup, pictures, sizeof(pictures) / sizeof(pictures[0]));
-	add(suite, "hands", setup, hands, sizeof(hands) / sizeof(hands[0]));
-	add(suite, "mouse", setup_relative, mouse, 1);
+	add(suite, "pictures", view_start_x, setup, pictures,
+	    sizeof(pictures) / sizeof(pictures[0]));
+	add(suite, "hands", view_start_x, setup, hands, sizeof(hands) / sizeof(hands[0]));
+	add(suite, "mouse", view_start_x, setup_relative, mouse, 1);
+	add(suite, "plain", view_start_plain_x, setup, plain, 1);
 	return unit_run(suite);
 }
