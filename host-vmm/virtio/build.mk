@@ -85,6 +85,11 @@ virtio_input_srcs := tests/unit/virtio_input.c $(virtio_input_device_srcs) $(inp
 virtio_input_libs := proto
 virtio_input_pkgs := check
 
+fuzz_targets += fuzz_virtio_input
+fuzz_virtio_input_srcs := tests/fuzz/virtio_input.c $(virtio_input_device_srcs) $(input_srcs) \
+	$(virtio_rig_srcs)
+fuzz_virtio_input_libs := proto
+
 fuzz_targets += virtqueue
 virtqueue_srcs := tests/fuzz/virtqueue.c host-vmm/virtio/queue.c host-vmm/irq.c host-vmm/memory.c \
 	host-vmm/state.c
