@@ -18,7 +18,8 @@
 
 #define STATE_VERSION 1
 /* A mode is dozens of register writes: windows see what comes out. */
-#define FORM_SETTLE_MS 20
+#define FORM_SETTLE_MS	   20
+#define FORM_SETTLE_MAX_MS 100
 /* Less than a frame, so that what a program draws at once is one damage. */
 #define DAMAGE_SETTLE_MS 5
 /* After the last frame that somebody looked at. */
@@ -73,6 +74,17 @@ void vga_touch_all(struct vga *vga)
 	settle_soon(vga);
 }
 
+/* Another form: each change waits for the next one, up to a limit. */
+static void wait_for_more(struct vga *vga)
+{
+	uint64_t now = now_ms();
+
+	if (!vga->forming_ms)
+		vga->forming_ms = now;
+	if (now - vga->forming_ms < FORM_SETTLE_MAX_MS)
+		arm(vga->settle_fd, FORM_SETTLE_MS);
+}
+
 void vga_reform(struct vga *vga)
 {
 	struct vga_geometry geometry;
@@ -81,9 +93,8 @@ void vga_reform(struct vga *vga)
 	if (vga_geometry_equals(&geometry, &vga->geometry))
 		return;
 	vga_touch_all(vga);
-	/* Each change waits for the next one. */
-	if (vga_geometry_differs(&geometry, &vga->geometry))
-		arm(vga->settle_fd, FORM_SETTLE_MS);
+	if (!vga_geometry_is_flip(&geometry, &vga->geometry))
+		wait_for_more(vga);
 	vga->geometry = geometry;
 }
 
@@ -252,6 +263,7 @@ static void settled(void *opaque, uint32_t events)
 	(void)!read(vga->settle_fd, &expirations, sizeof(expirations));
 	pthread_mutex_lock(&vga->lock);
 	vga->settling = false;
+	vga->forming_ms = 0;
 	geometry = vga->geometry;
 	is_vbe = vga->vbe.enable & VBE_ENABLED;
 	pthread_mutex_unlock(&vga->lock);

@@ -95,15 +95,18 @@ bool vga_geometry_equals(const struct vga_geometry *a, const struct vga_geometry
 	       a->split == b->split && a->bank_bit == b->bank_bit && a->blank == b->blank;
 }
 
+bool vga_geometry_is_flip(const struct vga_geometry *a, const struct vga_geometry *b)
+{
+	return a->width == b->width && a->height == b->height &&
+	       (a->kind == VGA_TEXT) == (b->kind == VGA_TEXT) &&
+	       (a->kind == VGA_DIRECT) == (b->kind == VGA_DIRECT) && a->format == b->format;
+}
+
 bool vga_geometry_differs(const struct vga_geometry *a, const struct vga_geometry *b)
 {
-	bool text = a->kind == VGA_TEXT, direct = a->kind == VGA_DIRECT;
-
-	if (a->width != b->width || a->height != b->height || text != (b->kind == VGA_TEXT) ||
-	    direct != (b->kind == VGA_DIRECT))
-		return true;
-	/* What lies where is the display's matter there. */
-	return direct && (a->format != b->format || a->pitch != b->pitch || a->start != b->start);
+	/* What lies where is the display's matter in direct modes alone. */
+	return !vga_geometry_is_flip(a, b) ||
+	       (a->kind == VGA_DIRECT && (a->pitch != b->pitch || a->start != b->start));
 }
 
 uint64_t vga_geometry_row(const struct vga_geometry *geometry, uint32_t y, uint32_t *ret_scan)

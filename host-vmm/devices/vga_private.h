@@ -104,6 +104,7 @@ struct vga {
 	bool damaged; /* any of them, or: */
 	bool all_damaged;
 	bool settling; /* the timer is armed */
+	uint64_t forming_ms; /* since when the form has been changing; 0: it has settled */
 
 	/* The loop's. */
 	struct vga_geometry shown; /* what the display was told */
@@ -155,8 +156,10 @@ void vga_vbe_geometry(const struct vga_vbe *vbe, uint64_t size, struct vga_geome
 
 void vga_geometry_of(const struct vga *vga, struct vga_geometry *ret_geometry);
 bool vga_geometry_equals(const struct vga_geometry *a, const struct vga_geometry *b);
-/* Whether windows must be told of another picture. */
+/* Whether the display must be told of another picture. */
 bool vga_geometry_differs(const struct vga_geometry *a, const struct vga_geometry *b);
+/* Whether that is so for its place in memory at most: the size stays. */
+bool vga_geometry_is_flip(const struct vga_geometry *a, const struct vga_geometry *b);
 /* The bytes that line @y is made of: up to two stretches are one here. */
 uint64_t vga_geometry_row(const struct vga_geometry *geometry, uint32_t y, uint32_t *ret_scan);
 /* How many bytes each row has. */

@@ -196,6 +196,28 @@ START_TEST(panned)
 }
 END_TEST
 
+/* A guest that never stops flipping between two pages: both come to be seen. */
+START_TEST(flipped_pages_are_shown)
+{
+	bool seen[2] = { false };
+
+	set_mode(320, 200, 32);
+	for (uint32_t i = 0; i < 320 * 200 * 2; i++)
+		vga_rig_put(&rig, rig.lfb + 4 * i, i < 320 * 200 ? 0x111111 : 0x222222, 4);
+	free(vga_rig_shoot(&rig, 320, 200).pixels);
+	while (!seen[0] || !seen[1]) {
+		struct display_shot shot;
+
+		for (uint16_t i = 0; i < 100; i++)
+			vga_rig_vbe(&rig, Y, i % 2 * 200);
+		vga_rig_vbe(&rig, Y, any() % 2 * 200);
+		ck_assert_int_eq(display_shoot(rig.rig.machine.display, 0, &shot), 0);
+		seen[(shot.pixels[0] & 0xffffff) == 0x222222] = true;
+		free(shot.pixels);
+	}
+}
+END_TEST
+
 START_TEST(banks)
 {
 	set_mode(1024, 768, 32);
@@ -360,6 +382,7 @@ int main(void)
 	tcase_add_test(tcase, all_depths);
 	tcase_add_test(tcase, eight_bits_of_colour);
 	tcase_add_test(tcase, panned);
+	tcase_add_test(tcase, flipped_pages_are_shown);
 	tcase_add_test(tcase, banks);
 	tcase_add_test(tcase, sixteen_colours);
 	tcase_add_test(tcase, clears_unless_told_not_to);
