@@ -58,6 +58,11 @@ fsd_requests_srcs := tests/unit/fsd_requests.c tests/unit/fsd_harness.c
 fsd_requests_libs := fsd proto
 fsd_requests_pkgs := check
 
+unit_tests += fsd_limits
+fsd_limits_srcs := tests/unit/fsd_limits.c tests/unit/fsd_harness.c
+fsd_limits_libs := fsd proto
+fsd_limits_pkgs := check
+
 unit_tests += fsd_kept
 fsd_kept_srcs := tests/unit/fsd_kept.c tests/unit/fsd_harness.c
 fsd_kept_libs := fsd proto
