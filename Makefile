@@ -241,6 +241,7 @@ install-tools: $(tools_progs:%=$(BUILD)/bin/%) $(tools_man:%=$(BUILD)/man/%)
 	install -D -m 644 packaging/completion/lodge-toolbox.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lodge-toolbox
 	install -D -m 644 packaging/udev/60-lodge.rules $(DESTDIR)/usr/lib/udev/rules.d/60-lodge.rules
+	install -D -m 644 packaging/modprobe/lodge.conf $(DESTDIR)/usr/lib/modprobe.d/lodge.conf
 	install -D -m 644 packaging/systemd/examples/no-exec.conf \
 		$(DESTDIR)$(PREFIX)/share/doc/lodge/examples/no-exec.conf
 	install -d $(DESTDIR)/usr/lib/systemd/system
