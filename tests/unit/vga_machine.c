@@ -75,23 +75,38 @@ TINY_CODE(
 			 "out %al, %dx\n inc %ecx\n cmp $256, %ecx\n jb 1b\n"
 			 "mov $0xa0000, %edi\n xor %ecx, %ecx\n"
 			 "1: imul $0x1234567, %ecx, %eax\n stosl\n inc %ecx\n cmp $16000, %ecx\n jb 1b\n" STOP);
-/* Finds the function and its BAR 0; dot i is i * 0x9e3779b1. Then, each time that the flag has
- * grown, dot 600 * 1024 + 500 becomes the flag. */
-TINY_CODE(
-	vbe_guest, 32,
-	STACK VBE(4, 0) VBE(1, 1024) VBE(2, 768) VBE(3, 32) VBE(
-		4,
-		0x41) "mov $0x80000000, %ebx\n"
-		      "1: add $0x800, %ebx\n mov %ebx, %eax\n mov $0xcf8, %dx\n out %eax, %dx\n"
-		      "mov $0xcfc, %dx\n in %dx, %eax\n cmp $0x10501af4, %eax\n jne 1b\n"
-		      "lea 0x10(%ebx), %eax\n mov $0xcf8, %dx\n out %eax, %dx\n mov $0xcfc, %dx\n"
-		      "in %dx, %eax\n and $0xfffffff0, %eax\n mov %eax, %edi\n mov %eax, %ebx\n"
-		      "xor %ecx, %ecx\n"
-		      "1: imul $0x9e3779b1, %ecx, %eax\n stosl\n inc %ecx\n cmp $0xc0000, %ecx\n jb 1b\n"
-		      "xor %eax, %eax\n"
-		      "2: pause\n cmp 0x9000, %eax\n je 2b\n mov 0x9000, %eax\n"
-		      "mov %eax, (600 * 1024 + 500) * 4(%ebx)\n jmp 2b\n");
+/* EBX: configuration address of the function; EDI: its BAR 0. */
+#define CONFIG(at) "lea " at "(%ebx), %eax\n mov $0xcf8, %dx\n out %eax, %dx\n mov $0xcfc, %dx\n"
+#define FIND_SCREEN                                             \
+	"mov $0x80000000, %ebx\n 1: add $0x800, %ebx\n" CONFIG( \
+		"0") "in %dx, %eax\n cmp $0x10501af4, %eax\n jne 1b\n" CONFIG("0x10") "in %dx, %eax\n and $0xfffffff0, %eax\n mov %eax, %edi\n"
+/* Dot i is i * 0x9e3779b1. */
+#define DRAW                                                                    \
+	"xor %ecx, %ecx\n 1: imul $0x9e3779b1, %ecx, %eax\n stosl\n inc %ecx\n" \
+	"cmp $0xc0000, %ecx\n jb 1b\n"
+#define MODE_VBE VBE(4, 0) VBE(1, 1024) VBE(2, 768) VBE(3, 32) VBE(4, 0x41)
 
+/* Each time that the flag has grown, dot 600 * 1024 + 500 becomes the flag. */
+TINY_CODE(vbe_guest, 32,
+	  STACK MODE_VBE FIND_SCREEN "mov %edi, %ebx\n" DRAW "xor %eax, %eax\n"
+				     "2: pause\n cmp 0x9000, %eax\n je 2b\n mov 0x9000, %eax\n"
+				     "mov %eax, (600 * 1024 + 500) * 4(%ebx)\n jmp 2b\n");
+/* Moves BAR 0 onto RAM, the APIC, itself halfway and nowhere, switches it off and on, and writes
+ * where it was each time; then puts it back and draws. */
+TINY_CODE(
+	bar_guest, 32,
+	STACK MODE_VBE FIND_SCREEN
+	"mov %edi, %ebp\n mov $200, %esi\n"
+	"3:\n" CONFIG(
+		"0x10") "mov $-1, %eax\n out %eax, %dx\n in %dx, %eax\n movl $1, (%ebp)\n"
+			"mov $0x1000000, %eax\n out %eax, %dx\n movl $2, 0x1000000\n movl $2, (%ebp)\n"
+			"mov $0xfe000000, %eax\n out %eax, %dx\n movl $3, (%ebp)\n"
+			"lea 0x1000000(%ebp), %eax\n out %eax, %dx\n movl $4, (%ebp)\n movl $4, 0x1000000(%ebp)\n"
+			"xor %eax, %eax\n out %eax, %dx\n movl $5, (%ebp)\n"
+			"mov %ebp, %eax\n out %eax, %dx\n movl $6, (%ebp)\n" CONFIG(
+				"0x4") "in %dx, %eax\n and $0xfffffffd, %eax\n out %eax, %dx\n movl $7, (%ebp)\n"
+				       "or $2, %eax\n out %eax, %dx\n movl $8, (%ebp)\n dec %esi\n jnz 3b\n"
+				       "mov %ebp, %edi\n" DRAW STOP);
 /* Draws in a VBE mode, and resets; CMOS memory at 0x40 tells the second time. */
 TINY_CODE(reset_guest, 32,
 	  STACK
@@ -357,6 +372,15 @@ START_TEST(vbe_with_dirty_log)
 }
 END_TEST
 
+START_TEST(t53_bar_moves_everywhere)
+{
+	flag = 0;
+	start(bar_guest);
+	wait_for(1024, 768, expect_vbe);
+	stop();
+}
+END_TEST
+
 /* A reset is a power-on: text mode again, with its font. */
 static uint32_t expect_blank(uint32_t x, uint32_t y)
 {
@@ -402,6 +426,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, mode_12h);
 	tcase_add_test(tcase, mode_13h);
 	tcase_add_test(tcase, vbe_with_dirty_log);
+	tcase_add_test(tcase, t53_bar_moves_everywhere);
 	tcase_add_test(tcase, reset_brings_text_back);
 	suite_add_tcase(suite, tcase);
 	return suite;
