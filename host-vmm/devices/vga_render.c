@@ -11,6 +11,7 @@
 #define ATTR_PLANES	   0x12
 #define ATTR_SELECT	   0x14
 #define SEQ_FONTS	   3
+#define CRTC_UNDERLINE	   0x14
 #define CURSOR_OFF	   0x20u
 #define FONT_BYTES	   0x2000u /* of each of the eight fonts in plane 2 */
 #define GLYPH_BYTES	   32u
@@ -95,6 +96,9 @@ static unsigned int text_cell(const struct line *line, uint64_t offset, uint32_t
 	*ret_ink = line->colours[cell[1] & 0xf];
 	/* What would blink is shown steadily. */
 	*ret_paper = line->colours[cell[1] >> 4 & (mode & MODE_BLINK ? 0x7 : 0xf)];
+	/* Where it is beyond the last scan, as in colour modes, there is none. */
+	if ((cell[1] & 0x77) == 0x01 && line->scan == (vga->regs.crtc[CRTC_UNDERLINE] & 0x1f))
+		bits = 0x1ff;
 	return has_cursor(line, offset) ? 0x1ff : bits;
 }
 

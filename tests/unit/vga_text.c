@@ -22,6 +22,7 @@ static struct {
 	uint8_t text[CELLS_MAX], attr[CELLS_MAX];
 	uint8_t font[2][256][32];
 	bool line_graphics, blink;
+	unsigned int underline; /* scan; 0: none */
 	unsigned int stretch;
 } screen;
 
@@ -98,6 +99,8 @@ static uint32_t expected(unsigned int x, unsigned int y)
 		ink = bits & 0x80 >> column;
 	else
 		ink = screen.line_graphics && character >= 0xc0 && character <= 0xdf && bits & 1;
+	if (screen.underline && y % screen.scans == screen.underline && (attr & 0x77) == 1)
+		ink = true;
 	if (ink)
 		return vga_rig_colours[attr & 0xf];
 	return vga_rig_colours[screen.blink ? attr >> 4 & 7 : attr >> 4];
@@ -277,6 +280,20 @@ START_TEST(cursor)
 		}
 	ck_assert_uint_eq(wrong, 0);
 	free(shot.pixels);
+}
+END_TEST
+
+START_TEST(underlined)
+{
+	load_font(0, 0);
+	memcpy(screen.font[1], screen.font[0], sizeof(screen.font[0]));
+	fill();
+	for (unsigned int i = 0; i < 2000; i += 3)
+		write_cell(i, (uint8_t)i, i & 1 ? 0x01 : 0x09);
+	compare();
+	vga_rig_set(&rig, 0x3d4, 0x14, 0x0d);
+	screen.underline = 0x0d;
+	compare();
 }
 END_TEST
 
@@ -467,6 +484,7 @@ int main(void)
 	tcase_add_test(tcase, scrolled_by_the_start_address);
 	tcase_add_test(tcase, split_screen);
 	tcase_add_test(tcase, cursor);
+	tcase_add_test(tcase, underlined);
 	tcase_add_test(tcase, palette_and_blanking);
 	tcase_add_test(tcase, damage_is_the_lines_that_changed);
 	tcase_add_test(tcase, saved_and_loaded);
