@@ -86,8 +86,8 @@ static void show_top(struct display *display, struct display_head *head, bool ch
 	bool was_on = head->top;
 
 	for (unsigned int i = 0; i < DISPLAY_LAYERS; i++)
-		if (head->set[i])
-			top = &head->layers[i];
+		if (head->held[i])
+			top = head->set[i] ? &head->layers[i] : NULL;
 	if (top == head->top && !changed)
 		return;
 	head->top = top;
@@ -121,10 +121,23 @@ int display_set_picture(struct display *display, unsigned int head_index, enum d
 	if (!picture && !head->set[layer])
 		return 0;
 	head->set[layer] = picture;
-	if (picture)
+	if (picture) {
+		head->held[layer] = true;
 		head->layers[layer] = *picture;
+	}
 	show_top(display, head, is_top);
 	return 0;
+}
+
+void display_release_layer(struct display *display, enum display_layer layer)
+{
+	for (unsigned int i = 0; i < display->n_heads; i++) {
+		struct display_head *head = &display->heads[i];
+		bool is_top = head->top == &head->layers[layer];
+
+		head->set[layer] = head->held[layer] = false;
+		show_top(display, head, is_top);
+	}
 }
 
 void display_damage(struct display *display, unsigned int head_index, enum display_layer layer,

@@ -54,7 +54,11 @@ enum display_format {
 
 unsigned int display_format_bytes(enum display_format format);
 
-/* Who makes the picture. A head shows the highest layer that is set. */
+/*
+ * Who makes the picture. A head shows the highest layer that is held. A layer is held from its
+ * first picture on until display_release_layer(): meanwhile it may have none, and then the head is
+ * off.
+ */
 enum display_layer {
 	DISPLAY_LAYER_VGA = 0, /* head 0 only */
 	DISPLAY_LAYER_GPU = 1,
@@ -106,6 +110,8 @@ uint64_t display_memory(const struct display *display);
  */
 int display_set_picture(struct display *display, unsigned int head, enum display_layer layer,
 			const struct display_picture *picture);
+/* The layer's driver is gone: all heads show what is below. */
+void display_release_layer(struct display *display, enum display_layer layer);
 /* Clipped to the picture; any number of them: they are merged. */
 void display_damage(struct display *display, unsigned int head, enum display_layer layer,
 		    const struct display_rect *rect);

@@ -35,7 +35,7 @@ enum owed {
 
 struct display_head {
 	struct display_picture layers[DISPLAY_LAYERS];
-	bool set[DISPLAY_LAYERS];
+	bool set[DISPLAY_LAYERS], held[DISPLAY_LAYERS];
 	const struct display_picture *top; /* of layers, or NULL: the head is off */
 	uint32_t watchers;
 

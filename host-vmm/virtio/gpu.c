@@ -176,6 +176,7 @@ static void gpu_reset(struct virtio_device *vdev)
 
 	gpu_scanout_reset(gpu);
 	gpu_resource_free_all(gpu);
+	display_release_layer(gpu->display, DISPLAY_LAYER_GPU);
 	__atomic_store_n(&gpu->events, 0, __ATOMIC_RELAXED);
 }
 

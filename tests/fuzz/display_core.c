@@ -71,6 +71,8 @@ static void act_guest(struct script *script, uint8_t op)
 		break;
 	case 1:
 		(void)display_set_picture(script->display, head, layer, NULL);
+		if (op & 64)
+			display_release_layer(script->display, layer);
 		break;
 	case 2:
 	case 3:

@@ -330,7 +330,11 @@ START_TEST(the_highest_layer_is_seen)
 	display_damage(display, 0, DISPLAY_LAYER_VGA, &(struct display_rect){ 0, 0, 9, 9 });
 	rig_advance(20);
 	ck_assert_uint_eq(alice.frames + alice.damages, 0);
+	/* Off, while its driver is there, is off. */
 	ck_assert_int_eq(display_set_picture(display, 0, DISPLAY_LAYER_GPU, NULL), 0);
+	rig_advance(60);
+	ck_assert_uint_eq(alice.view.width, 0);
+	display_release_layer(display, DISPLAY_LAYER_GPU);
 	rig_advance(60);
 	ck_assert(rig_sees(&alice, &vga));
 	rig_leave(display, &alice);

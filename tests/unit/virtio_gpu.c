@@ -416,6 +416,7 @@ START_TEST(saved_and_loaded)
 
 	type->reset(gpu.device);
 	ck_assert_uint_eq(gpu.display.vga_resets, 1);
+	ck_assert_uint_ge(gpu.display.releases, 1);
 	ck_assert(!head->set);
 	ck_assert_uint_eq(gpu.display.heads[1].cursor_width, 0);
 	/* Cut anywhere: refused, and nothing is shown. */

@@ -64,6 +64,14 @@ int display_set_picture(struct display *display, unsigned int head, enum display
 	return 0;
 }
 
+void display_release_layer(struct display *display, enum display_layer layer)
+{
+	ck_assert_int_eq(layer, DISPLAY_LAYER_GPU);
+	display->releases++;
+	for (unsigned int i = 0; i < GPU_HEADS; i++)
+		display->heads[i].set = false;
+}
+
 void display_damage(struct display *display, unsigned int head, enum display_layer layer,
 		    const struct display_rect *rect)
 {

@@ -26,6 +26,7 @@ struct display {
 	struct display_want wants[GPU_HEADS];
 	void (*changed)(void *opaque);
 	void *changed_opaque;
+	unsigned int releases;
 
 	struct fake_head {
 		bool set;
