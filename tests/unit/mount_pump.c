@@ -4,10 +4,12 @@
  * messages apart, and an exchange that a host of the test's answers.
  */
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,6 +204,54 @@ START_TEST(slow_requests_hold_up_no_other)
 }
 END_TEST
 
+/* Threads of this process that may run on one processor alone. */
+static int count_pinned(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	const struct dirent *task;
+	cpu_set_t cpus;
+	int n = 0;
+
+	ck_assert_ptr_nonnull(tasks);
+	while ((task = readdir(tasks))) {
+		pid_t tid = (pid_t)strtol(task->d_name, NULL, 10);
+
+		if (tid > 0 && !sched_getaffinity(tid, sizeof(cpus), &cpus))
+			n += CPU_COUNT(&cpus) == 1;
+	}
+	closedir(tasks);
+	return n;
+}
+
+START_TEST(requests_that_follow_one_another_stay_on_one_processor)
+{
+	struct fuse_out_header reply[4];
+	cpu_set_t cpus;
+	struct rig rig;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
+	if (CPU_COUNT(&cpus) < 2)
+		return;
+	start(&rig);
+	for (uint64_t i = 1; i <= 200; i++) {
+		ask(&rig, FUSE_GETATTR, i, 16);
+		expect(&rig, i, 0);
+	}
+	ck_assert_int_gt(count_pinned(), 0);
+	for (uint64_t round = 0; round < 50; round++) {
+		set_hold(&rig, true);
+		for (uint64_t i = 1; i <= SLOTS; i++)
+			ask(&rig, FUSE_READ, 1000 + round * SLOTS + i, 40);
+		wait_inside(&rig, SLOTS);
+		set_hold(&rig, false);
+		for (uint64_t i = 0; i < SLOTS; i++)
+			ck_assert_int_eq(take(rig.kernel, reply, sizeof(reply)), 24);
+	}
+	ck_assert_int_eq(count_pinned(), 0);
+	stop(&rig, 0);
+}
+END_TEST
+
 START_TEST(locks_wait_beside)
 {
 	struct fuse_out_header reply = { .len = 16 };
@@ -338,6 +388,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, requests_are_answered);
 	tcase_add_test(tcase, slow_requests_hold_up_no_other);
+	tcase_add_test(tcase, requests_that_follow_one_another_stay_on_one_processor);
 	tcase_add_test(tcase, locks_wait_beside);
 	tcase_add_test(tcase, forgets_go_without_a_reply);
 	tcase_add_test(tcase, bad_replies_are_errors);
