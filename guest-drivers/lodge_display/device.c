@@ -141,13 +141,24 @@ static int configure(struct lodge_display *display)
 	return 0;
 }
 
+static void put_device_of(struct drm_device *drm, void *vdev)
+{
+	put_device(&((struct virtio_device *)vdev)->dev);
+}
+
 static int make_display(struct drm_device *drm, struct virtio_device *vdev,
 			struct lodge_display **ret_display)
 {
 	struct lodge_display *display = drmm_kzalloc(drm, sizeof(*display), GFP_KERNEL);
+	int err;
 
 	if (!display)
 		return -ENOMEM;
+	/* Programs may keep the card open for longer than the device is there. */
+	get_device(&vdev->dev);
+	err = drmm_add_action_or_reset(drm, put_device_of, vdev);
+	if (err)
+		return err;
 	display->drm = drm;
 	display->vdev = vdev;
 	drm->dev_private = display;

@@ -19,7 +19,7 @@ static void batch_done(struct lodge_command *command)
 {
 	struct lodge_head *head = command->owner;
 
-	if (command->error) {
+	if (command->error && command->error != -ENODEV) {
 		dev_err_ratelimited(&head->display->vdev->dev,
 				    "head %u: command 0x%x failed, error %d\n", head->number,
 				    le32_to_cpu(command->request.header.type), command->error);

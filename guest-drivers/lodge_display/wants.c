@@ -31,23 +31,19 @@ static void take_place(struct lodge_want *want, const struct virtio_gpu_display_
 	}
 }
 
-/* What is no valid EDID is as none. */
+/* What is no valid EDID is as none. Checked is the copy: the answer is the device's to change. */
 static void take_edid(struct lodge_want *want, const struct virtio_gpu_resp_edid *said)
 {
-	const struct edid *edid = (const struct edid *)said->edid;
+	struct edid *edid = (struct edid *)want->edid;
 	u32 size = le32_to_cpu(said->size), whole;
 
 	BUILD_BUG_ON(sizeof(want->edid) != sizeof(said->edid));
-	if (size < EDID_LENGTH || size > sizeof(said->edid))
-		return;
+	memcpy(want->edid, said->edid, sizeof(want->edid));
 	whole = (edid->extensions + 1) * EDID_LENGTH;
-	if (whole > size)
-		return;
-	memcpy(want->edid, said->edid, whole);
-	if (drm_edid_is_valid((struct edid *)want->edid))
-		want->edid_size = whole;
-	else
-		memset(want->edid, 0, sizeof(want->edid));
+	if (whole > min_t(u32, size, sizeof(want->edid)) || !drm_edid_is_valid(edid))
+		whole = 0;
+	memset(want->edid + whole, 0, sizeof(want->edid) - whole);
+	want->edid_size = whole;
 }
 
 static void ask_edids(struct lodge_display *display, struct lodge_want *wants)
