@@ -15,11 +15,13 @@
 
 #define LINE_MAX_BYTES (1 << 20) /* of a process: its command line among it */
 #define ROWS_MAX       1000000
+#define BYTES_MAX      (64u << 20) /* of all: a guest must not fill our memory */
 #define PATIENCE_MS    30000 /* without a byte */
 
 struct ps {
 	JsonArray *rows; /* NULL: a table is printed at once */
 	unsigned int n_rows;
+	size_t n_bytes;
 	GString *line;
 };
 
@@ -66,6 +68,9 @@ static int take_bytes(struct ps *ps, const char *bytes, size_t len)
 {
 	int ret = 0;
 
+	ps->n_bytes += len;
+	if (ps->n_bytes > BYTES_MAX)
+		return -EMSGSIZE;
 	for (size_t i = 0; !ret && i < len; i++) {
 		if (bytes[i] == '\n')
 			ret = take_line(ps);
