@@ -401,6 +401,18 @@ void view_wait_picture(struct view_rig *rig, xcb_window_t window, unsigned int h
 	view_wait_for(shows(rig, window, head, x, y, zoom));
 }
 
+xcb_atom_t view_atom(struct view_rig *rig, const char *name)
+{
+	xcb_intern_atom_reply_t *reply = xcb_intern_atom_reply(
+		rig->x, xcb_intern_atom(rig->x, 0, (uint16_t)strlen(name), name), NULL);
+	xcb_atom_t atom;
+
+	ck_assert_ptr_nonnull(reply);
+	atom = reply->atom;
+	free(reply);
+	return atom;
+}
+
 /* ---- hands ---- */
 
 void view_focus(struct view_rig *rig, xcb_window_t window)

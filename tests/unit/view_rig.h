@@ -88,6 +88,7 @@ void view_wait_picture(struct view_rig *rig, xcb_window_t window, unsigned int h
 		}                                                                  \
 	} while (0)
 
+xcb_atom_t view_atom(struct view_rig *rig, const char *name);
 void view_focus(struct view_rig *rig, xcb_window_t window);
 /* KEY_ codes, and X buttons. */
 void view_key(struct view_rig *rig, uint16_t code, bool down);

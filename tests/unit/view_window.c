@@ -215,6 +215,56 @@ START_TEST(two_views_and_one_that_dies)
 }
 END_TEST
 
+static void ask_to_close(xcb_window_t window)
+{
+	const xcb_client_message_event_t message = {
+		.response_type = XCB_CLIENT_MESSAGE,
+		.format = 32,
+		.window = window,
+		.type = view_atom(&rig, "WM_PROTOCOLS"),
+		.data.data32 = { view_atom(&rig, "WM_DELETE_WINDOW") },
+	};
+
+	xcb_send_event(rig.x, 0, window, 0, (const char *)&message);
+	xcb_flush(rig.x);
+}
+
+START_TEST(a_second_head_is_switched_on_and_off)
+{
+	xcb_window_t window;
+
+	ck_assert_int_eq(display_resize(rig.display, 1, 0, 0, 0, 0), 0);
+	view_wait_for(!want_of(1).enabled);
+	view_show(&rig, 0, LODGE_DISPLAY_GPU, 640, 480, 1);
+	view = view_spawn(&rig, "3");
+	window = view_find(&rig, "card (2): no picture");
+	view_wait_for(want_of(1).enabled);
+	view_show(&rig, 1, LODGE_DISPLAY_GPU, want_of(1).width, want_of(1).height, 4);
+	view_wait_picture(&rig, window, 1, 0, 0, 1);
+	ask_to_close(window);
+	view_wait_for(!want_of(1).enabled);
+	window = view_find(&rig, "card (1)");
+	ask_to_close(window);
+	ck_assert_int_eq(view_wait(view), EX_OK);
+	view = 0;
+	ck_assert(want_of(0).enabled);
+}
+END_TEST
+
+START_TEST(the_vm_goes_on_without_x)
+{
+	(void)start_with(LODGE_DISPLAY_GPU, 640, 480);
+	view_stop_x();
+	ck_assert_int_eq(view_wait(view), EX_UNAVAILABLE);
+	view = 0;
+	view_paint(&rig, 0, &(struct display_rect){ 0, 0, 640, 480 }, 9);
+	view = view_spawn(&rig, NULL);
+	ck_assert_int_eq(view_wait(view), EX_UNAVAILABLE);
+	view = 0;
+	ck_assert(want_of(0).enabled);
+}
+END_TEST
+
 START_TEST(the_view_ends_with_the_vm)
 {
 	(void)start_with(LODGE_DISPLAY_GPU, 640, 480);
@@ -420,6 +470,7 @@ int main(int argc, char **argv)
 		the_cursor_is_the_guests,
 		two_views_and_one_that_dies,
 		the_view_ends_with_the_vm,
+		a_second_head_is_switched_on_and_off,
 		closing_is_a_good_end,
 		nothing_runs_while_nothing_changes,
 	};
@@ -429,6 +480,7 @@ int main(int argc, char **argv)
 		the_host_key_is_kept,
 		the_pointer_is_on_the_same_pixel,
 	};
+	const TTest *const gone[] = { the_vm_goes_on_without_x };
 	const TTest *const plain[] = { a_server_far_away };
 	const TTest *const mouse[] = { a_mouse_is_grabbed_by_a_click };
 	Suite *suite;
@@ -441,6 +493,7 @@ int main(int argc, char **argv)
 	    sizeof(pictures) / sizeof(pictures[0]));
 	add(suite, "hands", view_start_x, setup, hands, sizeof(hands) / sizeof(hands[0]));
 	add(suite, "mouse", view_start_x, setup_relative, mouse, 1);
+	add(suite, "gone", view_start_x, setup, gone, 1);
 	add(suite, "plain", view_start_plain_x, setup, plain, 1);
 	return unit_run(suite);
 }
