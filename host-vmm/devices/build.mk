@@ -27,6 +27,7 @@ lint: $(vga_font_inc)
 vga_rig_srcs = tests/unit/vga_rig.c $(vga_srcs) $(display_srcs) host-vmm/input/input.c $(virtio_rig_srcs)
 
 unit_tests += vga_text vga_graphics vga_vbe
+thread_tests += vga_text
 vga_text_srcs = tests/unit/vga_text.c $(vga_rig_srcs)
 vga_text_libs := proto
 vga_text_pkgs := check
@@ -45,3 +46,9 @@ vga_machine_pkgs := check
 fuzz_targets += vga_guest
 vga_guest_srcs = tests/fuzz/vga_guest.c $(vga_rig_srcs)
 vga_guest_libs := proto
+
+# A screenshot of a text console against /dev/vcsa, in that font.
+guest_progs += text-check
+text-check_srcs := tests/vm/display/text-check.c
+text-check_ldflags := -lpng -lz -lm
+$(BUILD)/obj/tests/vm/display/text-check.o: $(vga_font_inc)
