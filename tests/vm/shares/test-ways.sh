@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Shares where the guest's kernel has no driver for them: lodged mounts them over its own door, and by the module lodge_fs
 # when that comes; what dies is replaced, what is removed is stale, and nobody hangs.
-# TIMEOUT: 200
+# TIMEOUT: 300
 # NEEDS: lodge python3
 # shellcheck disable=SC2016 # what the guest expands
 # shellcheck source=tests/vm/lib.sh
@@ -17,7 +17,7 @@ head -c 1000000 /dev/urandom >docs/big
 
 # inside COMMAND: in the guest, as root; both streams
 inside() {
-	timeout -k 5 60 lodge exec ways -- sh -c "PATH=$BUILD/bin:$BUILD/guest:\$PATH; $1" 2>&1 </dev/null
+	timeout -k 5 "${patience:-60}" lodge exec ways -- sh -c "PATH=$BUILD/bin:$BUILD/guest:\$PATH; $1" 2>&1 </dev/null
 }
 
 by() {
@@ -28,13 +28,29 @@ now_ms() {
 	echo $(($(date +%s%N) / 1000000))
 }
 
-# From `share add` to a program of the guest that has read a file of it.
+# From `share add` to a program of the guest that has read a file of it, which looks all the time: a second is what users
+# are told. Starting `lodge` is a part of that; on a busy machine's emulation that alone takes most of it, so what is
+# held to a second is the time behind it.
 share_is_seen() {
-	local began
-	began=$(now_ms)
-	ok "a share comes ($1)" lodge share add ways "later=$PWD/later"
-	is "$(inside 'until cat /mnt/lodge/later/file 2>/dev/null; do sleep 0.01; done')" late "and is there"
-	echo "# shares.$1.add: $(($(now_ms) - began)) ms, a start of lodge exec among them"
+	local began added took whole=() behind=()
+	for _ in 1 2 3 4 5; do
+		inside 'echo waits; until read -r line 2>/dev/null </mnt/lodge/later/file; do sleep 0.02; done; echo "$line"' >"seen-$1" &
+		ok "a program looks for a share ($1)" wait_for 20 grep -q waits "seen-$1"
+		began=$(now_ms)
+		lodge share add ways "later=$PWD/later" >/dev/null || fail "lodge share add"
+		added=$(now_ms)
+		until grep -q late "seen-$1" || [ $(($(now_ms) - began)) -gt 20000 ]; do sleep 0.01; done
+		took=$(now_ms)
+		wait $!
+		whole+=($((took - began)))
+		behind+=($((took - added)))
+		[ ${#whole[@]} = 5 ] || lodge share remove ways later >/dev/null
+	done
+	mapfile -t whole < <(printf '%s\n' "${whole[@]}" | sort -n)
+	mapfile -t behind < <(printf '%s\n' "${behind[@]}" | sort -n)
+	echo "# shares.$1.add: ${whole[*]} ms, of which ${behind[*]} ms behind lodge share add"
+	ok "it is there within a second, always ($1)" test "${behind[4]}" -le 1000
+	ok "with the start of lodge, on a machine however busy, in two" test "${whole[2]}" -le 2000
 }
 
 share_goes() {
@@ -68,7 +84,8 @@ is "$(inside 'mkdir -p /mnt/d; mount.lodge docs /mnt/d -o way=auto,ro; cat /mnt/
 	"mount.lodge binds a share from there"
 share_is_seen rpc
 share_goes rpc
-inside 'fs-conform -n 30 /mnt/lodge/work >/run/conform 2>&1; echo "status $?"; grep -v ^ok /run/conform' >conform &
+began=$SECONDS
+patience=130 inside 'timeout 120 fs-conform -n 30 /mnt/lodge/work >/run/conform 2>&1; echo "status $?"; grep -v ^ok /run/conform; tail -n 1 /run/conform' >conform &
 watcher=$!
 kills=0
 while [ "$kills" -lt 3 ] && kill -0 "$watcher" 2>/dev/null; do
@@ -79,6 +96,7 @@ done
 wait "$watcher"
 like "$(cat conform)" "^status 0" "file system calls conform, over a server that dies"
 sed 's/^/# /' conform
+echo "# in $((SECONDS - began)) s"
 is "$kills" 3 "it was killed three times"
 inside 'kill -9 $(pidof mount.lodge)'
 ok "mount.lodge killed: mounted again" wait_for 20 by rpc
@@ -113,6 +131,9 @@ share_is_seen lodge_fs
 share_goes lodge_fs
 inside 'kill -9 $(pidof mount.lodge)'
 ok "mount.lodge killed: mounted again" wait_for 20 by lodge_fs
-is "$(inside 'cat /mnt/lodge/docs/one; kill $(pidof lodged); sleep 0.1' | head -n 1)" one "files are there"
+# Its end is not the mount's: whoever has a file open does not notice.
+is "$(inside 'exec 3<>/mnt/lodge/work/held; sh -c "exec setsid sh -c \"until ! pidof lodged; do sleep 0.1; done; sleep 0.3; echo held >&3\"" >/dev/null 2>&1 &
+cat /mnt/lodge/docs/one; kill $(pidof lodged); sleep 0.1' | head -n 1)" one "files are there"
+ok "lodged ends: what is open is written on" wait_for 20 grep -q held work/held
 lodge kill ways
 wait "$vm" || true
