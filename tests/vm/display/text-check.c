@@ -31,7 +31,7 @@ struct screen {
 
 static bool load_font(const char *path, struct font *font)
 {
-	uint8_t head[4];
+	uint8_t head[4] = { 0 };
 	gzFile file = gzopen(path, "rb");
 	bool ok = file && gzread(file, head, 4) == 4 && head[0] == 0x36 && head[1] == 0x04 &&
 		  head[3] <= ROWS_MAX;
