@@ -7,6 +7,7 @@
  */
 #include <endian.h>
 #include <linux/input-event-codes.h>
+#include <stdlib.h>
 
 #include "host-vmm/view/view.h"
 
@@ -27,24 +28,50 @@ void keyboard_release(struct view *view)
 	link_send(view->link, LODGE_DISPLAY_RELEASE, 0, NULL, 0);
 }
 
-void keyboard_grab(struct view *view, struct window *window)
+static bool grab_keys(struct screen *screen, struct window *window)
 {
-	struct screen *screen = &view->screen;
+	xcb_grab_keyboard_reply_t *reply = xcb_grab_keyboard_reply(
+		screen->x,
+		xcb_grab_keyboard(screen->x, 1, window->id, XCB_CURRENT_TIME, XCB_GRAB_MODE_ASYNC,
+				  XCB_GRAB_MODE_ASYNC),
+		NULL);
+	bool grabbed = reply && reply->status == XCB_GRAB_STATUS_SUCCESS;
 
-	if (view->grab)
-		return;
-	view->grab = window;
-	xcb_grab_keyboard(screen->x, 1, window->id, XCB_CURRENT_TIME, XCB_GRAB_MODE_ASYNC,
-			  XCB_GRAB_MODE_ASYNC);
-	if (!view->absolute) {
-		/* Owner events would bring each raw movement twice: by the grab and by the root. */
+	free(reply);
+	return grabbed;
+}
+
+/* Owner events would bring each raw movement twice: by the grab and by the root. */
+static bool grab_pointer(struct screen *screen, struct window *window)
+{
+	xcb_grab_pointer_reply_t *reply = xcb_grab_pointer_reply(
+		screen->x,
 		xcb_grab_pointer(screen->x, 0, window->id,
 				 XCB_EVENT_MASK_BUTTON_PRESS | XCB_EVENT_MASK_BUTTON_RELEASE |
 					 XCB_EVENT_MASK_POINTER_MOTION,
 				 XCB_GRAB_MODE_ASYNC, XCB_GRAB_MODE_ASYNC, window->id,
-				 screen->no_cursor, XCB_CURRENT_TIME);
-		pointer_watch_raw(view, true);
+				 screen->no_cursor, XCB_CURRENT_TIME),
+		NULL);
+	bool grabbed = reply && reply->status == XCB_GRAB_STATUS_SUCCESS;
+
+	free(reply);
+	return grabbed;
+}
+
+/* Another program may have them: then nothing is grabbed, and the next try may do. */
+void keyboard_grab(struct view *view, struct window *window)
+{
+	struct screen *screen = &view->screen;
+
+	if (view->grab || !grab_keys(screen, window))
+		return;
+	if (!view->absolute && !grab_pointer(screen, window)) {
+		xcb_ungrab_keyboard(screen->x, XCB_CURRENT_TIME);
+		return;
 	}
+	view->grab = window;
+	if (!view->absolute)
+		pointer_watch_raw(view, true);
 	window_title(window);
 }
 

@@ -107,7 +107,6 @@ void window_open(struct window *window, struct view *view, unsigned int head)
 			XCB_EVENT_MASK_FOCUS_CHANGE | XCB_EVENT_MASK_KEY_PRESS |
 			XCB_EVENT_MASK_KEY_RELEASE | XCB_EVENT_MASK_BUTTON_PRESS |
 			XCB_EVENT_MASK_BUTTON_RELEASE | XCB_EVENT_MASK_POINTER_MOTION,
-		screen->no_cursor,
 	};
 
 	*window = (struct window){
@@ -118,14 +117,15 @@ void window_open(struct window *window, struct view *view, unsigned int head)
 		.height = FIRST_HEIGHT,
 		.fullscreen = view->options->fullscreen,
 	};
-	xcb_create_window(
-		screen->x, XCB_COPY_FROM_PARENT, window->id, screen->root->root, 0, 0, FIRST_WIDTH,
-		FIRST_HEIGHT, 0, XCB_WINDOW_CLASS_INPUT_OUTPUT, screen->visual,
-		XCB_CW_BACK_PIXEL | XCB_CW_BIT_GRAVITY | XCB_CW_EVENT_MASK | XCB_CW_CURSOR, values);
+	xcb_create_window(screen->x, XCB_COPY_FROM_PARENT, window->id, screen->root->root, 0, 0,
+			  FIRST_WIDTH, FIRST_HEIGHT, 0, XCB_WINDOW_CLASS_INPUT_OUTPUT,
+			  screen->visual,
+			  XCB_CW_BACK_PIXEL | XCB_CW_BIT_GRAVITY | XCB_CW_EVENT_MASK, values);
 	picture_init(&window->picture, screen, window->id);
 	picture_place(&window->picture, FIRST_WIDTH, FIRST_HEIGHT, false);
 	set_properties(window);
 	window_title(window);
+	window_show_cursor(window);
 	xcb_map_window(screen->x, window->id);
 }
 
@@ -283,9 +283,11 @@ void window_set_fullscreen(struct window *window, bool on)
 void window_show_cursor(struct window *window)
 {
 	struct screen *screen = &window->view->screen;
-	uint32_t cursor = window->cursor && window->view->absolute ? window->cursor
-								   : screen->no_cursor;
+	uint32_t cursor = window->cursor ? window->cursor : screen->no_cursor;
 
+	/* A pointer that is not the guest's is the host's to show. */
+	if (!window->view->absolute)
+		cursor = XCB_NONE;
 	xcb_change_window_attributes(screen->x, window->id, XCB_CW_CURSOR, &cursor);
 }
 
