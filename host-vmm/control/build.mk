@@ -36,3 +36,9 @@ backdoor_relay_pkgs := check
 fuzz_targets += relay
 relay_srcs := tests/fuzz/relay.c $(relay_rig_srcs)
 relay_libs := proto
+
+unit_tests += control_keys
+control_keys_srcs := tests/unit/control_keys.c host-vmm/control/methods_keys.c \
+	host-vmm/input/input.c
+control_keys_libs := control proto
+control_keys_pkgs := check
