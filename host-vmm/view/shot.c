@@ -12,8 +12,6 @@
 
 #include "host-vmm/view/view.h"
 
-extern char **environ;
-
 /* The command that stands beside this program; else the one of that name in PATH. */
 static void find_command(char path[PATH_MAX])
 {
