@@ -3,6 +3,7 @@
 # git, tar, sqlite, dpkg, a compiler and trees of many small files: in a share and on the host's own file system
 # the same comes of it, and what they leave in the share is whole to the host's programs. PROGRAMS_SIZE=20 in the
 # environment is the large run (2,000 files in git, 1,000 in the archive, 5,000 in the tree); PROGRAMS names the stages.
+# FS_BY is a program that runs the guest's command with the shares mounted another way.
 # TIMEOUT: 300
 # NEEDS: git tar sqlite3 dpkg dpkg-deb gcc make
 # shellcheck source=tests/vm/lib.sh
@@ -15,7 +16,7 @@ mkdir own share
 is "$(grep -v '^# ' own.err)" "" "the host's own run has no complaint"
 ok "and says enough" test "$(grep -c : own.out)" -ge $((${#stages[@]} ? 1 : 20))
 
-run lodge run --memory 512M --share work=share -- bash "$TOP/tests/vm/fs/programs.sh" /mnt/lodge/work "$size" "${stages[@]}"
+run lodge run --memory 512M --share work=share -- env TOP="$TOP" BUILD="$BUILD" ${FS_BY:+sh "$FS_BY"} bash "$TOP/tests/vm/fs/programs.sh" /mnt/lodge/work "$size" "${stages[@]}"
 is "$status" 0 "the guest ends well"
 printf '%s\n' "$err" | sed 's/^/#   /'
 # One check for each line, so that it is seen which program it was.
