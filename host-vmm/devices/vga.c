@@ -70,7 +70,7 @@ void vga_touch(struct vga *vga, uint64_t offset, uint64_t len)
 
 void vga_touch_all(struct vga *vga)
 {
-	vga->all_damaged = vga->damaged = true;
+	vga->all_damaged = vga->damaged = vga->colours_stale = true;
 	settle_soon(vga);
 }
 

@@ -103,6 +103,8 @@ struct vga {
 	uint64_t *damage; /* a bit for each granule */
 	bool damaged; /* any of them, or: */
 	bool all_damaged;
+	uint32_t colours[256]; /* of the palette, as 0x00RRGGBB */
+	bool colours_stale;
 	bool settling; /* the timer is armed */
 	uint64_t forming_ms; /* since when the form has been changing; 0: it has settled */
 
@@ -168,7 +170,7 @@ uint64_t vga_geometry_row_bytes(const struct vga_geometry *geometry);
 /* ---- vga_render.c: under lock ---- */
 
 /* @count dots of line @y from dot @x on, as 0x00RRGGBB; not for VGA_DIRECT. */
-void vga_render(const struct vga *vga, uint32_t y, uint32_t x, uint32_t count, uint32_t *dots);
+void vga_render(struct vga *vga, uint32_t y, uint32_t x, uint32_t count, uint32_t *dots);
 
 /* ---- vga_memory.c ---- */
 

@@ -25,7 +25,7 @@ struct line {
 	uint32_t colours[16];
 };
 
-static uint32_t dac(const struct vga *vga, uint8_t index)
+static uint32_t dac(const struct vga *vga, unsigned int index)
 {
 	const uint8_t *entry = &vga->regs.palette[3 * (index & vga->regs.dac_mask)];
 	uint32_t red = entry[0], green = entry[1], blue = entry[2];
@@ -38,6 +38,13 @@ static uint32_t dac(const struct vga *vga, uint8_t index)
 	return red << 16 | green << 8 | blue;
 }
 
+static void work_out_colours(struct vga *vga)
+{
+	for (unsigned int i = 0; i < 256; i++)
+		vga->colours[i] = dac(vga, i);
+	vga->colours_stale = false;
+}
+
 /* What the attribute controller makes of 4 bits. */
 static uint32_t colour_of(const struct vga *vga, unsigned int value)
 {
@@ -48,7 +55,7 @@ static uint32_t colour_of(const struct vga *vga, unsigned int value)
 		index = (uint8_t)((index & 0x0f) | (attr[ATTR_SELECT] & 0x0f) << 4);
 	else
 		index = (uint8_t)((index & 0x3f) | (attr[ATTR_SELECT] & 0x0c) << 4);
-	return dac(vga, index);
+	return vga->colours[index];
 }
 
 static const uint8_t *bytes_at(const struct line *line, uint64_t offset)
@@ -141,13 +148,13 @@ static unsigned int pairs_dot(const struct line *line, uint32_t x)
 static void render_dots(const struct line *line, uint32_t x, uint32_t count, uint32_t *dots)
 {
 	const struct vga_geometry *geometry = line->geometry;
+	const struct vga *vga = line->vga;
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t dot = (x + i) / geometry->stretch;
 
 		if (geometry->kind == VGA_BYTES)
-			dots[i] = dac(line->vga,
-				      line->vga->memory[(line->row + dot) & geometry->mask]);
+			dots[i] = vga->colours[vga->memory[(line->row + dot) & geometry->mask]];
 		else if (geometry->kind == VGA_PAIRS)
 			dots[i] = line->colours[pairs_dot(line, dot)];
 		else
@@ -155,7 +162,7 @@ static void render_dots(const struct line *line, uint32_t x, uint32_t count, uin
 	}
 }
 
-void vga_render(const struct vga *vga, uint32_t y, uint32_t x, uint32_t count, uint32_t *dots)
+void vga_render(struct vga *vga, uint32_t y, uint32_t x, uint32_t count, uint32_t *dots)
 {
 	struct line line = { .vga = vga, .geometry = &vga->geometry };
 
@@ -163,6 +170,8 @@ void vga_render(const struct vga *vga, uint32_t y, uint32_t x, uint32_t count, u
 		memset(dots, 0, count * sizeof(*dots));
 		return;
 	}
+	if (vga->colours_stale)
+		work_out_colours(vga);
 	line.row = vga_geometry_row(line.geometry, y, &line.scan);
 	for (unsigned int i = 0; i < 16; i++)
 		line.colours[i] = colour_of(vga, i);

@@ -122,6 +122,7 @@ static void enable(struct vga *vga, uint16_t value)
 	if (!(value & VBE_ENABLED)) {
 		wanted.bank = 0;
 		vga->vbe = wanted;
+		vga_touch_all(vga);
 		vga_reform(vga);
 		return;
 	}
