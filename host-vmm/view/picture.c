@@ -50,6 +50,8 @@ static void drop_frame(struct picture *picture)
 		munmap((void *)picture->map, picture->map_len);
 	picture->segment = 0;
 	picture->map = NULL;
+	/* What X says of that memory from now on is of no interest. */
+	picture->n_serials = 0;
 	picture->frame = (struct link_frame){ 0 };
 }
 
