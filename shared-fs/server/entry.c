@@ -380,21 +380,25 @@ static struct inode *pin(struct fs *fs, const struct inode *dir, const char *nam
 	if (statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, STATX_WANTED, &stx))
 		return NULL;
 	inode = inode_known(fs, dir->share, &stx);
-	if (inode)
+	if (inode) {
 		inode_revive(fs, inode);
+		watch_own_begin(fs, inode);
+	}
 	return inode;
 }
 
-/* @done: its name was changed or taken away; it is now in @to, NULL: nowhere. */
-static void unpin(struct fs *fs, struct inode *pinned, bool done, const struct inode *to)
+/* @done: its name in @from was changed or taken away; it is now in @to, NULL: nowhere. */
+static void unpin(struct fs *fs, struct inode *pinned, bool done, const struct inode *from,
+		  const struct inode *to)
 {
 	if (done)
 		__atomic_add_fetch(&fs->names_changed, 1, __ATOMIC_ACQ_REL);
-	if (pinned && done) {
-		watch_own_change(fs, pinned);
-		if (to)
-			inode_moved(fs, pinned, slot_id(&to->slot));
-	}
+	if (pinned && done)
+		watch_own_end(fs, pinned);
+	else if (pinned)
+		watch_own_cancel(fs, pinned);
+	if (pinned && done && to)
+		inode_moved(fs, pinned, from, to);
 	inode_put(fs, pinned);
 }
 
@@ -411,7 +415,7 @@ static int64_t remove_name(struct request *req, int flags)
 	ret = unlinkat(req->inode->fd, name, flags) ? -errno : 0;
 	if (ret)
 		watch_own_undo(req->fs, req->inode, name, LODGE_FS_DELETED);
-	unpin(req->fs, pinned, !ret, NULL);
+	unpin(req->fs, pinned, !ret, req->inode, NULL);
 	return ret == -ENOENT && redo_removed(req) ? 0 : ret;
 }
 
@@ -466,8 +470,8 @@ static int rename_name(const struct request *req, const char *name, const struct
 	pinned = pin(req->fs, req->inode, name);
 	replaced = pin(req->fs, to, new_name);
 	ret = rename_host(req->fs, req->inode, name, to, new_name, flags);
-	unpin(req->fs, pinned, !ret, to);
-	unpin(req->fs, replaced, !ret, flags & RENAME_EXCHANGE ? req->inode : NULL);
+	unpin(req->fs, pinned, !ret, req->inode, to);
+	unpin(req->fs, replaced, !ret, to, flags & RENAME_EXCHANGE ? req->inode : NULL);
 	return ret == -ENOENT && redo_moved(req, to, new_name) ? 0 : ret;
 }
 
@@ -514,14 +518,21 @@ int64_t op_rename2(struct request *req)
 
 static int link_host(const struct request *req, struct inode *old, const char *name)
 {
+	int ret;
+
 	watch_own_name(req->fs, req->inode, name, LODGE_FS_CREATED);
-	if (!linkat(req->fs->proc_fd, fd_name(old->fd).text, req->inode->fd, name,
-		    AT_SYMLINK_FOLLOW)) {
-		watch_own_change(req->fs, old);
+	watch_own_begin(req->fs, old);
+	ret = linkat(req->fs->proc_fd, fd_name(old->fd).text, req->inode->fd, name,
+		     AT_SYMLINK_FOLLOW)
+		      ? -errno
+		      : 0;
+	if (!ret) {
+		watch_own_end(req->fs, old);
 		return 0;
 	}
+	watch_own_cancel(req->fs, old);
 	watch_own_undo(req->fs, req->inode, name, LODGE_FS_CREATED);
-	return -errno;
+	return ret;
 }
 
 int64_t op_link(struct request *req)

@@ -248,8 +248,9 @@ struct found {
  * -ENOMEM.
  */
 int inode_find(struct fs *fs, const struct found *found, int *fd, struct inode **ret_inode);
-/* The guest has renamed it into folder @parent_id. */
-void inode_moved(struct fs *fs, struct inode *inode, uint64_t parent_id);
+/* The guest has renamed it from folder @from into @to. */
+void inode_moved(struct fs *fs, struct inode *inode, const struct inode *from,
+		 const struct inode *to);
 /* A reference to the inode of @stx in @share if it is known, evicted or not; or NULL. */
 struct inode *inode_known(struct fs *fs, uint16_t share, const struct statx *stx);
 

@@ -296,13 +296,15 @@ static struct inode *move_locked(struct fs *fs, struct inode *inode, uint64_t pa
 	return unused;
 }
 
-void inode_moved(struct fs *fs, struct inode *inode, uint64_t parent_id)
+void inode_moved(struct fs *fs, struct inode *inode, const struct inode *from,
+		 const struct inode *to)
 {
 	struct inode *unused = NULL;
 
 	pthread_mutex_lock(&fs->lock);
-	if (inode->fd >= 0 && inode->parent_id)
-		unused = move_locked(fs, inode, parent_id);
+	/* Its descriptor may be of another name, in another folder. */
+	if (inode->fd >= 0 && inode->parent_id == slot_id(&from->slot))
+		unused = move_locked(fs, inode, slot_id(&to->slot));
 	pthread_mutex_unlock(&fs->lock);
 	inode_put(fs, unused);
 }

@@ -58,6 +58,8 @@ void watch_drop(struct fs *fs, int wd);
 /* Around what changes the data or attributes of an inode. */
 void watch_own_begin(struct fs *fs, struct inode *inode);
 void watch_own_end(struct fs *fs, struct inode *inode);
+/* Instead of watch_own_end(): nothing was changed. */
+void watch_own_cancel(struct fs *fs, struct inode *inode);
 /* For what was changed just now. */
 static inline void watch_own_change(struct fs *fs, struct inode *inode)
 {

@@ -127,6 +127,12 @@ void watch_own_begin(struct fs *fs, struct inode *inode)
 		__atomic_add_fetch(&inode->own_busy, 1, __ATOMIC_ACQ_REL);
 }
 
+void watch_own_cancel(struct fs *fs, struct inode *inode)
+{
+	if (fs->watcher)
+		__atomic_sub_fetch(&inode->own_busy, 1, __ATOMIC_ACQ_REL);
+}
+
 void watch_own_end(struct fs *fs, struct inode *inode)
 {
 	struct timespec now;
