@@ -96,14 +96,15 @@ static inline int lodge_find_vqs(struct virtio_device *vdev, unsigned int n,
 #endif
 }
 
-/* Asks for the interrupts of @vq on one of @cpus, which are not none. Kernels before 4.20 take one,
- * and older ones leave it to irqbalance. */
+/* Asks for the interrupts of @vq on one of @cpus, which are not none; NULL: anywhere again, which
+ * old kernels want to hear before a queue is deleted. Those before 4.20 take one, and older ones
+ * leave it to irqbalance. */
 static inline void lodge_vq_set_affinity(struct virtqueue *vq, const struct cpumask *cpus)
 {
 #ifdef LODGE_HAVE_VIRTQUEUE_CPUMASK
 	virtqueue_set_affinity(vq, cpus);
 #else
-	virtqueue_set_affinity(vq, cpumask_first(cpus));
+	virtqueue_set_affinity(vq, cpus ? (int)cpumask_first(cpus) : -1);
 #endif
 }
 

@@ -247,6 +247,7 @@ static void stop(struct lodge_fs_session *session)
 		spin_lock_irq(&queue->lock);
 		queue->vq = NULL;
 		spin_unlock_irq(&queue->lock);
+		lodge_vq_set_affinity(vq, NULL);
 		while ((token = virtqueue_detach_unused_buf(vq)))
 			if (token->kind == LODGE_FS_MESSAGE)
 				lodge_fs_message_free(
