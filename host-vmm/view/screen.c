@@ -184,6 +184,26 @@ static void ask_for_plain_repeats(struct screen *screen)
 		NULL));
 }
 
+/* Where they are others, an X keycode says nothing of the key's place. */
+static void read_rules(struct screen *screen)
+{
+	static const char name[] = "_XKB_RULES_NAMES", evdev[] = "evdev";
+	xcb_intern_atom_reply_t *atom = xcb_intern_atom_reply(
+		screen->x, xcb_intern_atom(screen->x, 1, sizeof(name) - 1, name), NULL);
+	xcb_get_property_reply_t *reply = NULL;
+
+	if (atom && atom->atom != XCB_ATOM_NONE)
+		reply = xcb_get_property_reply(screen->x,
+					       xcb_get_property(screen->x, 0, screen->root->root,
+								atom->atom, XCB_ATOM_STRING, 0, 2),
+					       NULL);
+	screen->other_rules = reply &&
+			      (xcb_get_property_value_length(reply) < (int)sizeof(evdev) ||
+			       memcmp(xcb_get_property_value(reply), evdev, sizeof(evdev)) != 0);
+	free(atom);
+	free(reply);
+}
+
 static void read_scale(struct screen *screen)
 {
 	static const char name[] = "\nXft.dpi:";
@@ -278,6 +298,7 @@ int screen_open(struct screen *screen, const char *name, char message[SCREEN_MES
 	look_for_xinput(screen);
 	look_for_randr(screen);
 	ask_for_plain_repeats(screen);
+	read_rules(screen);
 	read_scale(screen);
 	screen_read_keys(screen);
 	make_no_cursor(screen);

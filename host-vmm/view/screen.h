@@ -34,6 +34,7 @@ struct screen {
 	uint8_t xinput_opcode;
 	bool randr;
 	uint8_t randr_event;
+	bool other_rules; /* its keycodes are not those of the rules "evdev" */
 	uint32_t scale; /* percent, by Xft.dpi; 0: not known */
 	xcb_cursor_t no_cursor;
 	/* Of each keycode, without modifiers. */

@@ -370,6 +370,9 @@ int view_run(const struct view_options *options)
 		free(view);
 		return EX_UNAVAILABLE;
 	}
+	if (view->screen.other_rules)
+		fprintf(stderr, "lodge-view: this X server numbers keys in a way of its own; some "
+				"may be others in the guest\n");
 	ret = link_open(options->socket, &link_ops, view, &view->link);
 	if (ret < 0) {
 		fprintf(stderr, "lodge-view: %s: %s; does the VM run, and has it a display?\n",
