@@ -39,7 +39,7 @@ vga_vbe_libs := proto
 vga_vbe_pkgs := check
 
 unit_tests += vga_machine
-vga_machine_srcs := tests/unit/vga_machine.c tests/unit/tiny_kernel.c
+vga_machine_srcs := tests/unit/vga_machine.c tests/unit/vga_machine_rig.c tests/unit/tiny_kernel.c
 vga_machine_libs := vmm proto
 vga_machine_pkgs := check
 

@@ -2,29 +2,19 @@
 // Bare-metal guests that draw on the VGA of a whole machine, each compared dot by dot with what it
 // was told to draw. Skipped where there is no /dev/kvm.
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "host-vmm/conf/vmconf.h"
 #include "host-vmm/devices/vga_private.h"
 #include "host-vmm/display/viewer.h"
-#include "host-vmm/kvm.h"
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/memory.h"
-#include "protocol/lib/log.h"
-#include "tests/unit/tiny_kernel.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/vga_machine_rig.h"
 
-#define WAIT_MS 60000
 /* Where tests and guests meet in memory. */
 #define FLAG 0x9000
 
-#define STACK "mov $0x170000, %esp\n cld\n"
-#define STOP  "cli\n 4: hlt\n jmp 4b\n"
 /* Registers as BIOSes' tables have them: misc, 5 sequencer, 25 CRTC, 20 attribute, 9 graphics. */
 #define SET_MODE(table)                                                                      \
 	"call 7f\n 7: pop %esi\n add $(8f - 7b), %esi\n jmp 9f\n 8: .byte " table "\n 9:\n"  \
@@ -75,11 +65,6 @@ TINY_CODE(
 			 "out %al, %dx\n inc %ecx\n cmp $256, %ecx\n jb 1b\n"
 			 "mov $0xa0000, %edi\n xor %ecx, %ecx\n"
 			 "1: imul $0x1234567, %ecx, %eax\n stosl\n inc %ecx\n cmp $16000, %ecx\n jb 1b\n" STOP);
-/* EBX: configuration address of the function; EDI: its BAR 0. */
-#define CONFIG(at) "lea " at "(%ebx), %eax\n mov $0xcf8, %dx\n out %eax, %dx\n mov $0xcfc, %dx\n"
-#define FIND_SCREEN                                             \
-	"mov $0x80000000, %ebx\n 1: add $0x800, %ebx\n" CONFIG( \
-		"0") "in %dx, %eax\n cmp $0x10501af4, %eax\n jne 1b\n" CONFIG("0x10") "in %dx, %eax\n and $0xfffffff0, %eax\n mov %eax, %edi\n"
 /* Dot i is i * 0x9e3779b1. */
 #define DRAW                                                                    \
 	"xor %ecx, %ecx\n 1: imul $0x9e3779b1, %ecx, %eax\n stosl\n inc %ecx\n" \
@@ -116,99 +101,20 @@ TINY_CODE(reset_guest, 32,
 		      0x41) "mov $0xa0000, %edi\n mov $0x4000, %ecx\n mov $-1, %eax\n rep stosl\n"
 			    "mov $0xcf9, %dx\n mov $6, %al\n out %al, %dx\n 2: jmp 2b\n 3:\n" STOP);
 
-static char dir[] = "/tmp/vga_machine.XXXXXX";
-static char kernel[64], name[] = "test", none[] = "none";
-static char *no_initrds[] = { NULL };
-static struct vm_config config;
-static struct machine *machine;
-
-static const uint32_t colours[16] = {
-	0x000000, 0x0000aa, 0x00aa00, 0x00aaaa, 0xaa0000, 0xaa00aa, 0xaa5500, 0xaaaaaa,
-	0x555555, 0x5555ff, 0x55ff55, 0x55ffff, 0xff5555, 0xff55ff, 0xffff55, 0xffffff,
-};
-
-static void setup(void)
-{
-	config = (struct vm_config){
-		.dir = dir,
-		.name = name,
-		.cpus = 1,
-		.hypervisor = VM_HYPERVISOR_LODGE,
-		.memory = 64 << 20,
-		.kernel = kernel,
-		.initrds = no_initrds,
-		.serial = none,
-		.i8042 = true,
-		.legacy = true,
-		.heads = 1,
-		.display_memory = 16 << 20,
-	};
-}
-
-static void teardown(void)
-{
-	machine_destroy(machine);
-	machine = NULL;
-}
-
-static void start(struct tiny_code code)
-{
-	tiny_kernel_write_elf(kernel, code);
-	ck_assert_int_eq(machine_create(&config, &machine), 0);
-	ck_assert_int_eq(machine_start(machine), 0);
-}
-
-static void stop(void)
-{
-	machine_request(machine, MACHINE_KILL);
-	ck_assert_int_eq(machine_dispatch(machine), MACHINE_KILL);
-}
-
-typedef uint32_t (*expect_fn)(uint32_t x, uint32_t y);
-
-static unsigned int count_wrong(const struct display_shot *shot, expect_fn expected)
-{
-	unsigned int wrong = 0;
-
-	for (uint32_t y = 0; y < shot->height; y++)
-		for (uint32_t x = 0; x < shot->width; x++)
-			wrong += (shot->pixels[y * shot->width + x] & 0xffffff) != expected(x, y);
-	return wrong;
-}
-
-/* Until the guest has drawn it all. */
-static void wait_for(uint32_t width, uint32_t height, expect_fn expected)
-{
-	const struct timespec moment = { .tv_nsec = 20000000 };
-	unsigned int wrong = UINT32_MAX;
-
-	for (int ms = 0; ms < WAIT_MS && wrong; ms += 20) {
-		struct display_shot shot = { 0 };
-
-		nanosleep(&moment, NULL);
-		if (display_shoot(machine->display, 0, &shot) < 0)
-			continue;
-		if (shot.width == width && shot.height == height)
-			wrong = count_wrong(&shot, expected);
-		free(shot.pixels);
-	}
-	ck_assert_uint_eq(wrong, 0);
-}
-
 static uint32_t expect_text(uint32_t x, uint32_t y)
 {
 	uint16_t cell = (uint16_t)((y / 16 * 80 + x / 9) * 0x3b1d);
 	uint8_t bits = vga_font[cell & 0xff][y % 16];
 	bool ink = x % 9 < 8 ? bits & 0x80 >> x % 9 : (cell & 0xe0) == 0xc0 && bits & 1;
 
-	return colours[ink ? cell >> 8 & 15 : cell >> 12 & 7];
+	return vga_machine_colours[ink ? cell >> 8 & 15 : cell >> 12 & 7];
 }
 
 START_TEST(text)
 {
-	start(text_guest);
-	wait_for(720, 400, expect_text);
-	stop();
+	vga_machine_start(text_guest);
+	vga_machine_wait(720, 400, expect_text);
+	vga_machine_stop();
 }
 END_TEST
 
@@ -221,14 +127,14 @@ static uint32_t expect_planar(uint32_t x, uint32_t y)
 
 		colour |= (four >> 8 * (at % 4) >> (7 - x % 8) & 1) << plane;
 	}
-	return colours[colour];
+	return vga_machine_colours[colour];
 }
 
 START_TEST(mode_12h)
 {
-	start(planar_guest);
-	wait_for(640, 480, expect_planar);
-	stop();
+	vga_machine_start(planar_guest);
+	vga_machine_wait(640, 480, expect_planar);
+	vga_machine_stop();
 }
 END_TEST
 
@@ -242,9 +148,9 @@ static uint32_t expect_bytes(uint32_t x, uint32_t y)
 
 START_TEST(mode_13h)
 {
-	start(bytes_guest);
-	wait_for(640, 400, expect_bytes);
-	stop();
+	vga_machine_start(bytes_guest);
+	vga_machine_wait(640, 400, expect_bytes);
+	vga_machine_stop();
 }
 END_TEST
 
@@ -336,8 +242,8 @@ static void look_until_hit(void)
 {
 	const struct timespec moment = { .tv_nsec = 5000000 };
 
-	for (int ms = 0; ms < WAIT_MS; ms += 5) {
-		loop_call(display_loop(machine->display), look, machine->display);
+	for (int ms = 0; ms < VGA_MACHINE_WAIT_MS; ms += 5) {
+		loop_call(display_loop(vga_machine->display), look, vga_machine->display);
 		if (seen.hit)
 			return;
 		nanosleep(&moment, NULL);
@@ -352,32 +258,32 @@ START_TEST(vbe_with_dirty_log)
 	uint64_t pixels = 0;
 
 	flag = 0;
-	start(vbe_guest);
-	display = machine->display;
-	wait_for(1024, 768, expect_vbe);
+	vga_machine_start(vbe_guest);
+	display = vga_machine->display;
+	vga_machine_wait(1024, 768, expect_vbe);
 	loop_call(display_loop(display), attach, display);
 	look_until_hit();
 	/* Only pages that changed: 4 lines for each dot, once what is left of the start is told. */
 	for (uint32_t i = 1; i <= 20; i++) {
 		flag = i;
-		ck_assert_int_eq(memory_write(machine->memory, FLAG, &flag, sizeof(flag)), 0);
+		ck_assert_int_eq(memory_write(vga_machine->memory, FLAG, &flag, sizeof(flag)), 0);
 		look_until_hit();
 		pixels = seen.pixels;
 	}
 	ck_assert_uint_gt(pixels, 0);
 	ck_assert_uint_le(pixels, 1024 * 4);
 	loop_call(display_loop(display), detach, display);
-	wait_for(1024, 768, expect_vbe);
-	stop();
+	vga_machine_wait(1024, 768, expect_vbe);
+	vga_machine_stop();
 }
 END_TEST
 
 START_TEST(t53_bar_moves_everywhere)
 {
 	flag = 0;
-	start(bar_guest);
-	wait_for(1024, 768, expect_vbe);
-	stop();
+	vga_machine_start(bar_guest);
+	vga_machine_wait(1024, 768, expect_vbe);
+	vga_machine_stop();
 }
 END_TEST
 
@@ -393,27 +299,14 @@ START_TEST(reset_brings_text_back)
 {
 	struct pollfd event = { .events = POLLIN };
 
-	start(reset_guest);
-	event.fd = machine->event_fd;
-	ck_assert_int_eq(poll(&event, 1, WAIT_MS), 1);
-	ck_assert_int_eq(machine_dispatch(machine), MACHINE_NONE);
-	wait_for(720, 400, expect_blank);
-	stop();
+	vga_machine_start(reset_guest);
+	event.fd = vga_machine->event_fd;
+	ck_assert_int_eq(poll(&event, 1, VGA_MACHINE_WAIT_MS), 1);
+	ck_assert_int_eq(machine_dispatch(vga_machine), MACHINE_NONE);
+	vga_machine_wait(720, 400, expect_blank);
+	vga_machine_stop();
 }
 END_TEST
-
-static bool has_kvm(void)
-{
-	char message[KVM_MESSAGE_MAX];
-	int fd;
-
-	if (kvm_open(&fd, message) < 0) {
-		printf("vga_machine: skipped: %s\n", message);
-		return false;
-	}
-	close(fd);
-	return true;
-}
 
 static Suite *make_suite(void)
 {
@@ -421,7 +314,7 @@ static Suite *make_suite(void)
 	TCase *tcase = tcase_create("guests that draw");
 
 	tcase_set_timeout(tcase, 90);
-	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_checked_fixture(tcase, vga_machine_setup, vga_machine_teardown);
 	tcase_add_test(tcase, text);
 	tcase_add_test(tcase, mode_12h);
 	tcase_add_test(tcase, mode_13h);
@@ -434,16 +327,5 @@ static Suite *make_suite(void)
 
 int main(void)
 {
-	int status;
-
-	log_init("vga_machine", LOG_LEVEL_ERROR);
-	if (!has_kvm())
-		return EXIT_SUCCESS;
-	if (!mkdtemp(dir))
-		return EXIT_FAILURE;
-	snprintf(kernel, sizeof(kernel), "%s/kernel", dir);
-	status = unit_run(make_suite());
-	(void)unlink(kernel);
-	(void)rmdir(dir);
-	return status;
+	return vga_machine_main("vga_machine", make_suite);
 }
