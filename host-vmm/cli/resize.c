@@ -144,7 +144,7 @@ int verb_resize(int argc, char **argv)
 	};
 	struct screen screen = { 0 };
 	struct vm vm = { 0 };
-	struct size size;
+	struct size size = { 0 };
 	int status;
 
 	status = parse_options(&argc, &argv, "NAME WIDTHxHEIGHT[@SCREEN]",

@@ -23,6 +23,7 @@ display_want_pkgs := check
 
 # With threads and sockets. The rows of input come later: "=".
 unit_tests += display_server
+thread_tests += display_server
 display_server_srcs = tests/unit/display_server.c $(display_srcs) $(input_srcs) host-vmm/loop.c
 display_server_ldflags := -Wl,--wrap=timerfd_settime
 display_server_libs := proto

@@ -137,7 +137,7 @@ void display_get_want(struct display *display, unsigned int head, struct display
 struct look {
 	struct display *display;
 	unsigned int head;
-	struct display_head_state *state;
+	struct display_head_state state;
 };
 
 static void look(void *opaque)
@@ -145,7 +145,7 @@ static void look(void *opaque)
 	struct look *call = opaque;
 	const struct display_head *head = &call->display->heads[call->head];
 
-	*call->state = (struct display_head_state){
+	call->state = (struct display_head_state){
 		.source = head->top ? head->top->source : LODGE_DISPLAY_NONE,
 		.width = head->top ? head->top->width : 0,
 		.height = head->top ? head->top->height : 0,
@@ -159,10 +159,11 @@ static void look(void *opaque)
 
 int display_state(struct display *display, unsigned int head, struct display_head_state *ret_state)
 {
-	struct look call = { display, head, ret_state };
+	struct look call = { .display = display, .head = head };
 
 	if (head >= display->n_heads)
 		return -ENOENT;
 	loop_call(display->loop, look, &call);
+	*ret_state = call.state;
 	return 0;
 }

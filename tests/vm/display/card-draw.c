@@ -114,6 +114,20 @@ static int show(int fd, uint32_t connector, const struct drm_mode_modeinfo *mode
 	return 0;
 }
 
+static int hide(int fd, uint32_t crtc, unsigned int index)
+{
+	struct drm_mode_crtc set = { .crtc_id = crtc };
+
+	if (!heads[index].fb)
+		return 0;
+	if (ioctl(fd, DRM_IOCTL_MODE_SETCRTC, &set))
+		return complain("SETCRTC");
+	forget(fd, &heads[index]);
+	heads[index] = (struct head){ 0 };
+	printf("%u off\n", index + 1);
+	return 0;
+}
+
 static int show_connector(int fd, uint32_t id, uint32_t crtc, unsigned int index)
 {
 	static struct drm_mode_modeinfo modes[MODES];
@@ -129,7 +143,9 @@ static int show_connector(int fd, uint32_t id, uint32_t crtc, unsigned int index
 	if (ioctl(fd, DRM_IOCTL_MODE_GETCONNECTOR, &connector))
 		return complain("GETCONNECTOR");
 	/* 1 is connected. */
-	if (connector.connection != 1 || !connector.count_modes || connector.count_modes > MODES)
+	if (connector.connection != 1)
+		return hide(fd, crtc, index);
+	if (!connector.count_modes || connector.count_modes > MODES)
 		return 0;
 	for (uint32_t i = 0; i < connector.count_modes; i++)
 		if (modes[i].type & DRM_MODE_TYPE_PREFERRED)
