@@ -43,6 +43,11 @@ vga_machine_srcs := tests/unit/vga_machine.c tests/unit/vga_machine_rig.c tests/
 vga_machine_libs := vmm proto
 vga_machine_pkgs := check
 
+unit_tests += vga_firmware
+vga_firmware_srcs := tests/unit/vga_firmware.c tests/unit/vga_machine_rig.c tests/unit/tiny_kernel.c
+vga_firmware_libs := vmm proto
+vga_firmware_pkgs := check
+
 fuzz_targets += vga_guest
 vga_guest_srcs = tests/fuzz/vga_guest.c $(vga_rig_srcs)
 vga_guest_libs := proto
