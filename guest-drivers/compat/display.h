@@ -28,13 +28,13 @@
 #ifdef LODGE_HAVE_DRM_APERTURE
 #include <drm/drm_aperture.h>
 #endif
-#if defined(LODGE_HAVE_CLIENTS_SETUP)
+#if defined(LODGE_HAVE_FBDEV_SHMEM)
+#include <drm/drm_fbdev_shmem.h>
+#elif defined(LODGE_HAVE_CLIENTS_SETUP)
 #include <drm/clients/drm_client_setup.h>
 #include <drm/drm_fbdev_shmem.h>
 #elif defined(LODGE_HAVE_CLIENT_SETUP)
 #include <drm/drm_client_setup.h>
-#include <drm/drm_fbdev_shmem.h>
-#elif defined(LODGE_HAVE_FBDEV_SHMEM)
 #include <drm/drm_fbdev_shmem.h>
 #elif defined(LODGE_HAVE_FBDEV_GENERIC_HEADER)
 #include <drm/drm_fbdev_generic.h>
@@ -247,15 +247,24 @@ static inline int lodge_take_aperture(struct pci_dev *pci, const struct drm_driv
 #endif
 }
 
-/* The console of a device that is registered. */
+/* The console of a device that is registered. A kernel may have two ways, of which the newer one
+ * wants what the older one brings itself. */
 static inline void lodge_console_setup(struct drm_device *drm)
 {
-#if defined(LODGE_HAVE_CLIENTS_SETUP) || defined(LODGE_HAVE_CLIENT_SETUP)
-	drm_client_setup(drm, NULL);
-#elif defined(LODGE_HAVE_FBDEV_SHMEM)
+#if defined(LODGE_HAVE_FBDEV_SHMEM)
 	drm_fbdev_shmem_setup(drm, 32);
+#elif defined(LODGE_HAVE_CLIENTS_SETUP) || defined(LODGE_HAVE_CLIENT_SETUP)
+	drm_client_setup(drm, NULL);
 #else
 	drm_fbdev_generic_setup(drm, 32);
+#endif
+}
+
+/* Vblanks come without an interrupt of the DRM core's. */
+static inline void lodge_allow_vblanks(struct drm_device *drm)
+{
+#ifdef LODGE_HAVE_DRM_IRQ_ENABLED
+	drm->irq_enabled = true;
 #endif
 }
 

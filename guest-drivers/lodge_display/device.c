@@ -120,6 +120,7 @@ static int create_heads(struct lodge_display *display)
 		return err;
 	/* Timestamps are exact enough for it. */
 	drm->vblank_disable_immediate = true;
+	lodge_allow_vblanks(drm);
 	err = drm_vblank_init(drm, display->n_heads);
 	if (!err)
 		drm_mode_config_reset(drm);
