@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# In the guest of test-session.sh: an X11 session with a plain window manager, and lodge-session in it.
+set -eu
+modprobe virtio-gpu
+/lib/systemd/systemd-udevd --daemon
+udevadm trigger --action=add
+udevadm settle
+export XDG_RUNTIME_DIR=/run/user/0 DISPLAY=:0
+mkdir -p /run/user/0
+# No OpenGL: a program that makes programs, on a processor that is emulated.
+cat >/run/xorg.conf <<'END'
+Section "Device"
+	Identifier "display"
+	Driver "modesetting"
+	Option "AccelMethod" "none"
+EndSection
+END
+Xorg :0 -config /run/xorg.conf -noreset -nolisten tcp -logfile /run/xorg.log vt1 >/run/xorg.out 2>&1 &
+until xrandr >/dev/null 2>&1; do sleep 0.2; done
+xsetroot -solid '#336699'
+openbox >/run/openbox.log 2>&1 &
+lodge-session >/run/session.log 2>&1 &
+touch /run/session-is-up
+exec sleep 1000

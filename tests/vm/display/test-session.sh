@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# An X11 session with a window manager that knows nothing of outputs: lodge-session sets what the host asks for,
+# and leaves it to others where they do.
+# TIMEOUT: 300
+# NEEDS: lodge lodge-session Xorg xrandr xev openbox convert
+# shellcheck source=tests/vm/lib.sh
+. "$LIB"
+
+inside() {
+	lodge exec box -- env DISPLAY=:0 XDG_RUNTIME_DIR=/run/user/0 "$@"
+}
+
+shows() {
+	inside xrandr --current | grep -q "^Virtual-1 connected.* $1+0+0"
+}
+
+mode_sets() {
+	lodge info --json box | sed -n 's/.*"mode_sets" : \([0-9]*\).*/\1/p' | head -1
+}
+
+lodge run --name box --memory 512M --set display.heads=1 -- \
+	env PATH="$BUILD/bin:$PATH" sh "$TOP/tests/vm/display/session-guest.sh" >guest.out 2>&1 </dev/null &
+vm=$!
+ok "the session is up" wait_for 150 lodge exec box -- test -e /run/session-is-up
+
+for size in 1001x701 800x600 1283x977 640x480; do
+	before=$(mode_sets)
+	run lodge resize box "$size"
+	is "$status" 0 "$size: the guest follows"
+	ok "$size: X shows it" wait_for 10 shows "$size"
+	is $(($(mode_sets) - before)) 1 "$size: by one mode set"
+	lodge screenshot box shot.png
+	is "$(identify -format '%wx%h' shot.png)" "$size" "$size: and so does the picture"
+	is "$(convert shot.png -gravity southeast -crop 1x1+0+0 txt:- | grep -o '#[0-9A-F]\{6\}' | head -1)" '#336699' \
+		"$size: to its last corner"
+done
+is "$(inside cat /run/user/0/lodge-session.display | head -1)" "owner=lodge-session" "it says that it sets the mode"
+like "$(inside "$BUILD/bin/lodge-toolbox" display)" 'user 0 the resolution is set by lodge-session' "and the toolbox says it"
+
+# What somebody sets by hand stays.
+inside xrandr --output Virtual-1 --mode 1024x768
+ok "a mode that a person sets" wait_for 10 shows 1024x768
+sleep 1 # longer than lodge-session waits for others
+ok "stays" shows 1024x768
+run lodge resize box 901x651
+is "$status" 0 "until the window changes"
+
+# Another program that follows, as desktops do.
+# shellcheck disable=SC2016 # the guest's variables
+inside sh -c 'xev -root -event randr | while read -r line; do
+	case $line in *XRROutputChangeNotifyEvent*) xrandr --output Virtual-1 --auto ;; esac; done >/run/other.log 2>&1' &
+other=$!
+ok "another follower runs" wait_for 10 inside pgrep -x xev
+for size in 905x655 1111x777 733x555; do
+	before=$(mode_sets)
+	run lodge resize box "$size"
+	is "$status" 0 "$size: the other one follows"
+	is $(($(mode_sets) - before)) 1 "$size: and nobody sets it twice"
+done
+is "$(inside cat /run/user/0/lodge-session.display | head -1)" "owner=another program" "who it is, is found out"
+inside pkill -x xev
+wait $other || true
+
+ok "the VM ends" lodge kill box
+wait $vm || true
