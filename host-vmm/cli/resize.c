@@ -62,8 +62,7 @@ static bool follows(struct screen *screen, void *opaque)
 	const struct size *size = opaque;
 
 	return screen->framed && screen->frame.width == size->width &&
-	       screen->frame.height == size->height &&
-	       (!size->width || screen->frame.source == LODGE_DISPLAY_GPU);
+	       screen->frame.height == size->height;
 }
 
 static bool never(struct screen *screen, void *opaque)

@@ -30,7 +30,7 @@ static struct head heads[HEADS];
 static int complain(const char *what)
 {
 	fprintf(stderr, "card-draw: %s: %s\n", what, strerror(errno));
-	return -errno;
+	return -EIO;
 }
 
 static int paint(int fd, uint32_t handle, const struct drm_mode_create_dumb *dumb,
