@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A window on display.sock that misbehaves: window.py SOCKET storm|die|deaf|babble."""
+"""A window on display.sock that misbehaves: window.py SOCKET storm|die|babble."""
 import os
 import random
 import signal
