@@ -12,3 +12,7 @@ card-draw_srcs := tests/vm/display/card-draw.c
 guest_progs += card-check
 card-check_srcs := tests/vm/display/card-check.c
 card-check_ldflags := -lpng -lz -lm
+
+# What a mode setting driver must do.
+guest_progs += kms-check
+kms-check_srcs := tests/vm/display/kms-check.c
