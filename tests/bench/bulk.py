@@ -213,4 +213,4 @@ def make_all(env, work):
 
 def monitor_private(vm):
     """Private memory of the monitor beyond the guest's own, in MiB."""
-    return counts.own_memory(vm.pids(), machines.MEMORY_MIB)[0] / 1024
+    return counts.own_memory(vm.pids(), machines.MEMORY_MIB, "/")[0] / 1024

@@ -214,7 +214,8 @@ def bench_memory(env, work, _rows):
             for job in ("fs.write", "fs.read", "fs.stat"):
                 vm.job(job)
         use_for(env.minutes, vms)
-        shown = {vm.name: [kib / 1024 for kib in counts.own_memory(vm.pids(), machines.MEMORY_MIB)] for vm in vms}
+        shown = {vm.name: [kib / 1024 for kib in counts.own_memory(vm.pids(), machines.MEMORY_MIB, work)]
+                 for vm in vms}
     finally:
         for vm in vms:
             vm.stop()
