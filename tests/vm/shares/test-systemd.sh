@@ -186,13 +186,13 @@ in_box '/usr/bin/umount -l /mnt/docs; /usr/bin/mount /mnt/docs' >/dev/null
 echo "# restart: until $SECONDS s"
 relay_checks < <(in_box 'sh /mounts.sh')
 echo "# mounts: until $SECONDS s"
-is "$(in_box 'dmesg | grep -E "BUG|WARNING|Oops|Call Trace"')" "" "the kernel complains of nothing of all that"
+is "$(in_box 'dmesg | grep -E "BUG:|WARNING: CPU|Oops|Call Trace|refcount"')" "" "the kernel complains of nothing of all that"
 in_box 'systemctl --no-block reboot' >/dev/null
 ok "reboot" wait_for 60 no_tools
 ok "the tools come again" lodge wait --timeout 120 box tools
 ok "shares, too, by lodge_fs" wait_for 30 by lodge_fs
 ok "and the line of fstab" wait_for 30 in_box 'cat /mnt/docs/one'
-is "$(in_box 'dmesg | grep -E "BUG|WARNING|Oops|Call Trace"')" "" "the kernel complains of nothing"
+is "$(in_box 'dmesg | grep -E "BUG:|WARNING: CPU|Oops|Call Trace|refcount"')" "" "the kernel complains of nothing"
 echo "# reboot: until $SECONDS s"
 
 ok "shutdown" lodge shutdown --timeout 60 box
