@@ -6,6 +6,8 @@
 # NEEDS: python3 mkfs.ext4
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
+# shellcheck source=tests/vm/fs/servers.sh
+. "$TOP/tests/vm/fs/servers.sh"
 
 # Expressions of the host's, one a line; what each gave, or the error's name.
 cat >agent.py <<'END'
@@ -62,7 +64,7 @@ def child_stores(path, size):
     status = os.waitpid(pid, 0)[1]
     return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
 
-# Names are good for a second at most.
+# Names are good for a second at most, and what has none goes when the guest's kernel has said that it forgets it.
 def soon(call):
     end = time.monotonic() + 5
     while time.monotonic() < end:
@@ -71,6 +73,13 @@ def soon(call):
             break
         time.sleep(0.1)
     return said
+
+# A child that waits for an answer, and what becomes of it.
+def start(call):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(name(call) is not None)
+    return pid
 
 # As many files as there may be.
 def create_all(path):
@@ -150,13 +159,13 @@ says 'allocate("work/disk/g", 1 << 20)' ENOSPC "fallocate"
 says 'store("work/disk/h", 1 << 20)' "('ENOSPC', None)" "stores that were lost are told of, and not for ever"
 says 'os.mkdir("work/disk/folder")' ENOSPC "mkdir"
 says '[os.unlink("work/disk/" + n) for n in "fgh"]' '[None, None, None]' "unlink"
-says 'write("work/disk/kept", bytes(100000))' 100000 "makes room"
+says 'soon(lambda: write("work/disk/kept", bytes(100000)))' 100000 "makes room"
 
 ok "the host's quota is set" limit 1024 40
 says 'fill("work/disk/f")' EDQUOT "write: the quota is used up"
 says 'allocate("work/disk/g", 2 << 20)' EDQUOT "fallocate"
 says 'create_all("work/disk/i")' EDQUOT "create: files have one, too"
-says 'os.unlink("work/disk/i0") or os.unlink("work/disk/f") or create("work/disk/j")' None "unlink makes room"
+says 'os.unlink("work/disk/i0") or os.unlink("work/disk/f") or soon(lambda: create("work/disk/j"))' None "unlink makes room"
 ok "the host's quota is taken away" limit 0 0
 
 ok "the host makes the disk read-only" wait_for 10 read_only
@@ -179,6 +188,16 @@ ln -s "$PWD/elsewhere" work/gone
 echo outside >elsewhere/f
 says 'soon(lambda: os.readlink("work/gone"))' "$PWD/elsewhere" "and puts a link there, which is the guest's to follow"
 
+vm=$guest_pid
+frozen=$(servers share=work)
+kill -STOP "$frozen"
+says 'globals().update(waits=start(lambda: create("work/late"))) or time.sleep(0.5)' None "a program of the guest uses the share"
+says 'os.waitpid(waits, os.WNOHANG)' '(0, 0)' "it waits while the server is frozen"
+says 'len(os.listdir("/")) > 5' True "and others do not"
+is "$(ls work/late 2>/dev/null)" "" "nothing is done"
+kill -CONT "$frozen"
+says 'os.waitpid(waits, 0)[1]' 0 "until the server goes on"
+
 # The share's own folder.
 umount work/disk
 mv work away && ln -s "$PWD/elsewhere" work
@@ -200,7 +219,8 @@ begin disk=work --set device.dax-size=8M --set device.dax-files=all
 says 'fill("disk/f")' ENOSPC "the disk is full"
 says 'child_stores("disk/holes", 4 << 20)' 'signal 7' "stores into a hole of a mapped file are SIGBUS"
 says 'os.unlink("disk/f")' None "the monitor lives"
-says 'child_stores("disk/holes", 4 << 20)' 'exit 0' "and stores, once there is room"
+says 'soon(lambda: os.statvfs("disk").f_bavail > 5000 or os.stat("none"))' True "there is room again"
+says 'child_stores("disk/holes", 4 << 20)' 'exit 0' "and it stores"
 finish
 umount work
 is "$(grep -c KVM_RUN err)" 0 "KVM had nothing to complain of"
