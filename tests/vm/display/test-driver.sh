@@ -1,0 +1,135 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The module lodge_display on our device, two heads: what programs ask of it, pictures pixel by pixel, the host's sizes
+# with one event and one mode set each, the device handed between it and the in-box driver, loads and unloads.
+# TIMEOUT: 200
+# NEEDS: lodge modetest vbltest edid-decode
+# shellcheck source=tests/vm/lib.sh
+. "$LIB"
+
+cat >begin.sh <<'END'
+modprobe drm_shmem_helper
+modprobe drm_kms_helper
+dmesg -C
+insmod $1 || exit 1
+modprobe vgem
+touch /run/there
+exec sleep 1000
+END
+cat >programs.sh <<'END'
+say() { if eval "$2" >/tmp/said 2>&1; then echo "ok - $1"; else echo "not ok - $1"; sed 's/^/# /' /tmp/said; fi; }
+id=$(modetest -M lodge_display -c 2>/dev/null | awk '$4 == "Virtual-1" { print $1 }')
+plane() { modetest -M lodge_display -p | sed -n '/^Planes/,$p' | awk '$1 ~ /^[0-9]+$/ && NF > 6 { print $1 "@" "'"$crtc"'"; exit }'; }
+crtc=$(modetest -M lodge_display -p | sed -n '/^CRTCs/,$p' | awk '$1 ~ /^[0-9]+$/ { print $1; exit }')
+say "it is one card, the VGA" "grep 0x030000 /sys/class/drm/card0/device/class"
+say "it has the console" "grep lodge_display /proc/fb"
+say "no render node" "! ls /sys/class/drm/card0/device/drm | grep render"
+for head in 1 2; do
+	say "head $head is connected" "grep -x connected /sys/class/drm/card0-Virtual-$head/status"
+	say "head $head has an EDID" "edid-decode --check /sys/class/drm/card0-Virtual-$head/edid"
+done
+say "places are suggested" "modetest -M lodge_display -c | grep -c 'suggested [XY]' | grep -x 4"
+say "damage is taken" "modetest -M lodge_display -a -p | grep FB_DAMAGE_CLIPS"
+refused=0
+for mode in $(sort -u /sys/class/drm/card0-Virtual-1/modes | sed -n '1~5p'); do
+	modetest -M lodge_display -s $id:$mode </dev/null 2>&1 | grep -v 'set gamma' | grep failed && refused=1
+done
+say "modes" "[ $refused = 0 ]"
+say "atomic" "! modetest -M lodge_display -a -P $(plane):1024x768 -s $id:1024x768 </dev/null 2>&1 | grep -v gamma | grep failed"
+sleep 2 | modetest -M lodge_display -s $id:800x600 -v -C >/tmp/flips 2>&1
+echo "flips $(sed -n 's/^freq: \([0-9]*\)\..*/\1/p' /tmp/flips | tr '\n' ' ')"
+(sleep 3 | modetest -M lodge_display -s $id:800x600 >/tmp/mode 2>&1) &
+sleep 1
+sleep 2 | vbltest -M lodge_display >/tmp/vblanks 2>&1
+echo "vblanks $(sed -n 's/^freq: \([0-9]*\)\..*/\1/p' /tmp/vblanks | tr '\n' ' ')"
+wait
+for job in refusals buffers flips vblanks; do kms-check $job; done
+END
+cat >hands.sh <<'END'
+say() { if eval "$2" >/tmp/said 2>&1; then echo "ok - $1"; else echo "not ok - $1"; sed 's/^/# /' /tmp/said; fi; }
+ours=/sys/bus/virtio/drivers/lodge_display theirs=/sys/bus/virtio/drivers/virtio_gpu
+dev=$(cd $ours && echo virtio[0-9]*)
+say "the in-box driver finds the device taken" "modprobe virtio_gpu && [ ! -e $theirs/$dev ]"
+complaints() { dmesg | grep -E 'BUG|WARNING|Oops|Call Trace|hung|lodge_display.*(error|ERROR)|flip_done'; }
+say "ours gives the device up" "echo $dev >$ours/unbind && ! complaints"
+say "the in-box driver gets it" "echo $dev >$theirs/bind && grep virtio_gpu /proc/fb"
+echo $dev >$theirs/unbind
+# What that one leaves behind is not ours.
+complaints | sed 's/^/# the in-box driver: /'
+dmesg -C
+say "and gives it back" "echo $dev >$ours/bind && grep lodge_display /proc/fb"
+kms-check tiles >/tmp/ready &
+until grep -q ready /tmp/ready; do sleep 0.1; done
+say "the device goes under a program that shows something" "echo $dev >$ours/unbind"
+kill $!
+wait
+say "and it is there again" "echo $dev >$ours/bind && grep lodge_display /proc/fb"
+bad=0
+for round in 1 2 3; do rmmod lodge_display && insmod $1 || bad=1; done
+say "unloaded and loaded three times" "[ $bad = 0 ] && grep lodge_display /proc/fb"
+rmmod lodge_display
+say "the kernel complains of nothing" "! complaints"
+END
+module=$BUILD/modules/$(uname -r)/lodge_display.ko
+
+lodge run --name box --memory 512M --set display.heads=2 --share "job=$PWD" -- sh /mnt/lodge/job/begin.sh "$module" \
+	>guest.out 2>&1 </dev/null &
+vm=$!
+ok "the module has the device" wait_for 60 lodge exec box -- test -e /run/there
+[ "$failures" = 0 ] || {
+	sed 's/^/# /' guest.out
+	lodge kill box
+	exit
+}
+inside() { lodge exec box -- env PATH="$PATH" "$@"; }
+mode_sets() { lodge info --json box | sed -n 's/.*"mode_sets" : \([0-9]*\).*/\1/p' | head -1; }
+run inside sh /mnt/lodge/job/programs.sh
+relay_checks <<<"$out"
+rates=$(sed -n 's/^\(flips\|vblanks\) //p' <<<"$out")
+like "$rates" '[0-9].*[0-9]' "page flips and vblanks tell their events"
+for rate in $rates; do
+	[ "$rate" -le 62 ] || fail "none is faster than a window shows it" "$rate a second"
+done
+
+# shown SECONDS PROGRAM...: a program of the guest's that says when its picture is there, and its picture
+shown() {
+	rm -f picture.out
+	inside "$@" >picture.out 2>&1 </dev/null &
+	local program=$!
+	ok "$*: ready" wait_for 20 grep -q ready picture.out
+	lodge screenshot box shot.png
+	ok "$*: every pixel is as it was painted" card-check shot.png 1
+	inside pkill -x "${1##*/}"
+	wait $program
+}
+shown kms-check tiles
+shown kms-check pitch
+shown kms-check import /dev/dri/card1
+
+inside udevadm monitor --kernel --subsystem-match=drm >events.out 2>&1 </dev/null &
+monitor=$!
+rm -f picture.out
+inside card-draw >picture.out 2>&1 </dev/null &
+program=$!
+ok "a program that follows" wait_for 20 grep -q ready picture.out
+for size in 1001x701 321x201; do
+	before=$(mode_sets)
+	run lodge resize box "$size"
+	is "$status" 0 "$size: the guest follows"
+	lodge screenshot box shot.png
+	run card-check shot.png 1
+	is "$status $out" "0 $size" "$size: every pixel"
+	is $(($(mode_sets) - before)) 1 "$size: by one mode set"
+done
+is "$(grep -c 'change.*drm/card0' events.out)" 2 "one event for each"
+inside pkill -x card-draw
+inside pkill -x udevadm
+wait $program $monitor
+
+run inside sh /mnt/lodge/job/hands.sh "$module"
+relay_checks <<<"$out"
+[ "$failures" = 0 ] || inside dmesg | tail -n 40 | sed 's/^/# /'
+lodge kill box >/dev/null
+wait $vm
+is "$(grep -c 'refused' guest.out)" 0 "the monitor refused nothing"
+sed 's/^/# /' guest.out
