@@ -47,23 +47,35 @@ static void gpu_config_read(struct virtio_device *vdev, size_t offset, void *dat
 		       len < sizeof(config) - offset ? len : sizeof(config) - offset);
 }
 
+static void raise_display_event(struct virtio_gpu *gpu)
+{
+	uint32_t before =
+		__atomic_fetch_or(&gpu->events, VIRTIO_GPU_EVENT_DISPLAY, __ATOMIC_RELAXED);
+
+	gpu->late = before & VIRTIO_GPU_EVENT_DISPLAY && (gpu->late || gpu->asked);
+	gpu->asked = gpu->late;
+	virtio_config_changed(&gpu->model.vdev);
+}
+
+/* Linux' driver asks what heads should be, and clears the event afterwards: what changed in between
+ * would be lost with it. */
 static void gpu_config_written(struct virtio_device *vdev, size_t offset, const void *data,
 			       size_t len)
 {
+	struct virtio_gpu *gpu = gpu_of(vdev);
 	uint32_t value;
 
 	if (len != sizeof(value) || offset != offsetof(struct virtio_gpu_config, events_clear))
 		return;
 	memcpy(&value, data, sizeof(value));
-	__atomic_and_fetch(&gpu_of(vdev)->events, ~le32toh(value), __ATOMIC_RELAXED);
+	__atomic_and_fetch(&gpu->events, ~le32toh(value), __ATOMIC_RELAXED);
+	if (le32toh(value) & VIRTIO_GPU_EVENT_DISPLAY && gpu->late)
+		raise_display_event(gpu);
 }
 
 static void want_changed(void *opaque)
 {
-	struct virtio_gpu *gpu = opaque;
-
-	__atomic_or_fetch(&gpu->events, VIRTIO_GPU_EVENT_DISPLAY, __ATOMIC_RELAXED);
-	virtio_config_changed(&gpu->model.vdev);
+	raise_display_event(opaque);
 }
 
 /* ---- flushes that wait ---- */
@@ -178,6 +190,7 @@ static void gpu_reset(struct virtio_device *vdev)
 	gpu_resource_free_all(gpu);
 	display_release_layer(gpu->display, DISPLAY_LAYER_GPU);
 	__atomic_store_n(&gpu->events, 0, __ATOMIC_RELAXED);
+	gpu->asked = gpu->late = false;
 }
 
 static const struct virtio_ops gpu_ops = {

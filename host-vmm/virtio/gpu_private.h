@@ -103,6 +103,8 @@ struct virtio_gpu {
 	unsigned int n_scanouts;
 	struct gpu_scanout *scanouts;
 	uint32_t events; /* atomic: virtio_gpu_config.events_read */
+	bool asked; /* since the event was raised, the driver asked what heads should be */
+	bool late; /* and that changed afterwards */
 
 	struct gpu_resource *buckets[GPU_BUCKETS];
 	uint32_t n_resources;

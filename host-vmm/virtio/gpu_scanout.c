@@ -71,6 +71,7 @@ uint32_t gpu_get_display_info(struct gpu_request *request)
 	struct virtio_gpu *gpu = request->gpu;
 
 	memset(info, 0, sizeof(*info));
+	gpu->asked = true;
 	for (unsigned int i = 0; i < gpu->n_scanouts; i++) {
 		struct display_want want;
 
@@ -99,6 +100,7 @@ uint32_t gpu_get_edid(struct gpu_request *request)
 
 	if (head >= gpu->n_scanouts)
 		return gpu_refuse(request, VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID, "no such head");
+	gpu->asked = true;
 	display_get_want(gpu->display, head, &want);
 	monitor.width = want.width;
 	monitor.height = want.height;

@@ -126,6 +126,20 @@ START_TEST(what_heads_should_be)
 	ck_assert_uint_eq(info.pmodes[1].enabled, 1);
 	ck_assert_uint_eq(info.pmodes[1].r.x, 1001);
 	ck_assert_uint_eq(info.pmodes[1].r.width, 640);
+
+	/* What changes between the driver's question and its clearing of the event is told again.
+	 */
+	loop_call(gpu.display.loop, change, &gpu.display);
+	(void)gpu_rig_command(&gpu, &ask, sizeof(ask), &info, sizeof(info));
+	loop_call(gpu.display.loop, change, &gpu.display);
+	(void)rig_raised(&gpu.driver, 0);
+	bus_write(gpu.rig.machine.mmio, gpu.driver.config + 4, VIRTIO_GPU_EVENT_DISPLAY, 4);
+	ck_assert(rig_raised(&gpu.driver, 0));
+	ck_assert_uint_eq(rig_config(&gpu.driver, 0, 4), VIRTIO_GPU_EVENT_DISPLAY);
+	(void)gpu_rig_command(&gpu, &ask, sizeof(ask), &info, sizeof(info));
+	bus_write(gpu.rig.machine.mmio, gpu.driver.config + 4, VIRTIO_GPU_EVENT_DISPLAY, 4);
+	ck_assert(!rig_raised(&gpu.driver, 0));
+	ck_assert_uint_eq(rig_config(&gpu.driver, 0, 4), 0);
 }
 END_TEST
 
