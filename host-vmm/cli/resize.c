@@ -77,6 +77,7 @@ static int wait_until_heard(struct screen *screen, gint64 end)
 {
 	int ret;
 
+	screen->silent = true;
 	shutdown(link_fd(screen->link), SHUT_WR);
 	ret = screen_wait(screen, never, NULL, end);
 	return ret == -EPIPE ? 1 : ret;

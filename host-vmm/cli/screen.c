@@ -57,6 +57,8 @@ static void take_damage(void *opaque, unsigned int head, uint32_t serial,
 	(void)rects;
 	(void)n_rects;
 	screen->painted = true;
+	if (screen->silent)
+		return;
 	link_send(screen->link, LODGE_DISPLAY_SHOWN, head, &shown, sizeof(shown));
 }
 

@@ -21,6 +21,7 @@ struct screen {
 	unsigned int number; /* from 1 on */
 	struct link_hello hello;
 	bool greeted;
+	bool silent; /* nothing more can be sent */
 	/* What it shows, once framed; a picture is mapped at @pixels. */
 	bool framed, painted;
 	struct link_frame frame;

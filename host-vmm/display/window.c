@@ -19,7 +19,8 @@
 #include "host-vmm/loop.h"
 #include "protocol/lib/fd.h"
 
-#define CHUNK 4096
+#define CHUNK	    4096
+#define LAST_CHUNKS 16 /* of a window that cannot be told any more */
 
 /* A message on its way; few, as nothing is begun while one waits. */
 struct packet {
@@ -363,13 +364,17 @@ static bool go_on(struct window *window)
 static void ready(void *opaque, uint32_t events)
 {
 	struct window *window = opaque;
-	bool alive = !window->dead;
+	bool alive = true, lost = window->dead;
 
-	if (alive && events & EPOLLOUT)
-		alive = go_on(window);
-	if (alive && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+	if (!lost && events & EPOLLOUT)
+		lost = !go_on(window);
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		alive = hear(window);
-	if (!alive || window->dead) {
+	/* What it said before it went still counts. */
+	lost = lost || window->dead;
+	for (unsigned int i = 0; i < LAST_CHUNKS && alive && lost; i++)
+		alive = hear(window);
+	if (!alive || lost) {
 		window->host->over(window->host->opaque, window);
 		return;
 	}

@@ -504,6 +504,41 @@ START_TEST(keys_reach_the_guest_and_go_with_their_window)
 }
 END_TEST
 
+struct farewell {
+	int fd;
+	struct input_sink *sink;
+};
+
+/* Its size waits in the socket when the server has something to tell, and finds nobody. */
+static void resize_and_go(void *opaque)
+{
+	const struct farewell *farewell = opaque;
+
+	input_add_sink(input, farewell->sink);
+	say(farewell->fd, LODGE_DISPLAY_RESIZE, 0, (const uint32_t[]){ 1001, 701, 0, 0, 0, 0 }, 6);
+	close(farewell->fd);
+}
+
+START_TEST(the_last_words_of_a_window_count)
+{
+	struct keyboard keyboard = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct input_sink sink = { .rank = INPUT_RANK_VIRTIO,
+				   .ops = &sink_ops,
+				   .opaque = &keyboard };
+	struct farewell farewell = { open_window(), &sink };
+	struct display_head_state state;
+	struct message message;
+
+	ck_assert(hear_of(farewell.fd, LODGE_DISPLAY_INPUT, &message));
+	loop_call(display_loop(display), resize_and_go, &farewell);
+	while (windows() > 0)
+		continue;
+	ck_assert_int_eq(display_state(display, 0, &state), 0);
+	ck_assert_uint_eq(state.want.width, 1001);
+	input_remove_sink(input, &sink);
+}
+END_TEST
+
 START_TEST(the_end_of_the_machine_closes_all)
 {
 	int fds[3] = { open_window(), open_window(), connect_window() };
@@ -532,6 +567,7 @@ int main(void)
 	tcase_add_test(tests, one_that_does_not_read_is_dropped_and_holds_up_nobody);
 	tcase_add_test(tests, there_are_eight_at_most);
 	tcase_add_test(tests, keys_reach_the_guest_and_go_with_their_window);
+	tcase_add_test(tests, the_last_words_of_a_window_count);
 	tcase_add_test(tests, the_end_of_the_machine_closes_all);
 	tcase_set_timeout(tests, 60);
 	suite_add_tcase(suite, tests);
