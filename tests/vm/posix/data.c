@@ -187,7 +187,7 @@ static void sparse(struct conform *c)
 	check(pread(fd, buffer, 4, tib - 3) == 3 && !memcmp(buffer, "end", 3));
 	check(pread(fd, buffer, 4, tib / 2) == 4 && !buffer[0]);
 	good(fstat(fd, &st));
-	check(st.st_blocks < 4096);
+	check(st.st_blocks <= 8192); /* what a mapping of 2 MiB may take */
 	close(fd);
 }
 
