@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <lodge/display.h>
+
 #include "guest-daemon/session/screen_private.h"
 
 /* An error of the server's must not end the session's program: what matters is asked for again. */
@@ -114,7 +116,8 @@ int screen_drain(struct screen *screen)
 
 static bool made_by_lodge(struct screen *screen, RROutput output)
 {
-	static const unsigned char maker[] = { 0x30, 0x87 }; /* "LDG" */
+	static const unsigned char maker[] = { LODGE_DISPLAY_EDID_MAKER_0,
+					       LODGE_DISPLAY_EDID_MAKER_1 };
 	unsigned char *bytes = NULL;
 	unsigned long count, rest;
 	bool ours = false;

@@ -214,9 +214,18 @@ static void put_base(uint8_t *base, const struct edid_monitor *monitor,
 		     const struct timing *detailed, const struct timing *preferred)
 {
 	static const uint8_t head[] = {
-		0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, /* */
-		0x30, 0x87, /* "LDG" */
-		0x01, 0x00, /* product code */
+		0x00,
+		0xff,
+		0xff,
+		0xff,
+		0xff,
+		0xff,
+		0xff,
+		0x00, /* */
+		LODGE_DISPLAY_EDID_MAKER_0,
+		LODGE_DISPLAY_EDID_MAKER_1,
+		0x01,
+		0x00, /* product code */
 	};
 	static const uint8_t fixed[] = {
 		/* Section 3.7: chromaticity of sRGB. */

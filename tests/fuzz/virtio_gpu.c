@@ -21,6 +21,7 @@
 #include "host-vmm/state.h"
 #include "host-vmm/virtio/models.h"
 #include "protocol/lib/log.h"
+#include "tests/unit/no_cursor.h"
 #include "tests/unit/virtio_rig.h"
 
 #define HEADS	 3u
@@ -85,27 +86,12 @@ static void damage(void *opaque, unsigned int head, uint32_t serial,
 			abort();
 }
 
-static void cursor(void *opaque, unsigned int head, const struct display_cursor *picture)
-{
-	(void)opaque;
-	(void)head;
-	(void)picture;
-}
-
-static void cursor_at(void *opaque, unsigned int head, uint32_t x, uint32_t y)
-{
-	(void)opaque;
-	(void)head;
-	(void)x;
-	(void)y;
-}
-
 static const struct display_viewer_ops viewer_ops = {
 	.ready = ready,
 	.frame = frame,
 	.damage = damage,
-	.cursor = cursor,
-	.cursor_at = cursor_at,
+	.cursor = no_cursor,
+	.cursor_at = no_cursor_at,
 };
 
 static void attach_here(void *opaque)

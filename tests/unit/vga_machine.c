@@ -10,6 +10,7 @@
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/memory.h"
+#include "tests/unit/no_cursor.h"
 #include "tests/unit/vga_machine_rig.h"
 
 /* Where tests and guests meet in memory. */
@@ -196,27 +197,12 @@ static void damage(void *opaque, unsigned int head, uint32_t serial,
 	}
 }
 
-static void cursor_image(void *opaque, unsigned int head, const struct display_cursor *image)
-{
-	(void)opaque;
-	(void)head;
-	(void)image;
-}
-
-static void cursor_at(void *opaque, unsigned int head, uint32_t x, uint32_t y)
-{
-	(void)opaque;
-	(void)head;
-	(void)x;
-	(void)y;
-}
-
 static const struct display_viewer_ops viewer_ops = {
 	.ready = ready,
 	.frame = frame,
 	.damage = damage,
-	.cursor = cursor_image,
-	.cursor_at = cursor_at,
+	.cursor = no_cursor,
+	.cursor_at = no_cursor_at,
 };
 static struct display_viewer viewer = { .ops = &viewer_ops, .heads = 1 };
 

@@ -7,6 +7,7 @@
 #include "host-vmm/display/viewer.h"
 #include "host-vmm/loop.h"
 #include "host-vmm/state.h"
+#include "tests/unit/no_cursor.h"
 #include "tests/unit/unit.h"
 #include "tests/unit/vga_rig.h"
 
@@ -367,27 +368,12 @@ static void damage(void *opaque, unsigned int head, uint32_t serial,
 	__atomic_add_fetch(&told.count, 1, __ATOMIC_SEQ_CST);
 }
 
-static void cursor_image(void *opaque, unsigned int head, const struct display_cursor *image)
-{
-	(void)opaque;
-	(void)head;
-	(void)image;
-}
-
-static void cursor_at(void *opaque, unsigned int head, uint32_t x, uint32_t y)
-{
-	(void)opaque;
-	(void)head;
-	(void)x;
-	(void)y;
-}
-
 static const struct display_viewer_ops viewer_ops = {
 	.ready = ready,
 	.frame = frame,
 	.damage = damage,
-	.cursor = cursor_image,
-	.cursor_at = cursor_at,
+	.cursor = no_cursor,
+	.cursor_at = no_cursor_at,
 };
 static struct display_viewer viewer;
 

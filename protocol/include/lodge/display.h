@@ -19,6 +19,10 @@
 #define LODGE_DISPLAY_HEIGHT_MIN 200u
 /* Pixels of a cursor's side. */
 #define LODGE_DISPLAY_CURSOR_MAX 64u
+/* Bytes 8 and 9 of the EDID that heads show: the maker "LDG", five bits a letter (E-EDID 1.4
+ * section 3.4.1). By it the guest's tools know their display. */
+#define LODGE_DISPLAY_EDID_MAKER_0 0x30
+#define LODGE_DISPLAY_EDID_MAKER_1 0x87
 /* Rectangles of one LODGE_DISPLAY_DAMAGE. */
 #define LODGE_DISPLAY_RECTS_MAX 32u
 /* Bytes of a body: a cursor's picture and what stands before it. */
