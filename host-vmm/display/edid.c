@@ -214,18 +214,9 @@ static void put_base(uint8_t *base, const struct edid_monitor *monitor,
 		     const struct timing *detailed, const struct timing *preferred)
 {
 	static const uint8_t head[] = {
-		0x00,
-		0xff,
-		0xff,
-		0xff,
-		0xff,
-		0xff,
-		0xff,
-		0x00, /* */
-		LODGE_DISPLAY_EDID_MAKER_0,
-		LODGE_DISPLAY_EDID_MAKER_1,
-		0x01,
-		0x00, /* product code */
+		0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, /* */
+		0x00, 0x00, /* the maker, below */
+		0x01, 0x00, /* product code */
 	};
 	static const uint8_t fixed[] = {
 		/* Section 3.7: chromaticity of sRGB. */
@@ -242,6 +233,8 @@ static void put_base(uint8_t *base, const struct edid_monitor *monitor,
 	bool ranges = in_ranges(preferred);
 
 	memcpy(base, head, sizeof(head));
+	base[8] = LODGE_DISPLAY_EDID_MAKER_0;
+	base[9] = LODGE_DISPLAY_EDID_MAKER_1;
 	base[12] = (uint8_t)(monitor->head + 1); /* serial number */
 	base[17] = 36; /* made in 2026 */
 	base[18] = 1;
