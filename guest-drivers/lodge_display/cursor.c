@@ -180,15 +180,6 @@ static const struct drm_plane_helper_funcs helper_funcs = {
 	.atomic_async_update = cursor_async_update,
 };
 
-static const struct drm_plane_funcs funcs = {
-	.update_plane = drm_atomic_helper_update_plane,
-	.disable_plane = drm_atomic_helper_disable_plane,
-	.destroy = drm_plane_cleanup,
-	.reset = drm_atomic_helper_plane_reset,
-	.atomic_duplicate_state = drm_atomic_helper_plane_duplicate_state,
-	.atomic_destroy_state = drm_atomic_helper_plane_destroy_state,
-};
-
 int lodge_cursor_create(struct lodge_head *head)
 {
 	struct lodge_command *command = &head->cursor_command;
@@ -200,7 +191,7 @@ int lodge_cursor_create(struct lodge_head *head)
 	command->answer = NULL;
 	command->done = told;
 	command->owner = head;
-	err = drm_universal_plane_init(head->display->drm, &head->cursor, BIT(head->number), &funcs,
+	err = drm_universal_plane_init(head->display->drm, &head->cursor, BIT(head->number), &lodge_plane_funcs,
 				       formats, ARRAY_SIZE(formats), NULL, DRM_PLANE_TYPE_CURSOR,
 				       NULL);
 	if (!err)

@@ -264,6 +264,7 @@ bool lodge_wants_enabled(struct lodge_head *head);
 int lodge_head_create(struct lodge_display *display, unsigned int number);
 
 /* primary.c, cursor.c */
+extern const struct drm_plane_funcs lodge_plane_funcs; /* of both */
 int lodge_primary_create(struct lodge_head *head);
 int lodge_cursor_create(struct lodge_head *head);
 /* Sends what the planes of this commit have to say. */

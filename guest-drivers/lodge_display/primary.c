@@ -283,7 +283,7 @@ static const struct drm_plane_helper_funcs helper_funcs = {
 	.atomic_disable = primary_disable,
 };
 
-static const struct drm_plane_funcs funcs = {
+const struct drm_plane_funcs lodge_plane_funcs = {
 	.update_plane = drm_atomic_helper_update_plane,
 	.disable_plane = drm_atomic_helper_disable_plane,
 	.destroy = drm_plane_cleanup,
@@ -298,7 +298,7 @@ int lodge_primary_create(struct lodge_head *head)
 
 	init_waitqueue_head(&head->idle);
 	err = drm_universal_plane_init(head->display->drm, &head->primary, BIT(head->number),
-				       &funcs, formats, ARRAY_SIZE(formats), NULL,
+				       &lodge_plane_funcs, formats, ARRAY_SIZE(formats), NULL,
 				       DRM_PLANE_TYPE_PRIMARY, NULL);
 	if (err)
 		return err;
