@@ -21,7 +21,7 @@
 #include "host-vmm/state.h"
 #include "host-vmm/virtio/models.h"
 #include "protocol/lib/log.h"
-#include "tests/unit/no_cursor.h"
+#include "tests/unit/blind_viewer.h"
 #include "tests/unit/virtio_rig.h"
 
 #define HEADS	 3u
@@ -62,19 +62,6 @@ static struct display_viewer viewer;
 
 /* ---- a viewer that shows all at once ---- */
 
-static bool ready(void *opaque)
-{
-	(void)opaque;
-	return true;
-}
-
-static void frame(void *opaque, unsigned int head, const struct display_view *view)
-{
-	(void)opaque;
-	(void)head;
-	(void)view;
-}
-
 static void damage(void *opaque, unsigned int head, uint32_t serial,
 		   const struct display_rect *rects, unsigned int n_rects)
 {
@@ -87,11 +74,11 @@ static void damage(void *opaque, unsigned int head, uint32_t serial,
 }
 
 static const struct display_viewer_ops viewer_ops = {
-	.ready = ready,
-	.frame = frame,
+	.ready = blind_ready,
+	.frame = blind_frame,
 	.damage = damage,
-	.cursor = no_cursor,
-	.cursor_at = no_cursor_at,
+	.cursor = blind_cursor,
+	.cursor_at = blind_cursor_at,
 };
 
 static void attach_here(void *opaque)

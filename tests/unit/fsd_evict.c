@@ -255,19 +255,6 @@ END_TEST
 
 /* ---- memory ---- */
 
-static long shared_kib(void)
-{
-	FILE *file = fopen("/proc/self/status", "re");
-	char line[128];
-	long kib = -1;
-
-	ck_assert_ptr_nonnull(file);
-	while (fgets(line, sizeof(line), file))
-		(void)!sscanf(line, "RssShmem: %ld", &kib);
-	fclose(file);
-	return kib;
-}
-
 /* The tables alone. @reply: a struct fuse_entry_out, or NULL. */
 static int64_t direct(struct fs *fs, struct scratch *scratch, uint32_t opcode, uint64_t nodeid,
 		      const void *body, size_t len, void *reply)
@@ -300,7 +287,7 @@ START_TEST(a_million_lookups_cost_no_memory)
 	ck_assert_int_eq(fs_create(&config, &fs), 0);
 	ck_assert_int_eq(fs_share_add(fs, "s", fd, false, &(struct owner_map){ 0 }, true), 0);
 	ck_assert_int_eq(direct(fs, scratch, FUSE_INIT, 0, &init, sizeof(init), NULL), 0);
-	before = shared_kib();
+	before = harness_shared_kib();
 	for (int i = 0; i < peak; i++) {
 		struct {
 			struct fuse_mknod_in in;
@@ -313,10 +300,10 @@ START_TEST(a_million_lookups_cost_no_memory)
 				 0);
 		ids[i] = entry.nodeid;
 	}
-	ck_assert_int_gt(shared_kib(), before + peak / 20);
+	ck_assert_int_gt(harness_shared_kib(), before + peak / 20);
 	for (int i = 0; i < peak; i++)
 		direct(fs, scratch, FUSE_FORGET, ids[i], &in, sizeof(in), NULL);
-	ck_assert_int_lt(shared_kib(), before + 300);
+	ck_assert_int_lt(harness_shared_kib(), before + 300);
 	for (int i = 0; i < 1000000; i++) {
 		int len = sprintf(text, "%d", i % names) + 1;
 
@@ -325,7 +312,7 @@ START_TEST(a_million_lookups_cost_no_memory)
 			ck_abort_msg("lookup %d failed", i);
 		direct(fs, scratch, FUSE_FORGET, entry.nodeid, &in, sizeof(in), NULL);
 	}
-	ck_assert_int_lt(shared_kib(), before + 300);
+	ck_assert_int_lt(harness_shared_kib(), before + 300);
 	ck_assert_uint_eq(fs->inodes.n_used, 1);
 	fs_destroy(fs);
 	free(scratch);

@@ -335,26 +335,13 @@ START_TEST(the_host_turns_two_around)
 }
 END_TEST
 
-static long shared_kib(void)
-{
-	FILE *file = fopen("/proc/self/status", "re");
-	char line[128];
-	long kib = -1;
-
-	ck_assert_ptr_nonnull(file);
-	while (fgets(line, sizeof(line), file))
-		(void)!sscanf(line, "RssShmem: %ld", &kib);
-	fclose(file);
-	return kib;
-}
-
 START_TEST(t18_a_million_lookups_that_are_not_forgotten)
 {
 	char name[32];
 	long before;
 
 	fill();
-	before = shared_kib();
+	before = harness_shared_kib();
 	for (int i = 0; i < 1000000; i++) {
 		/* Some are open, some are not. */
 		int at = i % 20 ? i % 10 : i % FOLDERS;
@@ -366,7 +353,7 @@ START_TEST(t18_a_million_lookups_that_are_not_forgotten)
 			must(look_up(folders[at], "file") == (int64_t)files[at], "look up", i);
 	}
 	ck_assert_uint_le(fs->n_fds, FDS);
-	ck_assert_int_le(shared_kib(), before + 64);
+	ck_assert_int_le(harness_shared_kib(), before + 64);
 }
 END_TEST
 

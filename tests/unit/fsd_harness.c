@@ -478,3 +478,16 @@ int64_t fsd_direct(struct fs *fs, struct scratch *scratch, uint32_t opcode, uint
 		return 0;
 	return head.error ? head.error : (int64_t)(head.len - sizeof(head));
 }
+
+long harness_shared_kib(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	char line[128];
+	long kib = -1;
+
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof(line), file))
+		(void)!sscanf(line, "RssShmem: %ld", &kib);
+	fclose(file);
+	return kib;
+}

@@ -121,4 +121,7 @@ uint64_t fsd_lookup(struct fsd_rig *rig, uint64_t dir, const char *name, int *re
 const char *fsd_path(struct fsd_rig *rig, const char *name, char buffer[256]);
 void fsd_write_file(struct fsd_rig *rig, const char *name, const char *text);
 
+/* KiB of shared memory that this process has touched; -1: the kernel does not tell. */
+long harness_shared_kib(void);
+
 #endif

@@ -10,7 +10,7 @@
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/memory.h"
-#include "tests/unit/no_cursor.h"
+#include "tests/unit/blind_viewer.h"
 #include "tests/unit/vga_machine_rig.h"
 
 /* Where tests and guests meet in memory. */
@@ -172,19 +172,6 @@ static struct told {
 } told, seen;
 static uint32_t serial_told;
 
-static bool ready(void *opaque)
-{
-	(void)opaque;
-	return true;
-}
-
-static void frame(void *opaque, unsigned int head, const struct display_view *view)
-{
-	(void)opaque;
-	(void)head;
-	(void)view;
-}
-
 static void damage(void *opaque, unsigned int head, uint32_t serial,
 		   const struct display_rect *rects, unsigned int n_rects)
 {
@@ -198,11 +185,11 @@ static void damage(void *opaque, unsigned int head, uint32_t serial,
 }
 
 static const struct display_viewer_ops viewer_ops = {
-	.ready = ready,
-	.frame = frame,
+	.ready = blind_ready,
+	.frame = blind_frame,
 	.damage = damage,
-	.cursor = no_cursor,
-	.cursor_at = no_cursor_at,
+	.cursor = blind_cursor,
+	.cursor_at = blind_cursor_at,
 };
 static struct display_viewer viewer = { .ops = &viewer_ops, .heads = 1 };
 
