@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char path[] = "/tmp/lodge-fuzz.XXXXXX";
 	struct scratch *scratch = malloc(sizeof(*scratch));
 	struct fs *fs;
-	char command[64];
+	char command[128];
 	int pair[2];
 
 	if (!scratch || fs_create(&config, &fs) ||
@@ -117,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fs_destroy(fs);
 	free(scratch);
 	snprintf(command, sizeof(command), "chmod -R u+rwx %s; rm -rf %s", path, path);
-	if (system(command))
+	if (system(command) || !access(path, F_OK))
 		abort();
 	return 0;
 }
