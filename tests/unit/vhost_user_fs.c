@@ -6,10 +6,13 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "host-vmm/virtio/fs.h"
@@ -215,6 +218,18 @@ START_TEST(test_a_folder_that_is_gone_takes_no_other_share_away)
 }
 END_TEST
 
+/* In a chroot, and in most containers, lodge-fsd has landlock alone, which takes no share later. */
+static bool has_namespaces(void)
+{
+	int status;
+	pid_t child = fork();
+
+	if (!child)
+		_exit(unshare(CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0)) ||
+		      mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
+	return waitpid(child, &status, 0) == child && !status;
+}
+
 START_TEST(test_without_shares_nothing_runs_before_the_driver)
 {
 	struct fs_share_info info = { .name = "docs", .path = folder };
@@ -227,6 +242,8 @@ START_TEST(test_without_shares_nothing_runs_before_the_driver)
 	drive();
 	ck_assert_int_gt(fsd_child_of(starter), 0);
 	init_session(0);
+	if (!has_namespaces())
+		return;
 	look_for(1, "docs", 0);
 	ck_assert_int_eq(fs_share_remove(&rig.machine, "docs", why), 0);
 	look_for(2, "docs", -ENOENT);
