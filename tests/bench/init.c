@@ -149,13 +149,21 @@ static int do_start(char *words)
 	return 0;
 }
 
-static void do_job(const char *name)
+/* A job's name, and what display_jobs want to know beside it. */
+static void do_job(char *words)
 {
-	const struct job *fs = job_find(fs_jobs, name), *blk = job_find(blk_jobs, name);
-	const struct job *job = fs ? fs : blk ? blk : job_find(rpc_jobs, name);
+	static const struct job *const tables[] = { fs_jobs, blk_jobs, rpc_jobs, display_jobs };
+	const char *const name = strtok(words, " "), *const more = strtok(NULL, " ");
+	const char *const paths[] = { folder, DISK, DISK, more };
+	const struct job *job = NULL;
 	struct job_result result;
-	int ret = job ? job->run(fs ? folder : DISK, &result) : -ENOENT;
+	int ret = -ENOENT;
 
+	for (size_t i = 0; name && !job && i < sizeof(tables) / sizeof(tables[0]); i++) {
+		job = job_find(tables[i], name);
+		if (job)
+			ret = job->run(paths[i], &result);
+	}
 	if (ret < 0)
 		answer(ret);
 	else

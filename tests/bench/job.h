@@ -16,7 +16,7 @@ struct job_result {
 struct job {
 	const char *name;
 	const char *unit; /* "bytes", or what is counted: a file, a request */
-	/* path: the folder or the device. A negative errno on failure. */
+	/* path: the folder, the device, or seconds. A negative errno on failure. */
 	int (*run)(const char *path, struct job_result *ret_result);
 };
 
@@ -26,6 +26,7 @@ const struct job *job_find(const struct job *table, const char *name);
 extern const struct job fs_jobs[];
 extern const struct job blk_jobs[];
 extern const struct job rpc_jobs[]; /* need no path */
+extern const struct job display_jobs[]; /* the script wants seconds */
 
 /* rpcports.c's part of rpc_jobs. */
 int rpc_ports_round_trips(const char *path, struct job_result *ret_result);

@@ -8,7 +8,7 @@ backdoor-flood_srcs := tests/vm/backdoor/flood.c
 
 # The test card: drawn in the guest, compared on the host.
 guest_progs += card-draw
-card-draw_srcs := tests/vm/display/card-draw.c
+card-draw_srcs := tests/vm/display/card-draw.c tests/vm/display/kms.c
 guest_progs += card-check
 card-check_srcs := tests/vm/display/card-check.c
 card-check_ldflags := -lpng -lz -lm
