@@ -187,6 +187,20 @@ void monitor_finish(struct monitor *monitor)
 	reap(monitor);
 }
 
+char *monitor_killed(const struct monitor *monitor)
+{
+	int status = monitor->exit_status;
+
+	if (monitor->pid || !WIFSIGNALED(status))
+		return NULL;
+	return g_strdup_printf("lodge-vmm was ended by signal %d (%s)%s", WTERMSIG(status),
+			       sigdescr_np(WTERMSIG(status)),
+			       WTERMSIG(status) == SIGKILL
+				       ? ": by somebody, or by the kernel where memory has run "
+					 "out, the host's or that of a limit (memory.max)"
+				       : "");
+}
+
 char *monitor_first_error(const char *log)
 {
 	return tail_find_first(log, ERROR_MARK);

@@ -58,6 +58,10 @@ void monitor_finish(struct monitor *monitor);
  */
 bool monitor_event(struct monitor *monitor, const char *line, size_t len);
 
+/* Of a monitor that has ended: by which signal, with the reason that SIGKILL has where nobody sends
+ * it. NULL: by none. g_free(). */
+char *monitor_killed(const struct monitor *monitor);
+
 /*
  * An "error:" line of a monitor's log, without its head; NULL if there is none. g_free(). The first
  * one is why it did not start (what follows comes of it), the last one why it ended.

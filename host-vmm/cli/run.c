@@ -236,6 +236,8 @@ static int explain_guest(const struct run *run)
 
 	if (said)
 		return fail(STATUS_NO_STATUS, "in the guest: %s", said);
+	if (!error)
+		error = monitor_killed(&run->monitor);
 	if (run->monitor.reason != MONITOR_KILL)
 		tail_print(run->kernel_log, LOG_LINES, stderr);
 	return fail(STATUS_NO_STATUS,
@@ -261,6 +263,8 @@ static int conclude(const struct run *run)
 		return explain_guest(run);
 	}
 	error = monitor_first_error(run->log);
+	if (!error)
+		error = monitor_killed(monitor);
 	if (error)
 		return fail(EX_UNAVAILABLE, "%s", error);
 	tail_print(run->log, LOG_LINES, stderr);

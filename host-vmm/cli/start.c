@@ -27,10 +27,12 @@ static int check(const char *dir)
 	return ret ? fail(status_of(ret), "%s", message) : 0;
 }
 
-static int explain(const char *name, const char *log)
+static int explain(const char *name, const struct monitor *monitor, const char *log)
 {
 	g_autofree char *error = monitor_first_error(log);
 
+	if (!error)
+		error = monitor_killed(monitor);
 	if (error)
 		return fail(EX_UNAVAILABLE, "%s: %s", name, error);
 	tail_print(log, LOG_LINES, stderr);
@@ -57,7 +59,7 @@ int vm_start(const struct vm *vm)
 		return fail(EX_UNAVAILABLE, "%s", message);
 	while (!monitor.started && monitor.notify >= 0)
 		monitor_read(&monitor);
-	return monitor.started ? EX_OK : explain(vm->name, log);
+	return monitor.started ? EX_OK : explain(vm->name, &monitor, log);
 }
 
 int verb_start(int argc, char **argv)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -162,6 +163,24 @@ START_TEST(monitor_events)
 }
 END_TEST
 
+START_TEST(killed_monitors)
+{
+	struct monitor monitor = { .exit_status = EXIT_FAILURE << 8 };
+	g_autofree char *memory = NULL;
+	g_autofree char *fault = NULL;
+
+	ck_assert_ptr_null(monitor_killed(&monitor));
+	monitor.exit_status = SIGKILL;
+	memory = monitor_killed(&monitor);
+	ck_assert(strstr(memory, "signal 9 (Killed)") && strstr(memory, "memory has run out"));
+	monitor.exit_status = SIGSEGV;
+	fault = monitor_killed(&monitor);
+	ck_assert(strstr(fault, "signal 11") && !strstr(fault, "memory has"));
+	monitor.pid = 1;
+	ck_assert_ptr_null(monitor_killed(&monitor));
+}
+END_TEST
+
 START_TEST(logs_are_found_and_harmless)
 {
 	char path[] = "/tmp/log-XXXXXX";
@@ -227,6 +246,7 @@ int main(void)
 	tcase_add_test(tcase, command_lines);
 	tcase_add_loop_test(tcase, bad_command_lines, 0, G_N_ELEMENTS(bad_lines));
 	tcase_add_test(tcase, monitor_events);
+	tcase_add_test(tcase, killed_monitors);
 	tcase_add_test(tcase, logs_are_found_and_harmless);
 	tcase_add_test(tcase, runtime_folders);
 	suite_add_tcase(suite, tcase);
