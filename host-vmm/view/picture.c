@@ -110,7 +110,7 @@ int picture_set_frame(struct picture *picture, const struct link_frame *frame, i
 	}
 	if (ret == 0)
 		picture->frame = *frame;
-	picture_place(picture, picture->width, picture->height, picture->scale);
+	(void)picture_place(picture, picture->width, picture->height, picture->scale);
 	return ret;
 }
 
@@ -162,9 +162,11 @@ static void make_scaling(struct picture *picture)
 				  NULL);
 }
 
-void picture_place(struct picture *picture, uint32_t width, uint32_t height, bool scale)
+bool picture_place(struct picture *picture, uint32_t width, uint32_t height, bool scale)
 {
 	const struct link_frame *frame = &picture->frame;
+	const int32_t x = picture->x, y = picture->y;
+	const uint32_t shown_width = picture->shown_width, shown_height = picture->shown_height;
 
 	drop_scaling(picture);
 	picture->width = width;
@@ -174,11 +176,14 @@ void picture_place(struct picture *picture, uint32_t width, uint32_t height, boo
 	picture->shown_width = frame->width;
 	picture->shown_height = frame->height;
 	if (frame->source == LODGE_DISPLAY_NONE || width == 0 || height == 0)
-		return;
+		return false;
 	if (scale && picture->screen->render)
 		fit(picture);
 	if (picture->shown_width != frame->width || picture->shown_height != frame->height)
 		make_scaling(picture);
+	/* A new pixmap has nothing in it. */
+	return picture->pixmap || x != picture->x || y != picture->y ||
+	       shown_width != picture->shown_width || shown_height != picture->shown_height;
 }
 
 /* ---- drawing ---- */
@@ -310,8 +315,7 @@ bool picture_completed(struct picture *picture, uint32_t *ret_serial)
 	return true;
 }
 
-/* The bars around the frame. */
-static void draw_bars(struct picture *picture)
+void picture_clear_around(struct picture *picture)
 {
 	int32_t right = picture->x + (int32_t)picture->shown_width;
 	int32_t bottom = picture->y + (int32_t)picture->shown_height;
@@ -335,9 +339,36 @@ void picture_draw(struct picture *picture)
 
 	if (picture->width == 0 || picture->height == 0)
 		return;
-	draw_bars(picture);
+	picture_clear_around(picture);
 	if (frame->source != LODGE_DISPLAY_NONE)
 		draw(picture, &(struct box){ 0, 0, frame->width, frame->height }, false);
+}
+
+/* The part of [@at, @at + @len) from @start on, counted from there. False: nothing of it. */
+static bool part_from(int32_t start, int32_t at, uint32_t len, uint32_t *ret_at, uint32_t *ret_len)
+{
+	const int64_t end = (int64_t)at + len - start;
+
+	if (end <= 0)
+		return false;
+	*ret_at = at > start ? (uint32_t)(at - start) : 0;
+	*ret_len = (uint32_t)(end - *ret_at);
+	return true;
+}
+
+void picture_expose(struct picture *picture, int32_t x, int32_t y, uint32_t width, uint32_t height)
+{
+	struct link_rect rect;
+	struct box box;
+
+	if (picture->pixmap) {
+		picture_draw(picture);
+		return;
+	}
+	/* Around the frame X has drawn the background. */
+	if (part_from(picture->x, x, width, &rect.x, &rect.width) &&
+	    part_from(picture->y, y, height, &rect.y, &rect.height) && clip(picture, &rect, &box))
+		draw(picture, &box, false);
 }
 
 static uint32_t locate(int32_t at, int32_t start, uint32_t shown, uint32_t pixels)

@@ -49,8 +49,9 @@ void picture_finish(struct picture *picture);
 /* Takes @fd. 0, or a negative errno: the memory cannot be had, and there is no picture. */
 int picture_set_frame(struct picture *picture, const struct link_frame *frame, int fd);
 /* How large the window is, and whether a frame of another size is fitted into it (its aspect kept)
- * or stays in the corner. */
-void picture_place(struct picture *picture, uint32_t width, uint32_t height, bool scale);
+ * or stays in the corner. True: what was drawn is to be drawn anew; else X keeps it, or exposes it.
+ */
+bool picture_place(struct picture *picture, uint32_t width, uint32_t height, bool scale);
 /* Draws what is new. True: @serial is shown already. */
 bool picture_damage(struct picture *picture, uint32_t serial, const struct link_rect *rects,
 		    unsigned int n_rects);
@@ -58,6 +59,10 @@ bool picture_damage(struct picture *picture, uint32_t serial, const struct link_
 bool picture_completed(struct picture *picture, uint32_t *ret_serial);
 /* Draws the whole window. */
 void picture_draw(struct picture *picture);
+/* What is no frame alone, in black: the frame is new, and its pixels come as damage. */
+void picture_clear_around(struct picture *picture);
+/* X has lost that rectangle of the window. */
+void picture_expose(struct picture *picture, int32_t x, int32_t y, uint32_t width, uint32_t height);
 /* The pixel of the frame at a pixel of the window; the nearest one, when it is outside. False: no
  * frame. */
 bool picture_locate(const struct picture *picture, int32_t x, int32_t y, uint32_t *ret_x,

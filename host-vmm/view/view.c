@@ -183,6 +183,14 @@ static void on_focus(struct view *view, const xcb_focus_in_event_t *event, bool 
 		keyboard_ungrab(view);
 }
 
+static void on_expose(struct view *view, const xcb_expose_event_t *event)
+{
+	struct window *window = view_window(view, event->window);
+
+	if (window)
+		picture_expose(&window->picture, event->x, event->y, event->width, event->height);
+}
+
 static void on_client_message(struct view *view, const xcb_client_message_event_t *event)
 {
 	struct window *window = view_window(view, event->window);
@@ -218,9 +226,7 @@ static void on_event(struct view *view, const xcb_generic_event_t *event)
 		on_focus(view, data, (event->response_type & EVENT_TYPE_MASK) == XCB_FOCUS_IN);
 		break;
 	case XCB_EXPOSE:
-		window = view_window(view, ((const xcb_expose_event_t *)data)->window);
-		if (window && ((const xcb_expose_event_t *)data)->count == 0)
-			picture_draw(&window->picture);
+		on_expose(view, data);
 		break;
 	case XCB_CONFIGURE_NOTIFY:
 		window = view_window(view, ((const xcb_configure_notify_event_t *)data)->window);

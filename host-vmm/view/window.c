@@ -122,7 +122,7 @@ void window_open(struct window *window, struct view *view, unsigned int head)
 			  screen->visual,
 			  XCB_CW_BACK_PIXEL | XCB_CW_BIT_GRAVITY | XCB_CW_EVENT_MASK, values);
 	picture_init(&window->picture, screen, window->id);
-	picture_place(&window->picture, FIRST_WIDTH, FIRST_HEIGHT, false);
+	(void)picture_place(&window->picture, FIRST_WIDTH, FIRST_HEIGHT, false);
 	set_properties(window);
 	window_title(window);
 	window_show_cursor(window);
@@ -177,10 +177,11 @@ static bool fits(const struct window *window)
 	       window->picture.frame.height == window->height;
 }
 
-/* Decides what becomes of a frame that has another size than its window. */
-static void place(struct window *window, bool may_wait)
+/* Decides what becomes of a frame that has another size than its window. A frame that @is_new has
+ * no pixels: they come as damage, and until then what is seen may stay. */
+static void place(struct window *window, bool may_wait, bool is_new)
 {
-	bool scale = false;
+	bool scale = false, moved;
 
 	window->follow_until = 0;
 	if (!fits(window) && window->picture.frame.source != LODGE_DISPLAY_NONE) {
@@ -188,8 +189,11 @@ static void place(struct window *window, bool may_wait)
 		if (!scale)
 			window->follow_until = now_ms() + VIEW_FOLLOW_MS;
 	}
-	picture_place(&window->picture, window->width, window->height, scale);
-	picture_draw(&window->picture);
+	moved = picture_place(&window->picture, window->width, window->height, scale);
+	if (is_new)
+		picture_clear_around(&window->picture);
+	else if (moved)
+		picture_draw(&window->picture);
 	window_title(window);
 }
 
@@ -200,14 +204,16 @@ void window_frame(struct window *window, const struct link_frame *frame, int fd)
 	if (picture_set_frame(&window->picture, frame, fd) < 0)
 		fprintf(stderr, "lodge-view: head %u: its memory cannot be mapped\n", window->head);
 	if (window->picture.frame.source == LODGE_DISPLAY_NONE) {
-		place(window, false);
+		place(window, false, true);
 		return;
 	}
 	if (!window->sized && !window->fullscreen && !fits(window))
 		ask_for_size(window, frame->width, frame->height);
 	/* A guest whose driver comes up has not heard of the size when it makes its first frame. */
-	place(window, !window->sized || had_none || window->follow_until != 0 ||
-			      frame->source == LODGE_DISPLAY_GPU);
+	place(window,
+	      !window->sized || had_none || window->follow_until != 0 ||
+		      frame->source == LODGE_DISPLAY_GPU,
+	      true);
 }
 
 void window_configured(struct window *window, const xcb_configure_notify_event_t *event)
@@ -226,7 +232,7 @@ void window_configured(struct window *window, const xcb_configure_notify_event_t
 		window->sized = true;
 	if (window->sized)
 		window->resize_due = true;
-	place(window, true);
+	place(window, true, false);
 }
 
 void window_tell_size(struct window *window)
@@ -257,7 +263,7 @@ void window_tell_size(struct window *window)
 void window_check_time(struct window *window, int64_t now)
 {
 	if (window->follow_until != 0 && now >= window->follow_until)
-		place(window, false);
+		place(window, false, false);
 }
 
 void window_set_fullscreen(struct window *window, bool on)

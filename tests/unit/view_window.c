@@ -136,6 +136,31 @@ START_TEST(what_does_not_follow_is_scaled)
 }
 END_TEST
 
+/* For a moment, by another window: X keeps nothing of what is below. */
+static void cover_a_part(void)
+{
+	xcb_window_t cover = xcb_generate_id(rig.x);
+
+	xcb_create_window(rig.x, XCB_COPY_FROM_PARENT, cover, rig.root->root, 100, 50, 333, 222, 0,
+			  XCB_WINDOW_CLASS_INPUT_OUTPUT, XCB_COPY_FROM_PARENT, XCB_CW_BACK_PIXEL,
+			  &rig.root->white_pixel);
+	xcb_map_window(rig.x, cover);
+	xcb_destroy_window(rig.x, cover);
+}
+
+START_TEST(what_was_covered_is_drawn_again)
+{
+	xcb_window_t window = start_with(LODGE_DISPLAY_VGA, 640, 400);
+
+	cover_a_part();
+	view_wait_picture(&rig, window, 0, 0, 0, 1);
+	view_set_size(&rig, window, 1280, 1000);
+	view_wait_picture(&rig, window, 0, 0, 100, 2);
+	cover_a_part();
+	view_wait_picture(&rig, window, 0, 0, 100, 2);
+}
+END_TEST
+
 START_TEST(a_head_that_goes_off_is_black)
 {
 	xcb_window_t window = start_with(LODGE_DISPLAY_GPU, 640, 480);
@@ -466,6 +491,7 @@ int main(int argc, char **argv)
 		the_window_takes_the_size_of_what_it_shows,
 		the_guest_is_asked_for_the_windows_size,
 		what_does_not_follow_is_scaled,
+		what_was_covered_is_drawn_again,
 		a_head_that_goes_off_is_black,
 		the_cursor_is_the_guests,
 		two_views_and_one_that_dies,
