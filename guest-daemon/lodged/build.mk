@@ -2,8 +2,8 @@
 # The system daemon of guests. Everything but main() is the library "lodgedcore", for tests.
 libs += lodgedcore
 lodgedcore_srcs := $(addprefix guest-daemon/lodged/, \
-	account.c children.c conf.c core.c facts_net.c facts_os.c jobs.c link.c local.c notify.c \
-	plugin_exec.c plugin_facts.c plugin_files.c plugin_guestinfo.c plugin_power.c \
+	account.c children.c conf.c core.c display.c display_owner.c facts_net.c facts_os.c jobs.c link.c local.c notify.c \
+	plugin_display.c plugin_exec.c plugin_facts.c plugin_files.c plugin_guestinfo.c plugin_power.c \
 	plugin_procs.c plugin_share_changes.c plugin_shares.c plugin_state.c plugins.c policy.c \
 	pump.c share_changes.c share_server.c shares.c shutdown.c task.c task_child.c vmware_facts.c watch.c)
 lodgedcore_pkgs := glib-2.0
@@ -37,6 +37,11 @@ unit_tests += lodged_share_server
 lodged_share_server_srcs := tests/unit/lodged_share_server.c tests/unit/lodged_rig.c
 lodged_share_server_libs := lodgedcore guestlib proto
 lodged_share_server_pkgs := check
+
+unit_tests += lodged_display
+lodged_display_srcs := tests/unit/lodged_display.c tests/unit/lodged_rig.c
+lodged_display_libs := lodgedcore guestlib proto
+lodged_display_pkgs := check
 
 unit_tests += lodged_power
 lodged_power_srcs := tests/unit/lodged_power.c tests/unit/lodged_rig.c

@@ -37,6 +37,24 @@ void lodged_ask(struct lodged *lodged, door_reply_fn fn, void *opaque, const cha
 	lodged_ask_bytes(lodged, fn, opaque, message, strlen(message));
 }
 
+void lodged_tell_facts(struct lodged *lodged, char **told, const void *fields, size_t len,
+		       door_reply_fn fn, void *opaque)
+{
+	static const char word[] = "lodge.facts ";
+	g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_MD5, fields, len);
+	struct door *door = lodged_door(lodged);
+	g_autofree char *message = NULL;
+
+	if (!door || door_kind(door) == DOOR_IOPORTS || !g_strcmp0(sum, *told))
+		return;
+	g_free(*told);
+	*told = g_steal_pointer(&sum);
+	message = g_malloc(sizeof(word) - 1 + len);
+	memcpy(message, word, sizeof(word) - 1);
+	memcpy(message + sizeof(word) - 1, fields, len);
+	lodged_ask_bytes(lodged, fn, opaque, message, sizeof(word) - 1 + len);
+}
+
 void lodged_quit(struct lodged *lodged, int exit_status)
 {
 	lodged->exit_status = exit_status;

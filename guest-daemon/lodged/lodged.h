@@ -94,6 +94,14 @@ void lodged_ask(struct lodged *lodged, door_reply_fn fn, void *opaque, const cha
 	__attribute__((format(printf, 4, 5)));
 void lodged_ask_bytes(struct lodged *lodged, door_reply_fn fn, void *opaque, const void *message,
 		      size_t len);
+/*
+ * Sends @fields, which name their part of protocol/spec/facts.md, unless they are what the host
+ * has: *told is the caller's memory of that, NULL at first and when the host has forgotten,
+ * g_free(). Without a door, or over the I/O ports, where VMware's words have none for it, nothing
+ * is sent.
+ */
+void lodged_tell_facts(struct lodged *lodged, char **told, const void *fields, size_t len,
+		       door_reply_fn fn, void *opaque);
 /* Ends the main loop. */
 void lodged_quit(struct lodged *lodged, int exit_status);
 

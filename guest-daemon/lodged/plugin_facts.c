@@ -59,26 +59,26 @@ static void told(void *opaque, const struct door_reply *reply)
 				"the host does not take facts: %.100s", reply->payload);
 }
 
-static void send_fields(struct facts *facts, enum part part, const char *fields, size_t len)
+static void send_by_ports(struct facts *facts, enum part part, const char *fields, size_t len)
 {
-	static const char word[] = "lodge.facts ";
 	g_autofree char *sum =
 		g_compute_checksum_for_data(G_CHECKSUM_MD5, (const guchar *)fields, len);
-	g_autofree char *message = NULL;
-	struct door *door = lodged_door(facts->lodged);
 
-	if (!door || !g_strcmp0(sum, facts->sent[part]))
+	if (!g_strcmp0(sum, facts->sent[part]))
 		return;
 	g_free(facts->sent[part]);
 	facts->sent[part] = g_steal_pointer(&sum);
-	if (door_kind(door) == DOOR_IOPORTS) {
-		vmware_facts_send(facts->lodged, parts[part].name, fields, len);
-		return;
-	}
-	message = g_malloc(sizeof(word) - 1 + len);
-	memcpy(message, word, sizeof(word) - 1);
-	memcpy(message + sizeof(word) - 1, fields, len);
-	lodged_ask_bytes(facts->lodged, told, facts, message, sizeof(word) - 1 + len);
+	vmware_facts_send(facts->lodged, parts[part].name, fields, len);
+}
+
+static void send_fields(struct facts *facts, enum part part, const char *fields, size_t len)
+{
+	struct door *door = lodged_door(facts->lodged);
+
+	if (door && door_kind(door) == DOOR_IOPORTS)
+		send_by_ports(facts, part, fields, len);
+	else
+		lodged_tell_facts(facts->lodged, &facts->sent[part], fields, len, told, facts);
 }
 
 static void disks_done(void *opaque, const char *bytes, size_t len, int error)

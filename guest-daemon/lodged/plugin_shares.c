@@ -44,21 +44,7 @@ static void start_look(struct state *state);
 
 static void tell_host(struct state *state, const char *fields, size_t len)
 {
-	static const char word[] = "lodge.facts ";
-	struct door *door = lodged_door(state->lodged);
-	g_autofree char *sum =
-		g_compute_checksum_for_data(G_CHECKSUM_MD5, (const guchar *)fields, len);
-	g_autofree char *message = NULL;
-
-	/* VMware's words have none for it. */
-	if (!door || door_kind(door) == DOOR_IOPORTS || !g_strcmp0(sum, state->told))
-		return;
-	g_free(state->told);
-	state->told = g_steal_pointer(&sum);
-	message = g_malloc(sizeof(word) - 1 + len);
-	memcpy(message, word, sizeof(word) - 1);
-	memcpy(message + sizeof(word) - 1, fields, len);
-	lodged_ask_bytes(state->lodged, NULL, NULL, message, sizeof(word) - 1 + len);
+	lodged_tell_facts(state->lodged, &state->told, fields, len, NULL, NULL);
 }
 
 static void log_once(struct state *state, const char *why)

@@ -7,6 +7,7 @@
 
 #include "guest-daemon/lodged/lodged.h"
 
+extern const struct plugin display_plugin;
 extern const struct plugin exec_plugin;
 extern const struct plugin facts_plugin;
 extern const struct plugin files_plugin;

@@ -2,9 +2,8 @@
 # lodge-toolbox, the user's command in guests; also vmware-toolbox-cmd and vmware-rpctool.
 progs += lodge-toolbox
 lodge-toolbox_srcs := $(addprefix guest-daemon/toolbox/, \
-	conf.c connection.c device.c display.c drm.c json.c main.c rpc.c service.c share.c stat.c status.c)
+	conf.c connection.c device.c display.c json.c main.c rpc.c service.c share.c stat.c status.c)
 lodge-toolbox_libs := guestlib proto
-lodge-toolbox_pkgs := libdrm
 man_pages += guest-daemon/toolbox/lodge-toolbox.1.scd
 
 unit_tests += toolbox

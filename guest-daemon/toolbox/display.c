@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "guest-daemon/lib/paths.h"
-#include "guest-daemon/toolbox/drm.h"
+#include "guest-daemon/lib/drm.h"
+#include "guest-daemon/lib/session.h"
 #include "guest-daemon/toolbox/toolbox.h"
 
 struct display {
@@ -18,32 +18,15 @@ struct display {
 	char driver[32];
 	struct drm_head heads[DRM_HEADS_MAX];
 	size_t n_heads;
+	uint32_t console_width, console_height; /* at most; 0: it has no console */
 	GPtrArray *sessions; /* "UID OWNER" */
 };
 
-/* The first line of a session's file: who sets the resolution there. */
-static void read_session(struct display *display, const char *uid)
+static void add_session(void *opaque, const char *uid, const char *owner)
 {
-	g_autofree char *path = g_build_filename("/run/user", uid, PATH_SESSION_STATE, NULL);
-	g_autofree char *text = NULL;
-	char *end;
+	struct display *display = opaque;
 
-	if (!g_file_get_contents(path, &text, NULL, NULL) || !g_str_has_prefix(text, "owner="))
-		return;
-	end = strchr(text, '\n');
-	if (end)
-		*end = '\0';
-	g_strdelimit(text, "\033\"\\", '?'); /* It is the user's file. */
-	g_ptr_array_add(display->sessions, g_strdup_printf("%s %s", uid, text + strlen("owner=")));
-}
-
-static void read_sessions(struct display *display)
-{
-	g_autoptr(GDir) dir = g_dir_open("/run/user", 0, NULL);
-	const char *name;
-
-	while (dir && (name = g_dir_read_name(dir)))
-		read_session(display, name);
+	g_ptr_array_add(display->sessions, g_strdup_printf("%s %s", uid, owner));
 }
 
 static const char *follows(const struct drm_head *head)
@@ -77,6 +60,9 @@ static void print_text(const struct display *display)
 		printf("%-12s %-12s %-12s %s\n", head->name, head->width ? now : "-",
 		       head->wanted_width ? wanted : "-", follows(head));
 	}
+	if (display->console_width)
+		printf("a text console follows up to %ux%u, where lodged runs\n",
+		       display->console_width, display->console_height);
 	for (guint i = 0; i < display->sessions->len; i++) {
 		const char *row = g_ptr_array_index(display->sessions, i);
 		const char *owner = strchr(row, ' ') + 1;
@@ -99,7 +85,8 @@ static void print_json(const struct display *display)
 		       i ? "," : "", head->name, head->connected ? "true" : "false", head->width,
 		       head->height, head->wanted_width, head->wanted_height);
 	}
-	printf("],\"sessions\":[");
+	printf("],\"console\":{\"width\":%u,\"height\":%u},\"sessions\":[", display->console_width,
+	       display->console_height);
 	for (guint i = 0; i < display->sessions->len; i++) {
 		const char *row = g_ptr_array_index(display->sessions, i);
 		const char *owner = strchr(row, ' ') + 1;
@@ -116,15 +103,18 @@ static void print_json(const struct display *display)
 
 static int look(struct display *display)
 {
-	int ret = drm_find(&display->card, display->driver);
+	int ret = drm_find("/sys", &display->card, display->driver);
+	unsigned int fb;
 
 	if (ret)
 		return ret;
+	(void)drm_console("/sys", display->card, &fb, &display->console_width,
+			  &display->console_height);
 	ret = drm_heads(display->card, display->heads, DRM_HEADS_MAX);
 	if (ret < 0)
 		return ret;
 	display->n_heads = (size_t)ret;
-	read_sessions(display);
+	session_each("/run/user", add_session, display);
 	return 0;
 }
 

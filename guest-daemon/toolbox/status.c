@@ -15,7 +15,7 @@
 #include <lodge/fs_notify.h>
 
 #include "guest-daemon/lib/mounts.h"
-#include "guest-daemon/toolbox/drm.h"
+#include "guest-daemon/lib/drm.h"
 #include "guest-daemon/toolbox/toolbox.h"
 #include "protocol/lib/fields.h"
 
@@ -179,7 +179,7 @@ static void find_display(const struct facts *facts, struct finding *finding)
 	char driver[32];
 
 	(void)facts;
-	switch (drm_find(&card, driver)) {
+	switch (drm_find("/sys", &card, driver)) {
 	case 0:
 		if (!strcmp(driver, "lodge_display"))
 			*finding = (struct finding){ 2, "module lodge_display", "" };

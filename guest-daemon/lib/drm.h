@@ -3,8 +3,8 @@
  * What a DRM card's heads show and should show, asked without being its master and without making
  * the kernel probe anything.
  */
-#ifndef LODGE_GUEST_TOOLBOX_DRM_H
-#define LODGE_GUEST_TOOLBOX_DRM_H
+#ifndef LODGE_GUEST_DRM_H
+#define LODGE_GUEST_DRM_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,10 +20,17 @@ struct drm_head {
 };
 
 /*
- * The card of Lodge's or QEMU's virtio display: its number and driver's name. -ENODEV: this guest
- * has no such device, -ENXIO: it has, and no driver drives it.
+ * The card of Lodge's or QEMU's virtio display: its number and driver's name, as @sys has them,
+ * which is "/sys" but in tests. -ENODEV: this guest has no such device, -ENXIO: it has, and no
+ * driver drives it.
  */
-int drm_find(unsigned int *ret_card, char driver[32]);
+int drm_find(const char *sys, unsigned int *ret_card, char driver[32]);
+/*
+ * The frame buffer device that the kernel's console has of the card, as the number of its /dev/fbN,
+ * and how large a picture it can have. -ENOENT: the card has none.
+ */
+int drm_console(const char *sys, unsigned int card, unsigned int *ret_fb, uint32_t *ret_width,
+		uint32_t *ret_height);
 /* How many heads were read, or a negative errno: -EACCES where the card is not this user's. */
 int drm_heads(unsigned int card, struct drm_head *heads, size_t max);
 

@@ -3,17 +3,19 @@
  * The virtio display's card, by the kernel's own calls (<drm_mode.h>): a library would have to be
  * in guests that have no desktop.
  */
-#include "guest-daemon/toolbox/drm.h"
+#include "guest-daemon/lib/drm.h"
 
-#include <drm.h>
-#include <drm_mode.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <inttypes.h>
+#include <libdrm/drm.h>
+#include <libdrm/drm_mode.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include "protocol/lib/fd.h"
 
@@ -35,14 +37,15 @@ static bool is_virtio_display(const char *device)
 	       (g_str_has_prefix(text, MODALIAS_VIRTIO) || g_str_has_prefix(text, MODALIAS_PCI));
 }
 
-static bool on_bus(void)
+static bool on_bus(const char *sys)
 {
-	g_autoptr(GDir) dir = g_dir_open("/sys/bus/virtio/devices", 0, NULL);
+	g_autofree char *folder = g_build_filename(sys, "bus/virtio/devices", NULL);
+	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
 	bool found = false;
 	const char *name;
 
 	while (dir && !found && (name = g_dir_read_name(dir))) {
-		g_autofree char *device = g_build_filename("/sys/bus/virtio/devices", name, NULL);
+		g_autofree char *device = g_build_filename(folder, name, NULL);
 
 		found = is_virtio_display(device);
 	}
@@ -58,10 +61,10 @@ static void name_driver(const char *device, char driver[32])
 	g_strlcpy(driver, name ? name : "?", 32);
 }
 
-int drm_find(unsigned int *ret_card, char driver[32])
+int drm_find(const char *sys, unsigned int *ret_card, char driver[32])
 {
 	for (unsigned int card = 0; card < OBJECTS_MAX; card++) {
-		g_autofree char *device = g_strdup_printf("/sys/class/drm/card%u/device", card);
+		g_autofree char *device = g_strdup_printf("%s/class/drm/card%u/device", sys, card);
 
 		if (!is_virtio_display(device))
 			continue;
@@ -72,7 +75,36 @@ int drm_find(unsigned int *ret_card, char driver[32])
 		*ret_card = card;
 		return 0;
 	}
-	return on_bus() ? -ENXIO : -ENODEV;
+	return on_bus(sys) ? -ENXIO : -ENODEV;
+}
+
+/* ---- its console ---- */
+
+static bool same_device(const char *one, const char *other)
+{
+	struct stat a, b;
+
+	return !stat(one, &a) && !stat(other, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+int drm_console(const char *sys, unsigned int card, unsigned int *ret_fb, uint32_t *ret_width,
+		uint32_t *ret_height)
+{
+	g_autofree char *device = g_strdup_printf("%s/class/drm/card%u/device", sys, card);
+
+	for (unsigned int fb = 0; fb < OBJECTS_MAX; fb++) {
+		g_autofree char *base = g_strdup_printf("%s/class/graphics/fb%u", sys, fb);
+		g_autofree char *other = g_build_filename(base, "device", NULL);
+		g_autofree char *path = g_build_filename(base, "virtual_size", NULL);
+		g_autofree char *text = NULL;
+
+		if (!same_device(device, other) || !g_file_get_contents(path, &text, NULL, NULL) ||
+		    sscanf(text, "%" SCNu32 ",%" SCNu32, ret_width, ret_height) != 2)
+			continue;
+		*ret_fb = fb;
+		return 0;
+	}
+	return -ENOENT;
 }
 
 /* ---- its heads ---- */
@@ -136,6 +168,9 @@ int drm_heads(unsigned int card, struct drm_head *heads, size_t max)
 
 	if (fd < 0)
 		return -errno;
+	/* Whoever opens a card that has no master becomes that, and the console would have to wait.
+	 */
+	(void)ioctl(fd, DRM_IOCTL_DROP_MASTER, 0);
 	if (ioctl(fd, DRM_IOCTL_MODE_GETRESOURCES, &resources))
 		return -errno;
 	for (uint32_t i = 0; i < resources.count_connectors && i < OBJECTS_MAX && n < max; i++) {

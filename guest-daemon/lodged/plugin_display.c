@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Plug-in display: the text console follows the VM's display, and the host hears who sets the
+ * resolution (display.h).
+ *
+ * Nothing is polled. The kernel says when the display asks for another size (uevents) and which
+ * terminal is in the foreground; folders say who opens or closes a card, and what users' sessions
+ * tell. A burst of that is one look, which a child takes: drivers may keep it waiting.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "guest-daemon/lib/paths.h"
+#include "guest-daemon/lodged/display.h"
+#include "guest-daemon/lodged/jobs.h"
+#include "guest-daemon/lodged/lodged.h"
+#include "guest-daemon/lodged/plugins.h"
+#include "protocol/lib/fd.h"
+#include "protocol/lib/log.h"
+
+#define FACTS_MAX 4096
+#define PAUSE_MS  100
+/* netlink(7): group 1 has the kernel's own events. */
+#define KERNEL_EVENTS 1u
+#define CARDS	      "/dev/dri"
+#define FOREGROUND    "/sys/class/tty/tty0/active"
+
+struct state {
+	struct lodged *lodged;
+	struct job *job;
+	bool again; /* something happened during the job */
+	guint pause;
+	int uevents, foreground;
+	guint sources[2];
+	struct watch *watch; /* of cards and sessions; NULL: there could be none */
+	char *told; /* what the host has */
+	char *why; /* what the log has, so that it is said once */
+};
+
+static void mark(struct state *state);
+
+/* ---- a look ---- */
+
+static int look(void *opaque, int out)
+{
+	struct fields_builder fields = FIELDS_BUILDER(FACTS_MAX);
+
+	(void)opaque;
+	display_look(&display_system, &fields);
+	return fields_done(&fields) ? 1 : fd_write_all(out, fields.bytes, fields.len) != 0;
+}
+
+static void log_once(struct state *state, const char *why)
+{
+	if (!g_strcmp0(why, state->why))
+		return;
+	g_free(state->why);
+	state->why = g_strdup(why);
+	if (why)
+		log_info("display: %s", why);
+}
+
+static void done(void *opaque, const char *bytes, size_t len, int error)
+{
+	struct state *state = opaque;
+
+	state->job = NULL;
+	if (error == -ETIMEDOUT) {
+		log_once(state, "the display's driver does not answer");
+	} else if (!error && !fields_check(bytes, len)) {
+		log_once(state, fields_get(bytes, len, "display-why"));
+		lodged_tell_facts(state->lodged, &state->told, bytes, len, NULL, NULL);
+	}
+	if (state->again)
+		mark(state);
+}
+
+static gboolean on_pause(gpointer opaque)
+{
+	struct state *state = opaque;
+
+	state->pause = 0;
+	state->again = state->job != NULL;
+	if (!state->job)
+		state->job = job_start(state->lodged->children, look, NULL, FACTS_MAX, done, state);
+	return G_SOURCE_REMOVE;
+}
+
+static void mark(struct state *state)
+{
+	if (!state->pause)
+		state->pause = g_timeout_add(PAUSE_MS, on_pause, state);
+}
+
+/* ---- what makes one ---- */
+
+static bool concerns(void *opaque, const char *name)
+{
+	(void)opaque;
+	return g_str_has_prefix(name, "card") || !strcmp(name, PATH_SESSION_STATE) ||
+	       g_ascii_isdigit(*name) || !*name;
+}
+
+/* Folders come and go, and are watched once whatever is asked. */
+static void watch_folders(struct state *state)
+{
+	g_autoptr(GDir) users = g_dir_open(display_system.users, 0, NULL);
+	const char *uid;
+
+	if (!state->watch)
+		return;
+	(void)watch_folder(state->watch, CARDS,
+			   IN_OPEN | IN_CLOSE | IN_CREATE | IN_DELETE | IN_DELETE_SELF);
+	(void)watch_folder(state->watch, display_system.users, IN_CREATE | IN_DELETE);
+	while (users && (uid = g_dir_read_name(users))) {
+		g_autofree char *folder = g_build_filename(display_system.users, uid, NULL);
+
+		(void)watch_folder(state->watch, folder, IN_MOVED_TO | IN_DELETE);
+	}
+}
+
+static void on_folders(void *opaque)
+{
+	watch_folders(opaque);
+	mark(opaque);
+}
+
+static gboolean on_uevents(gint fd, GIOCondition condition, gpointer opaque)
+{
+	struct state *state = opaque;
+	bool ours = false;
+	char event[8192];
+	ssize_t len;
+
+	(void)condition;
+	/* "ACTION@/devices/...": of cards and their connectors, and of frame buffers. */
+	while ((len = recv(fd, event, sizeof(event) - 1, 0)) > 0) {
+		event[len] = '\0';
+		ours |= strstr(event, "/drm/card") || strstr(event, "/graphics/fb");
+	}
+	/* Events that were lost may have been such. */
+	if (ours || (len < 0 && errno == ENOBUFS)) {
+		watch_folders(state);
+		mark(state);
+	}
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_foreground(gint fd, GIOCondition condition, gpointer opaque)
+{
+	char dropped[64];
+
+	(void)condition;
+	/* Reading it is what makes sysfs tell of the next change. */
+	if (pread(fd, dropped, sizeof(dropped), 0) >= 0)
+		mark(opaque);
+	return G_SOURCE_CONTINUE;
+}
+
+static int open_uevents(void)
+{
+	const struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = KERNEL_EVENTS };
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			NETLINK_KOBJECT_UEVENT);
+
+	if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)))
+		fd_close(&fd);
+	return fd;
+}
+
+/* ---- the plug-in ---- */
+
+static int start(struct lodged *lodged, void **ret_state)
+{
+	struct state *state = g_new0(struct state, 1);
+	char dropped[64];
+
+	state->lodged = lodged;
+	state->uevents = open_uevents();
+	if (state->uevents >= 0)
+		state->sources[0] = g_unix_fd_add(state->uevents, G_IO_IN, on_uevents, state);
+	state->foreground = open(FOREGROUND, O_RDONLY | O_CLOEXEC);
+	if (state->foreground >= 0 && read(state->foreground, dropped, sizeof(dropped)) >= 0)
+		state->sources[1] =
+			g_unix_fd_add(state->foreground, G_IO_PRI, on_foreground, state);
+	if (watch_new(concerns, on_folders, state, &state->watch))
+		state->watch = NULL;
+	watch_folders(state);
+	mark(state);
+	*ret_state = state;
+	return 0;
+}
+
+static void lost(void *opaque)
+{
+	struct state *state = opaque;
+
+	g_clear_pointer(&state->told, g_free);
+}
+
+static void reset(void *opaque)
+{
+	lost(opaque);
+	mark(opaque);
+}
+
+static void stop(void *opaque)
+{
+	struct state *state = opaque;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(state->sources); i++) {
+		if (state->sources[i])
+			g_source_remove(state->sources[i]);
+	}
+	fd_close(&state->uevents);
+	fd_close(&state->foreground);
+	watch_free(state->watch);
+	if (state->pause)
+		g_source_remove(state->pause);
+	job_cancel(state->job);
+	g_free(state->told);
+	g_free(state->why);
+	g_free(state);
+}
+
+const struct plugin display_plugin = {
+	.name = "display",
+	.help = "has the text console follow the display, and tells who sets the resolution",
+	.start = start,
+	.reset = reset,
+	.lost = lost,
+	.stop = stop,
+};
