@@ -104,6 +104,7 @@ static int fill(GKeyFile *file, const struct vm_options *wishes, bool headless)
 	g_key_file_set_string(file, "machine", "uuid", uuid);
 	g_key_file_set_string(file, "cpu", "count", wishes->cpus ? wishes->cpus : "1");
 	g_key_file_set_string(file, "memory", "size", wishes->memory ? wishes->memory : "1G");
+	g_key_file_set_string(file, "memory", "mode", "auto");
 	status = add_kernel(file, wishes, headless);
 	if (!status)
 		status = add_disks(file, wishes->disks);

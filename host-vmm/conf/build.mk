@@ -5,6 +5,7 @@ conf_srcs := \
 	host-vmm/conf/file.c \
 	host-vmm/conf/groups.c \
 	host-vmm/conf/locate.c \
+	host-vmm/conf/memory.c \
 	host-vmm/conf/shares.c \
 	host-vmm/conf/uuid.c \
 	host-vmm/conf/vmconf.c \

@@ -16,6 +16,7 @@ struct vm_config *vm_config_default(const char *dir)
 	config->cpus = 1;
 	config->hypervisor = VM_HYPERVISOR_LODGE;
 	config->memory = 1ull << 30;
+	config->memory_mode = VM_MEMORY_OFF;
 	config->append = g_strdup("");
 	config->initrds = g_new0(char *, 1);
 	config->serial = g_strdup("none");

@@ -9,6 +9,7 @@
 #include "host-vmm/conf/defaults.h"
 #include "host-vmm/conf/groups.h"
 #include "host-vmm/conf/locate.h"
+#include "host-vmm/conf/memory.h"
 #include "host-vmm/conf/uuid.h"
 #include "host-vmm/conf/words.h"
 
@@ -243,6 +244,15 @@ static int set_memory(const struct vm_config *config, const char *value, void *f
 	return vm_check_memory(value, memory, ret_problem);
 }
 
+static int set_memory_mode(const struct vm_config *config, const char *value, void *field,
+			   char **ret_problem)
+{
+	(void)config;
+	if (vm_parse_memory_mode(value, field))
+		return bad_value(value, "say off, manual or auto", ret_problem);
+	return 0;
+}
+
 /* A BAR has a power of two. */
 static bool is_bar_size(uint64_t bytes, uint64_t min, uint64_t max)
 {
@@ -333,6 +343,10 @@ static const struct key_row machine_keys[] = {
 };
 static const struct key_row memory_keys[] = {
 	{ "size", set_memory, AT(vm_config, memory) },
+	{ "mode", set_memory_mode, AT(vm_config, memory_mode) },
+	{ "target", set_memory, AT(vm_config, memory_target) },
+	{ "min", set_memory, AT(vm_config, memory_min) },
+	{ "max", set_memory, AT(vm_config, memory_max) },
 	{ NULL, NULL, 0 },
 };
 static const struct key_row boot_keys[] = {
@@ -518,6 +532,7 @@ static int read_all(struct reader *reader)
 	g_auto(GStrv) names = NULL;
 	g_autofree char *what = NULL;
 	g_autofree char *problem = NULL;
+	const char *key;
 	unsigned int line;
 	int ret;
 
@@ -548,6 +563,8 @@ static int read_all(struct reader *reader)
 	}
 	if (vm_config_complete(reader->config, &problem))
 		return fault(reader, "backdoor", "port", problem);
+	if (vm_config_check_memory(reader->config, &key, &problem))
+		return fault(reader, "memory", key, problem);
 	return 0;
 }
 

@@ -4,7 +4,7 @@
  *
  *	[machine]	uuid=UUID
  *	[cpu]		count=2  hypervisor=lodge|kvm|vmware
- *	[memory]	size=1G
+ *	[memory]	size=1G  mode=off|manual|auto  target=SIZE  min=SIZE  max=SIZE
  *	[boot]		kernel=FILE  initrd=FILE[,FILE...]  append=TEXT  on-reset=restart|stop
  *	[disk NAME]	file=PATH  read-only=no  direct=no  serial=TEXT
  *	[share NAME]	path=PATH  read-only=no  owner=user|exact|UID:GID
@@ -63,6 +63,13 @@ enum vm_hypervisor {
 	VM_HYPERVISOR_VMWARE = 3,
 };
 
+/* Who decides how much of its memory the guest has (memory-policy/). */
+enum vm_memory_mode {
+	VM_MEMORY_OFF = 1, /* it has all */
+	VM_MEMORY_MANUAL = 2, /* vm.conf's target, or lodge set's */
+	VM_MEMORY_AUTO = 3, /* between min and max, as the guest and the host need it */
+};
+
 struct vm_disk {
 	char *name;
 	char *file;
@@ -119,6 +126,8 @@ struct vm_config {
 	unsigned int cpus;
 	enum vm_hypervisor hypervisor;
 	uint64_t memory; /* bytes */
+	enum vm_memory_mode memory_mode;
+	uint64_t memory_target, memory_min, memory_max; /* bytes; 0: not said */
 
 	char *kernel; /* never NULL */
 	char **initrds; /* NULL-terminated; loaded one behind the other */
@@ -194,6 +203,9 @@ int vm_parse_size(const char *text, uint64_t *ret_bytes);
  * *ret_problem (g_free()) says what is wrong and what would do.
  */
 int vm_check_memory(const char *text, uint64_t *ret_bytes, char **ret_problem);
+/* "off", "manual", "auto": -EINVAL for anything else. */
+int vm_parse_memory_mode(const char *text, enum vm_memory_mode *ret_mode);
+const char *vm_memory_mode_name(enum vm_memory_mode mode);
 /* 0 if @name may name a VM (letters, digits, -, _, .; no leading dot or dash); else -EINVAL. */
 int vm_check_name(const char *name);
 /* 0 if @name may name a share: UTF-8, 1 to 255 bytes, no '/', '[', ']' or control character, not
