@@ -18,9 +18,11 @@ backdoor_srcs := $(addprefix host-vmm/backdoor/, \
 	words_guest.c \
 	words_info.c \
 	words_log.c \
+	words_memory.c \
 	words_session.c \
 	words_tools.c)
-vmm_srcs += $(backdoor_srcs) host-vmm/virtio/backdoor.c
+backdoor_device_srcs := $(addprefix host-vmm/virtio/, backdoor.c backdoor_balloon.c balloon_pages.c)
+vmm_srcs += $(backdoor_srcs) $(backdoor_device_srcs)
 
 unit_tests += rpc_frames
 rpc_frames_srcs := tests/unit/rpc_frames.c
@@ -51,7 +53,7 @@ backdoor_power_pkgs := check
 backdoor_facts_srcs = tests/unit/backdoor_facts.c $(backdoor_srcs) $(virtio_rig_srcs)
 backdoor_facts_libs := proto
 backdoor_facts_pkgs := check
-backdoor_virtio_srcs = tests/unit/backdoor_virtio.c $(backdoor_srcs) host-vmm/virtio/backdoor.c \
+backdoor_virtio_srcs = tests/unit/backdoor_virtio.c $(backdoor_srcs) $(backdoor_device_srcs) \
 	$(virtio_rig_srcs)
 backdoor_virtio_libs := proto
 backdoor_virtio_pkgs := check

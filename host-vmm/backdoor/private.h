@@ -163,6 +163,12 @@ struct tools {
 	uint64_t answered_ms; /* monotonic: last answer to a ping */
 };
 
+/* The guest's word on how its programs wait for memory. */
+struct stall {
+	uint64_t some_us, at_ms; /* its sum, and when it came; 0: never */
+	unsigned int permille; /* of the time between the last two */
+};
+
 struct backdoor {
 	pthread_mutex_t lock;
 	struct loop *loop; /* constant */
@@ -183,6 +189,7 @@ struct backdoor {
 	struct var *vars; /* sorted by name */
 	size_t n_vars, vars_bytes;
 	struct tools_facts *facts; /* NULL: nothing told */
+	struct stall stall;
 
 	int timer_fd; /* heartbeat */
 	struct loop_source *timer;
@@ -295,7 +302,7 @@ struct rpc_word {
 
 /* One table for each family, ended by a NULL word. */
 extern const struct rpc_word words_session[], words_log[], words_info[], words_tools[],
-	words_guest[];
+	words_guest[], words_memory[];
 
 void dispatch(struct rpc_session *session, const char *message, size_t len,
 	      struct rpc_reply *reply);

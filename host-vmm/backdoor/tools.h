@@ -150,6 +150,10 @@ void tools_vars_free(struct tools_var *vars, size_t count);
 /* A copy, free(). -ENODATA where the guest has told nothing since it started; -ENOMEM. */
 int tools_get_facts(struct backdoor *backdoor, struct tools_facts **ret_facts);
 
+/* Thousandths of the last second or so that some program of the guest waited for memory (PSI).
+ * -ENODATA where no tools tell. */
+int tools_get_stall(struct backdoor *backdoor, unsigned int *ret_permille);
+
 /* ---- events ---- */
 
 /*
@@ -164,6 +168,7 @@ int tools_get_facts(struct backdoor *backdoor, struct tools_facts **ret_facts);
  *	power              what (halt, reboot, power-on, resume, suspend), ok (yes, no), and reason
  *	                   where the tools have refused by an answer
  *	shares-wanted      door: the tools ask for the shares' messages (fs_stream.h)
+ *	memory-stall       permille: of the time programs wait for memory, from now on
  *	log                text (printable)
  *	lost               count: events that came faster than they were taken
  */

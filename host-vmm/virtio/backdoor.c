@@ -19,12 +19,15 @@
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/memory.h"
+#include "host-vmm/virtio/backdoor_balloon.h"
+#include "host-vmm/virtio/backdoor_device.h"
 #include "host-vmm/virtio/models.h"
 #include "host-vmm/virtio/virtio.h"
 
 #define BACKDOOR_CLASS	    0x078000 /* PCI: other communication controller */
 #define REQUEST_QUEUE_SIZE  1024 /* a MiB each way of a guest whose free pages lie apart */
 #define EVENT_QUEUE_SIZE    64
+#define BALLOON_QUEUE_SIZE  16
 #define BACKDOOR_IOV_MAX    1024 /* a MiB each way in scattered pages, and some */
 #define CHAIN_BATCH	    64u /* until the loop's other devices have their turn */
 #define BYTES_BATCH	    (4u << 20)
@@ -34,6 +37,7 @@
 struct virtio_backdoor {
 	struct virtio_model model;
 	struct frame_door door;
+	struct backdoor_balloon *balloon;
 	struct log_ratelimit log_limit;
 	struct iovec iov[BACKDOOR_IOV_MAX];
 	unsigned char small[SMALL_PAYLOAD_BYTES]; /* most payloads fit */
@@ -42,6 +46,7 @@ struct virtio_backdoor {
 static const uint16_t queue_sizes[LODGE_BACKDOOR_QUEUES] = {
 	[LODGE_BACKDOOR_QUEUE_REQUEST] = REQUEST_QUEUE_SIZE,
 	[LODGE_BACKDOOR_QUEUE_EVENT] = EVENT_QUEUE_SIZE,
+	[LODGE_BACKDOOR_QUEUE_BALLOON] = BALLOON_QUEUE_SIZE,
 };
 
 static struct virtio_backdoor *backdoor_of(struct virtio_device *vdev)
@@ -194,8 +199,15 @@ static void backdoor_kick(struct virtio_device *vdev, struct virtqueue *vq)
 {
 	if (vq->index == LODGE_BACKDOOR_QUEUE_REQUEST)
 		kick_request(backdoor_of(vdev), vq);
+	else if (vq->index == LODGE_BACKDOOR_QUEUE_BALLOON)
+		backdoor_balloon_kick(backdoor_of(vdev)->balloon, vq);
 	else
 		kick_event(backdoor_of(vdev), vq);
+}
+
+static uint64_t backdoor_features(struct virtio_device *vdev)
+{
+	return vdev->device->machine->config->balloon ? 1ull << LODGE_BACKDOOR_F_BALLOON : 0;
 }
 
 static void backdoor_config_read(struct virtio_device *vdev, size_t offset, void *data, size_t len)
@@ -204,9 +216,9 @@ static void backdoor_config_read(struct virtio_device *vdev, size_t offset, void
 		.payload_max = htole32(LODGE_RPC_PAYLOAD_MAX),
 		.sessions_max = htole32(LODGE_RPC_SESSIONS_MAX),
 		.event_size = htole32(LODGE_BACKDOOR_EVENT_SIZE),
+		.balloon_target = htole32(backdoor_balloon_target(backdoor_of(vdev)->balloon)),
 	};
 
-	(void)vdev;
 	if (offset < sizeof(config))
 		memcpy(data, (const uint8_t *)&config + offset,
 		       len < sizeof(config) - offset ? len : sizeof(config) - offset);
@@ -220,27 +232,34 @@ static int backdoor_start(struct virtio_device *vdev)
 
 static void backdoor_stop(struct virtio_device *vdev)
 {
-	(void)vdev;
+	backdoor_balloon_stop(backdoor_of(vdev)->balloon,
+			      &vdev->queues[LODGE_BACKDOOR_QUEUE_BALLOON]);
 }
 
 static void backdoor_reset(struct virtio_device *vdev)
 {
 	frame_door_reset(&backdoor_of(vdev)->door);
+	backdoor_balloon_reset(backdoor_of(vdev)->balloon);
 }
 
 static int backdoor_save(struct virtio_device *vdev, struct state *state)
 {
-	return frame_door_save(&backdoor_of(vdev)->door, state);
+	int ret = frame_door_save(&backdoor_of(vdev)->door, state);
+
+	return ret < 0 ? ret : backdoor_balloon_save(backdoor_of(vdev)->balloon, state);
 }
 
 static int backdoor_load(struct virtio_device *vdev, struct state *state)
 {
-	return frame_door_load(&backdoor_of(vdev)->door, state);
+	int ret = frame_door_load(&backdoor_of(vdev)->door, state);
+
+	return ret < 0 ? ret : backdoor_balloon_load(backdoor_of(vdev)->balloon, state);
 }
 
 static const struct virtio_ops backdoor_ops = {
 	.id = LODGE_BACKDOOR_VIRTIO_ID,
 	.class_code = BACKDOOR_CLASS,
+	.features = backdoor_features,
 	.config_read = backdoor_config_read,
 	.start = backdoor_start,
 	.stop = backdoor_stop,
@@ -249,6 +268,14 @@ static const struct virtio_ops backdoor_ops = {
 	.save = backdoor_save,
 	.load = backdoor_load,
 };
+
+struct backdoor_balloon *virtio_backdoor_balloon(struct machine *machine)
+{
+	for (size_t i = 0; machine->config->balloon && i < machine->n_devices; i++)
+		if (machine->devices[i]->type == &virtio_backdoor_type)
+			return ((struct virtio_backdoor *)machine->devices[i])->balloon;
+	return NULL;
+}
 
 /* ---- life ---- */
 
@@ -262,6 +289,7 @@ static void backdoor_destroy(struct device *device)
 	struct virtio_backdoor *backdoor = (struct virtio_backdoor *)device;
 
 	virtio_model_destroy(device);
+	backdoor_balloon_destroy(backdoor->balloon);
 	frame_door_destroy(&backdoor->door);
 }
 
@@ -277,12 +305,19 @@ static int backdoor_create(struct device *device)
 	vdev->queue_sizes = queue_sizes;
 	ret = frame_door_create(&backdoor->door, device->machine->backdoor, RPC_DOOR_VIRTIO,
 				LODGE_RPC_SESSIONS_MAX, wake, backdoor, device->name);
+	if (ret < 0) {
+		log_error("%s: no memory", device->name);
+		return ret;
+	}
+	ret = backdoor_balloon_create(vdev, &backdoor->balloon);
 	if (ret < 0)
 		log_error("%s: no memory", device->name);
 	else
 		ret = virtio_model_register(&backdoor->model);
-	if (ret < 0)
+	if (ret < 0) {
+		backdoor_balloon_destroy(backdoor->balloon);
 		frame_door_destroy(&backdoor->door);
+	}
 	return ret;
 }
 

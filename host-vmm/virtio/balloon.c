@@ -51,10 +51,12 @@ struct virtio_balloon {
 	uint32_t target, actual, poison; /* configuration space; atomic, the first two in pages */
 	uint64_t reported; /* bytes; atomic */
 
+	bool running, stats_wanted; /* atomic */
 	bool stats_held; /* the guest's buffer waits here until somebody asks */
 	uint16_t stats_head;
 	pthread_mutex_t stats_lock;
-	uint64_t stats[VIRTIO_BALLOON_S_NR]; /* under stats_lock */
+	uint64_t stats[VIRTIO_BALLOON_S_NR]; /* under stats_lock, as the next */
+	uint64_t told;
 };
 
 static struct virtio_balloon *balloon_of(struct virtio_device *vdev)
@@ -170,6 +172,7 @@ static void take_stats(struct virtio_balloon *balloon, const struct virtq_chain 
 		if (tag < VIRTIO_BALLOON_S_NR)
 			balloon->stats[tag] = le64toh(stats[i].val);
 	}
+	balloon->told++;
 	pthread_mutex_unlock(&balloon->stats_lock);
 }
 
@@ -219,6 +222,9 @@ static void balloon_kick(struct virtio_device *vdev, struct virtqueue *vq)
 	unsigned int served = 0;
 	int ret;
 
+	if (is_stats(vdev, vq) &&
+	    __atomic_exchange_n(&balloon->stats_wanted, false, __ATOMIC_RELAXED))
+		ask_for_stats(balloon);
 	do {
 		virtqueue_disable_kicks(vq);
 		while ((ret = virtqueue_pop(vq, &chain)) > 0) {
@@ -271,7 +277,7 @@ static void balloon_config_written(struct virtio_device *vdev, size_t offset, co
 
 static int balloon_start(struct virtio_device *vdev)
 {
-	(void)vdev;
+	__atomic_store_n(&balloon_of(vdev)->running, true, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -283,6 +289,7 @@ static void balloon_stop(struct virtio_device *vdev)
 	if (balloon->stats_held)
 		virtqueue_unpop(&vdev->queues[QUEUE_STATS]);
 	balloon->stats_held = false;
+	__atomic_store_n(&balloon->running, false, __ATOMIC_RELAXED);
 }
 
 /* The target is the host's and stays. */
@@ -354,32 +361,20 @@ int balloon_set_target(struct machine *machine, uint64_t bytes)
 	return 0;
 }
 
-struct info_call {
-	struct virtio_balloon *balloon;
-	bool running;
-};
-
-static void info_here(void *opaque)
-{
-	struct info_call *call = opaque;
-
-	call->running = call->balloon->model.vdev.running;
-	if (call->running)
-		ask_for_stats(call->balloon);
-}
-
 int balloon_get_info(struct machine *machine, struct balloon_info *ret_info)
 {
 	struct virtio_balloon *balloon = find_balloon(machine);
-	struct info_call call = { .balloon = balloon };
 
 	if (!balloon)
 		return -ENODEV;
 	pthread_mutex_lock(&balloon->stats_lock);
 	memcpy(ret_info->stats, balloon->stats, sizeof(balloon->stats));
+	ret_info->told = balloon->told;
 	pthread_mutex_unlock(&balloon->stats_lock);
-	loop_call(balloon->model.vdev.loop, info_here, &call);
-	ret_info->driver = call.running;
+	/* The loop gives the guest its buffer back, which asks for new ones. */
+	__atomic_store_n(&balloon->stats_wanted, true, __ATOMIC_RELAXED);
+	virtqueue_kick(&balloon->model.vdev.queues[QUEUE_STATS]);
+	ret_info->driver = __atomic_load_n(&balloon->running, __ATOMIC_RELAXED);
 	ret_info->target = __atomic_load_n(&balloon->target, __ATOMIC_RELAXED) * PAGE_BYTES;
 	ret_info->actual = __atomic_load_n(&balloon->actual, __ATOMIC_RELAXED) * PAGE_BYTES;
 	ret_info->reported = __atomic_load_n(&balloon->reported, __ATOMIC_RELAXED);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * virtio-balloon: memory that the guest gives back, for whoever decides how much (the control
- * socket). All functions: any thread; -ENODEV where the machine has no balloon.
+ * virtio-balloon: memory that the guest gives back, for whoever decides how much (memory-policy/).
+ * All functions: any thread, and none waits for the guest or a loop; -ENODEV where the machine has
+ * no balloon.
  */
 #ifndef LODGE_VMM_BALLOON_H
 #define LODGE_VMM_BALLOON_H
@@ -17,6 +18,7 @@ struct balloon_info {
 	uint64_t target; /* bytes that we asked for */
 	uint64_t actual; /* bytes in the balloon, as the guest says */
 	uint64_t reported; /* bytes that free page reporting gave back so far */
+	uint64_t told; /* how often the guest has told its statistics */
 	/* The guest's statistics, as of the call before this one; UINT64_MAX where it gave none.
 	 * Indexed by VIRTIO_BALLOON_S_*; memory in bytes, the rest in events. */
 	uint64_t stats[VIRTIO_BALLOON_S_NR];

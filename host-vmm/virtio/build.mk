@@ -97,7 +97,7 @@ virtqueue_libs := proto
 
 fuzz_targets += virtio_pci
 virtio_pci_srcs := tests/fuzz/virtio_pci.c host-vmm/virtio/balloon.c host-vmm/virtio/rng.c \
-	host-vmm/virtio/backdoor.c \
+	$(backdoor_device_srcs) \
 	$(console_srcs) $(backdoor_srcs) $(virtio_rig_srcs)
 virtio_pci_libs := proto
 

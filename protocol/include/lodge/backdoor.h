@@ -13,7 +13,11 @@
 
 #define LODGE_BACKDOOR_QUEUE_REQUEST 0 /* guest to host; replies in the same chain */
 #define LODGE_BACKDOOR_QUEUE_EVENT   1 /* buffers that the host fills */
-#define LODGE_BACKDOOR_QUEUES	     2
+#define LODGE_BACKDOOR_QUEUE_BALLOON 2 /* lodge/balloon.h; with the feature alone */
+#define LODGE_BACKDOOR_QUEUES	     3
+
+/* Feature bits. */
+#define LODGE_BACKDOOR_F_BALLOON 0 /* the balloon's queue, and balloon_target */
 
 /* An event buffer holds any frame that the host sends by itself. */
 #define LODGE_BACKDOOR_EVENT_SIZE (24u + (64u << 10))
@@ -23,7 +27,7 @@ struct lodge_backdoor_config {
 	__le32 payload_max; /* bytes: LODGE_RPC_PAYLOAD_MAX of this host */
 	__le32 sessions_max; /* LODGE_RPC_SESSIONS_MAX of this host */
 	__le32 event_size; /* bytes an event buffer must have */
-	__le32 reserved; /* 0 */
+	__le32 balloon_target; /* pages of 4 KiB that the guest shall give; may change */
 };
 _Static_assert(sizeof(struct lodge_backdoor_config) == 16, "lodge_backdoor_config");
 

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// lodge.memory: how long the guest's programs waited for memory (protocol/spec/balloon.md).
+#include <errno.h>
+
+#include "host-vmm/backdoor/private.h"
+
+/* The daemon tells each second while programs wait, and nothing while none does. */
+#define CALM_MS	       3000
+#define STALL_PERMILLE 100u
+
+/* A guest that was started again counts from 0. */
+static unsigned int permille(const struct stall *last, uint64_t some_us, uint64_t now)
+{
+	uint64_t elapsed = now - last->at_ms, stalled;
+
+	if (last->at_ms == 0 || elapsed == 0 || some_us < last->some_us)
+		return 0;
+	stalled = (some_us - last->some_us) / elapsed;
+	return stalled > 1000 ? 1000 : (unsigned int)stalled;
+}
+
+static void memory(struct rpc_session *session, const char *arg, size_t len,
+		   struct rpc_reply *reply)
+{
+	struct backdoor *backdoor = session->backdoor;
+	struct fields_builder fields = FIELDS_BUILDER(256);
+	struct stall now = { .at_ms = backdoor_now_ms() };
+
+	if (fields_check(arg, len) || fields_number(arg, len, "some", UINT64_MAX, &now.some_us)) {
+		reply_static(reply, "0 malformed");
+		return;
+	}
+	now.permille = permille(&backdoor->stall, now.some_us, now.at_ms);
+	if (now.permille >= STALL_PERMILLE && backdoor->stall.permille < STALL_PERMILLE) {
+		fields_addf(&fields, "permille", "%u", now.permille);
+		deliver_event(backdoor, "memory-stall", &fields);
+	}
+	backdoor->stall = now;
+	reply_static(reply, REPLY_OK);
+}
+
+const struct rpc_word words_memory[] = {
+	{ "lodge.memory", RPC_BY_ROOT, RPC_COST_WRITE, 256, memory },
+	{ NULL, 0, 0, 0, NULL },
+};
+
+int tools_get_stall(struct backdoor *backdoor, unsigned int *ret_permille)
+{
+	uint64_t age;
+	int ret = -ENODATA;
+
+	backdoor_lock(backdoor);
+	if (backdoor->tools.up && backdoor->stall.at_ms) {
+		age = backdoor_now_ms() - backdoor->stall.at_ms;
+		*ret_permille = age > CALM_MS ? 0 : backdoor->stall.permille;
+		ret = 0;
+	}
+	backdoor_unlock(backdoor);
+	return ret;
+}
