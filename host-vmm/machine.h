@@ -29,6 +29,7 @@ struct irq;
 struct kvm_chips;
 struct loop;
 struct memory;
+struct memory_steward;
 struct pci_bus;
 struct vcpu;
 struct vm_config;
@@ -58,6 +59,7 @@ struct machine {
 	struct backdoor *backdoor; /* a device; NULL where all of its doors are off */
 	struct display *display; /* of a device; NULL where vm.conf has no heads, as */
 	struct input *input; /* this one */
+	struct memory_steward *steward; /* who decides how much memory the guest has; or NULL */
 	struct vmw_ports *vmw_ports; /* a device that vCPUs ask before the ports' bus; or NULL */
 	uint8_t uuid[16]; /* in the order in which it is written */
 

@@ -20,6 +20,7 @@
 #include "host-vmm/control/sockets.h"
 #include "host-vmm/device.h"
 #include "host-vmm/machine.h"
+#include "host-vmm/memory-policy/steward.h"
 #include "host-vmm/sandbox.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
@@ -231,6 +232,24 @@ static void enter_sandbox(const struct vm_config *config)
 			 strerror(-ret));
 }
 
+/* The VM runs without it, and its guest keeps the memory that it has. */
+static void start_steward(struct machine *machine, const char *runtime)
+{
+	g_autofree char *shared = g_path_get_dirname(runtime);
+	int ret = g_mkdir_with_parents(shared, 0700) < 0 ? -errno : 0;
+
+	if (ret == 0)
+		ret = memory_steward_create(machine, shared, &machine->steward);
+	if (ret < 0)
+		log_warn("the guest's memory is not looked after: %s", strerror(-ret));
+}
+
+static void end_machine(struct machine *machine)
+{
+	memory_steward_destroy(machine->steward);
+	machine_destroy(machine);
+}
+
 static int run(const struct options *options, const struct vm_config *config, const char *runtime,
 	       int signals)
 {
@@ -242,25 +261,28 @@ static int run(const struct options *options, const struct vm_config *config, co
 	ret = machine_create(config, &machine);
 	if (ret < 0)
 		return EX_UNAVAILABLE;
+	start_steward(machine, runtime);
 	ret = sockets_start(machine, runtime, &sockets);
 	if (ret < 0) {
-		machine_destroy(machine);
+		end_machine(machine);
 		return EX_CANTCREAT;
 	}
 	ret = machine_load(machine);
 	if (ret < 0) {
 		sockets_stop(sockets, NULL);
-		machine_destroy(machine);
+		end_machine(machine);
 		return EX_CONFIG;
 	}
 	enter_sandbox(config);
 	machine_go(machine);
+	if (config->memory_mode != VM_MEMORY_OFF)
+		memory_steward_poke(machine->steward);
 	notify_started(options);
 	end = serve(machine, signals);
 	log_debug("the guest is down: %s", event_word(end));
 	sockets_stop(sockets, event_word(end));
 	ret = machine->guest_status;
-	machine_destroy(machine);
+	end_machine(machine);
 	notify_exit(options, end, ret);
 	return end == MACHINE_CRASH ? EX_SOFTWARE : EX_OK;
 }

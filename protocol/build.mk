@@ -10,6 +10,7 @@ proto_srcs := \
 	protocol/lib/fs_stream.c \
 	protocol/lib/log.c \
 	protocol/lib/mountinfo.c \
+	protocol/lib/pressure.c \
 	protocol/lib/seccomp_filter.c \
 	protocol/lib/thread.c
 

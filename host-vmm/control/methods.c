@@ -16,11 +16,11 @@
 #include "host-vmm/control/display.h"
 #include "host-vmm/control/json.h"
 #include "host-vmm/control/keys.h"
+#include "host-vmm/control/memory.h"
 #include "host-vmm/control/shares.h"
 #include "host-vmm/control/tools.h"
 #include "host-vmm/device.h"
 #include "host-vmm/machine.h"
-#include "host-vmm/virtio/balloon.h"
 #include "host-vmm/virtio/console.h"
 #include "host-vmm/virtio/fs_choice.h"
 
@@ -126,22 +126,13 @@ static void add_feature(json_t *features, const char *word, int rung, const char
 
 static void add_memory(struct machine *machine, json_t *features, json_t *result)
 {
-	struct balloon_info info;
-	json_t *balloon;
+	json_t *balloon = control_balloon_figures(machine);
+	const char *by;
+	int rung = control_memory_rung(machine, &by);
 
-	if (balloon_get_info(machine, &info)) {
-		add_feature(features, "memory", -1, "turned off in vm.conf");
-		return;
-	}
-	if (info.driver)
-		add_feature(features, "memory", 0, "virtio-balloon");
-	else
-		add_feature(features, "memory", -1, "the guest has no driver for its balloon");
-	balloon = json_object();
-	json_object_set_new(balloon, "target", json_integer((json_int_t)info.target));
-	json_object_set_new(balloon, "actual", json_integer((json_int_t)info.actual));
-	json_object_set_new(balloon, "reported", json_integer((json_int_t)info.reported));
-	json_object_set_new(result, "balloon", balloon);
+	add_feature(features, "memory", rung, by);
+	if (balloon)
+		json_object_set_new(result, "balloon", balloon);
 }
 
 /* The guest's word counts for its own part: where its tools have the shares. */
@@ -192,23 +183,6 @@ static int info(void *opaque, json_t *params, json_t *result, struct control_err
 	return 0;
 }
 
-static int balloon(void *opaque, json_t *params, json_t *result, struct control_error *error)
-{
-	json_int_t target = control_get_int(params, "target", -1);
-	int ret = target < 0 ? -ERANGE : balloon_set_target(opaque, (uint64_t)target);
-
-	(void)result;
-	if (ret == -ENODEV) {
-		error->message = g_strdup("this VM has no balloon");
-		error->hint = g_strdup("set device.balloon=yes and start it anew");
-	} else if (ret == -ERANGE) {
-		error->message = g_strdup("target is the bytes that the guest gives up: 0 or more, "
-					  "and less than it has");
-		error->hint = g_strdup("status tells how many it has");
-	}
-	return ret;
-}
-
 /* clang-format off */
 const struct control_method control_machine_methods[] = {
 	{ "ping", ping },
@@ -219,7 +193,9 @@ const struct control_method control_machine_methods[] = {
 	{ "share-add", control_share_add },
 	{ "share-remove", control_share_remove },
 	{ "share-list", control_share_list },
-	{ "balloon", balloon },
+	{ "balloon", control_balloon },
+	{ "memory", control_memory },
+	{ "memory-set", control_memory_set },
 	{ "resize", resize },
 	{ "keys", control_keys },
 	{ "tools", control_tools },
