@@ -29,7 +29,8 @@ enum facts_part {
 	FACTS_LOAD = 3,
 	FACTS_USERS = 4,
 	FACTS_SHARES = 5,
-	FACTS_PARTS = 6,
+	FACTS_DISPLAY = 6,
+	FACTS_PARTS = 7,
 };
 
 /* "system", "net", ... */
@@ -106,6 +107,13 @@ struct tools_facts {
 	char shares_by[32]; /* "virtiofs", "lodge_fs", "rpc" */
 	char shares_changes[16]; /* "asked", "raised"; "" where they are not told of */
 	char shares_why[256]; /* what is wrong, or "" */
+
+	/* display */
+	char display_driver[32]; /* "virtio_gpu", "lodge_display"; "": none */
+	char display_owner[32]; /* who sets the resolution: "console", "lodge-session", "program",
+				   "nobody", "unknown" */
+	char display_program[64]; /* which program it is, or has the screen; "" */
+	char display_why[256]; /* what is not as asked, or "" */
 };
 
 /* The address to reach the guest by: the first IPv4 one that is neither loopback nor link-local of

@@ -56,7 +56,7 @@ static void take_text(const struct fields *fields, const char *key, char *to, si
 		rest(value, to, room);
 }
 
-/* ---- system, load, shares ---- */
+/* ---- system, load, shares, display ---- */
 
 static void read_system(const struct fields *fields, struct tools_facts *facts)
 {
@@ -96,6 +96,14 @@ static void read_shares(const struct fields *fields, struct tools_facts *facts)
 	take_text(fields, "by", facts->shares_by, sizeof(facts->shares_by));
 	take_text(fields, "changes", facts->shares_changes, sizeof(facts->shares_changes));
 	take_text(fields, "why", facts->shares_why, sizeof(facts->shares_why));
+}
+
+static void read_display(const struct fields *fields, struct tools_facts *facts)
+{
+	take_text(fields, "driver", facts->display_driver, sizeof(facts->display_driver));
+	take_text(fields, "owner", facts->display_owner, sizeof(facts->display_owner));
+	take_text(fields, "program", facts->display_program, sizeof(facts->display_program));
+	take_text(fields, "display-why", facts->display_why, sizeof(facts->display_why));
 }
 
 /* ---- net ---- */
@@ -228,6 +236,8 @@ static void read_part(const struct fields *fields, enum facts_part part, struct 
 		read_load(fields, facts);
 	else if (part == FACTS_SHARES)
 		read_shares(fields, facts);
+	else if (part == FACTS_DISPLAY)
+		read_display(fields, facts);
 	else if (part == FACTS_NET)
 		facts->n_nics = facts->n_routes = facts->n_servers = facts->n_search = 0;
 	else if (part == FACTS_DISKS)

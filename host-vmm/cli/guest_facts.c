@@ -220,6 +220,40 @@ static void print_shares(JsonObject *shares)
 		print_changes(shares);
 }
 
+/* Who sets the resolution, for people. */
+static const struct {
+	const char *owner, *text;
+} display_owners[] = {
+	{ "console", "set by lodged on the text console" },
+	{ "lodge-session", "set by lodge-session" },
+	{ "program", "set by" },
+	{ "nobody", "set by nobody" },
+	{ "unknown", "set by whom is not known" },
+};
+
+static void print_display(JsonObject *display)
+{
+	const char *driver = text_of(display, "driver"), *program = text_of(display, "program");
+	const char *owner = text_of(display, "owner"), *why = text_of(display, "why");
+	bool named = !strcmp(owner, "program");
+	GString *line = g_string_new(NULL);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(display_owners); i++) {
+		if (strcmp(owner, display_owners[i].owner) != 0)
+			continue;
+		g_string_append(line, display_owners[i].text);
+		if (*program)
+			g_string_append_printf(line, named ? " %s" : " (%s has the screen)",
+					       program);
+	}
+	if (*driver)
+		g_string_append_printf(line, "%sdriver %s", line->len ? ", " : "", driver);
+	if (*why)
+		g_string_append_printf(line, "%s%s", line->len ? "; " : "", why);
+	print_line("resolution", line->str);
+	g_string_free(line, TRUE);
+}
+
 void guest_facts_print(JsonObject *tools)
 {
 	JsonObject *facts = object_of(tools, "facts");
@@ -236,4 +270,6 @@ void guest_facts_print(JsonObject *tools)
 	print_users(rows_of(facts, "users"));
 	if (object_of(facts, "shares"))
 		print_shares(object_of(facts, "shares"));
+	if (object_of(facts, "display"))
+		print_display(object_of(facts, "display"));
 }

@@ -2,6 +2,9 @@
 // A machine's screens on the control socket: what they show, what they should, who looks.
 #include "host-vmm/control/display.h"
 
+#include <string.h>
+
+#include "host-vmm/backdoor/facts.h"
 #include "host-vmm/display/display.h"
 #include "host-vmm/machine.h"
 
@@ -45,7 +48,34 @@ json_t *control_screens(struct machine *machine)
 	return rows;
 }
 
-int control_display_rung(struct machine *machine, const char **ret_by)
+/* Who follows where virtio-gpu is driven: the guest's tools know. */
+static const struct {
+	const char *owner, *by;
+} followers[] = {
+	{ "console", "lodged, on the text console" },
+	{ "lodge-session", "lodge-session" },
+};
+
+static int rung_of_guest(const struct tools_facts *facts, const char **ret_by)
+{
+	*ret_by = "virtio-gpu";
+	if (!facts)
+		return 0;
+	if (!strcmp(facts->display_driver, "lodge_display")) {
+		*ret_by = "lodge_display";
+		return 2;
+	}
+	for (size_t i = 0; i < sizeof(followers) / sizeof(followers[0]); i++) {
+		if (strcmp(facts->display_owner, followers[i].owner) != 0)
+			continue;
+		*ret_by = followers[i].by;
+		return 1;
+	}
+	return 0;
+}
+
+int control_display_rung(struct machine *machine, const struct tools_facts *facts,
+			 const char **ret_by)
 {
 	struct display_head_state state;
 
@@ -54,8 +84,7 @@ int control_display_rung(struct machine *machine, const char **ret_by)
 		return -1;
 	switch (state.source) {
 	case LODGE_DISPLAY_GPU:
-		*ret_by = "virtio-gpu";
-		return 0;
+		return rung_of_guest(facts, ret_by);
 	case LODGE_DISPLAY_TEXT:
 	case LODGE_DISPLAY_VGA:
 		*ret_by = "VGA: sizes do not follow";

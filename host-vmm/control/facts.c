@@ -129,6 +129,17 @@ static json_t *shares_json(const struct tools_facts *facts)
 	return object;
 }
 
+static json_t *display_json(const struct tools_facts *facts)
+{
+	json_t *object = json_object();
+
+	set_text(object, "driver", facts->display_driver);
+	set_text(object, "owner", facts->display_owner);
+	set_text(object, "program", facts->display_program);
+	set_text(object, "why", facts->display_why);
+	return object;
+}
+
 static json_t *users_json(const struct tools_facts *facts)
 {
 	json_t *rows = json_array();
@@ -162,6 +173,8 @@ json_t *control_facts_json(const struct tools_facts *facts)
 		json_object_set_new(object, "users", users_json(facts));
 	if (facts->told[FACTS_SHARES])
 		json_object_set_new(object, "shares", shares_json(facts));
+	if (facts->told[FACTS_DISPLAY])
+		json_object_set_new(object, "display", display_json(facts));
 	return object;
 }
 

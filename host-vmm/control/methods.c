@@ -136,12 +136,8 @@ static void add_memory(struct machine *machine, json_t *features, json_t *result
 }
 
 /* The guest's word counts for its own part: where its tools have the shares. */
-static void add_shares(struct machine *machine, json_t *features)
+static void add_shares(struct machine *machine, const struct tools_facts *facts, json_t *features)
 {
-	struct tools_facts *facts = NULL;
-
-	if (machine->backdoor)
-		(void)tools_get_facts(machine->backdoor, &facts);
 	if (!fs_devices(machine->config))
 		add_feature(features, "fs", -1, "this VM has no device for shares");
 	else if (facts && *facts->shares_mount)
@@ -149,14 +145,14 @@ static void add_shares(struct machine *machine, json_t *features)
 			    facts->shares_by);
 	else
 		add_feature(features, "fs", 0, "virtio-fs");
-	free(facts);
 }
 
-static void add_display(struct machine *machine, json_t *features, json_t *result)
+static void add_display(struct machine *machine, const struct tools_facts *facts, json_t *features,
+			json_t *result)
 {
 	json_t *screens = control_screens(machine);
 	const char *by;
-	int rung = control_display_rung(machine, &by);
+	int rung = control_display_rung(machine, facts, &by);
 
 	add_feature(features, "display", rung, by);
 	if (screens)
@@ -168,14 +164,18 @@ static int info(void *opaque, json_t *params, json_t *result, struct control_err
 {
 	struct machine *machine = opaque;
 	json_t *features = json_array();
+	struct tools_facts *facts = NULL;
 	char uuid[VM_UUID_TEXT];
 
 	(void)params;
 	(void)error;
-	add_shares(machine, features);
-	add_display(machine, features, result);
+	if (machine->backdoor)
+		(void)tools_get_facts(machine->backdoor, &facts);
+	add_shares(machine, facts, features);
+	add_display(machine, facts, features, result);
 	add_memory(machine, features, result);
 	add_feature(features, "clock", 0, "kvm-clock");
+	free(facts);
 	vm_uuid_format(machine->uuid, uuid);
 	json_object_set_new(result, "uuid", json_string(uuid));
 	json_object_set_new(result, "features", features);

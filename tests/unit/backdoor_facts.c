@@ -79,7 +79,8 @@ START_TEST(fields)
 		"part=disks\0disk=/dev/vda1 ext4 1000 400 /\0disk=share virtiofs 7 5 /mnt/a b\0"
 		"part=load\0load=0.10 1.25 3\0memory=1000 500\0processes=77\0"
 		"part=users\0user=ann pts/0 1700000001 10.0.2.2\0user=bob tty1 - -\0"
-		"part=shares\0mount=/mnt/lodge\0by=virtiofs";
+		"part=shares\0mount=/mnt/lodge\0by=virtiofs\0"
+		"part=display\0driver=virtio_gpu\0owner=program\0program=weston";
 
 	tell(message, sizeof(message), "1 ");
 	look();
@@ -114,6 +115,10 @@ START_TEST(fields)
 	ck_assert_str_eq(facts->shares_mount, "/mnt/lodge");
 	ck_assert_str_eq(facts->shares_by, "virtiofs");
 	ck_assert_str_eq(facts->shares_why, "");
+	ck_assert_str_eq(facts->display_driver, "virtio_gpu");
+	ck_assert_str_eq(facts->display_owner, "program");
+	ck_assert_str_eq(facts->display_program, "weston");
+	ck_assert_str_eq(facts->display_why, "");
 }
 END_TEST
 
