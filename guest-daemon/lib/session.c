@@ -12,8 +12,8 @@
 #include "guest-daemon/lib/paths.h"
 #include "protocol/lib/fd.h"
 
-#define OWNER_KEY "owner="
-#define LINE_BYTES  80
+#define OWNER_KEY  "owner="
+#define LINE_BYTES 80
 
 /* The first line of @path without its end; false where it is no file of that kind. */
 static bool read_line(const char *path, char line[LINE_BYTES])
