@@ -24,17 +24,26 @@ def read_kvm(pid, name):
     return total if files else None
 
 
+def _switches(tasks):
+    """Context switches of threads so far."""
+    total = 0
+    for task in tasks:
+        try:
+            with open(task + "/status", encoding="ascii", errors="replace") as file:
+                total += sum(int(n) for n in re.findall(r"ctxt_switches:\s+(\d+)", file.read()))
+        except FileNotFoundError:
+            pass
+    return total
+
+
 def context_switches(pids):
     """All switches of all threads so far."""
-    total = 0
-    for pid in pids:
-        for status in glob.glob(f"/proc/{pid}/task/*/status"):
-            try:
-                with open(status, encoding="ascii", errors="replace") as file:
-                    total += sum(int(n) for n in re.findall(r"ctxt_switches:\s+(\d+)", file.read()))
-            except FileNotFoundError:
-                pass
-    return total
+    return _switches(_tasks(pids))
+
+
+def helper_switches(pids):
+    """All switches of all threads that are no vCPU: how often something woke."""
+    return _switches(task for task in _tasks(pids) if not _is_vcpu(task))
 
 
 def threads(pids):
@@ -102,20 +111,40 @@ class SyscallMeter:
         return sum(int(n) for tid, n in rows if int(tid) in mine)
 
 
+def _tasks(pids):
+    """The folders of all threads of the processes."""
+    return [task for pid in pids for task in glob.glob(f"/proc/{pid}/task/*")]
+
+
+def _is_vcpu(task):
+    """Whether a thread runs the guest: Lodge's and QEMU's are named alike."""
+    try:
+        with open(task + "/comm", encoding="utf-8", errors="replace") as comm:
+            return re.match(r"cpu \d+", comm.read(), re.IGNORECASE) is not None
+    except FileNotFoundError:
+        return False
+
+
+def _run_time(tasks):
+    """Microseconds of processor time of threads so far."""
+    total = 0
+    for task in tasks:
+        try:
+            with open(task + "/schedstat", encoding="ascii") as stat:
+                total += int(stat.read().split()[0])
+        except FileNotFoundError:
+            pass
+    return total / 1000
+
+
 def helper_time(pids):
     """Microseconds of processor time of all threads that are no vCPU: what serving the guest costs the host."""
-    total = 0
-    for pid in pids:
-        for task in glob.glob(f"/proc/{pid}/task/*"):
-            try:
-                with open(task + "/comm", encoding="utf-8", errors="replace") as comm:
-                    if re.match(r"cpu \d+", comm.read(), re.IGNORECASE):
-                        continue
-                with open(task + "/schedstat", encoding="ascii") as stat:
-                    total += int(stat.read().split()[0])
-            except FileNotFoundError:
-                pass
-    return total / 1000
+    return _run_time(task for task in _tasks(pids) if not _is_vcpu(task))
+
+
+def vcpu_time(pids):
+    """Those of the others: the guest's own work, and its exits."""
+    return _run_time(task for task in _tasks(pids) if _is_vcpu(task))
 
 
 def count_job(machine, name):

@@ -19,11 +19,12 @@ import time
 
 import bulk
 import counts
+import display
 import machines
 import rpc
 from stats import Series
 
-ROUNDS = {"boot": 4, "boot.stock": 2, "fs": 6, "blk": 6, "rpc": 6, "bulk": 2}
+ROUNDS = {"boot": 4, "boot.stock": 2, "fs": 6, "blk": 6, "rpc": 6, "bulk": 2, "display": 4}
 # A peer that costs so many times the best one's after two rounds is timed no more: it only eats time.
 HOPELESS = 1.5
 # And one that costs so many times the best one's in its first run is timed no more at all.
@@ -46,12 +47,13 @@ BLK_ROWS = ["blk.read-seq-qd1", "blk.read-seq-qd32", "blk.write-seq-qd32", "blk.
             "blk.read-4k-qd32", "blk.write-4k-qd32"]
 RPC_ROWS = ["rpc.virtio", "rpc.port", "rpc.ioports"]
 BULK_ROWS = ["rpc.exec-bulk"]
+DISPLAY_ROWS = ["display.resize", "display.script", "display.idle"]
 # More for the kernel's command line. boot.lean leaves out what takes the guest's kernel a third of its time
 # whoever runs it: tests of its own ciphers, and patching for a single processor.
 BOOT_APPEND = {"boot.start": "", "boot.lean": " cryptomgr.notests noreplace-smp", "boot.stock": "", "boot.entry": ""}
 NAMES = (["boot.start", "boot.lean", "boot.stock", "boot.entry", "memory.private"] + FS_ROWS + EXT4_ROWS +
          EXT4_DAX_ROWS + NO_DAX_ROWS + FS2_ROWS +
-         BLK_ROWS + RPC_ROWS + BULK_ROWS)
+         BLK_ROWS + RPC_ROWS + BULK_ROWS + DISPLAY_ROWS)
 
 
 class Environment:
@@ -63,6 +65,9 @@ class Environment:
         self.rounds = args.rounds
         self.minutes = args.minutes
         self.mib = args.mib
+        self.quick = args.quick
+        self.seconds = args.seconds or (8 if args.quick else 15)
+        self.idle_seconds = min(self.seconds, 3 if args.quick else 10)
 
     def program(self, name):
         """A program of this build."""
@@ -228,8 +233,9 @@ def bench_memory(env, work, _rows):
           f"resident, shared libraries too: {show(lodge_rss)}|{show(qemu_rss)} MiB)", flush=True)
 
 
-def run_rows(env, vms, rows, rounds, rate_of, peers):
-    """Times every row on all machines, mirrored, then once more under the meters."""
+def run_rows(env, vms, rows, rounds, rate_of, peers, notes_of=None):
+    """Times every row on all machines, mirrored, then once more under the meters. notes_of(row, machines) is asked
+    before that for what else is to be told."""
     by_name = {vm.name: vm for vm in vms}
     for name_shown in rows:
         row = re.sub(r"^fs[^.]*\.", "fs.", name_shown)
@@ -245,12 +251,13 @@ def run_rows(env, vms, rows, rounds, rate_of, peers):
             for name, pair in took.items():
                 series.add(name, pair)
         best = min(rivals, key=series.median)
+        more = notes_of(row, [by_name[name] for name in ("lodge", best) if name in by_name]) if notes_of else ""
         per = {name: counts.count_job(by_name[name], row) for name in ("lodge", best) if name in by_name}
         unit, rate, one = rate_of(unit)
         notes = f"; per {one}: " + ", ".join(
             f"{key} {'|'.join(show(counted[key]) for counted in per.values())}"
             for key in ("exits", "syscalls", "switches", "helper-us"))
-        notes += "; model " + "|".join(show(counts.model(counted)) for counted in per.values()) + " us"
+        notes += more + "; model " + "|".join(show(counts.model(counted)) for counted in per.values()) + " us"
         notes += "".join(f"; {name} left out: its first run took {show(first[name] / first[best])} times as long"
                          for name in slow)
         print_row(name_shown, series, rate, unit, rivals, notes)
@@ -418,9 +425,23 @@ def bench_rpc(env, work, rows):
                 vm.stop()
 
 
+def bench_display(env, work, rows):
+    """A screen in a window."""
+    vms = display.make_all(env, work)
+    try:
+        for vm in vms:
+            start_all([vm])
+            vm.open_window()
+        run_rows(env, vms, rows, 2 if env.quick else ROUNDS["display"], display.rate_of,
+                 [vm.name for vm in vms if vm.name != "lodge"], display.notes)
+    finally:
+        for vm in vms:
+            vm.stop()
+
+
 GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs),
           ("fs-ext4", bench_ext4), ("fs-ext4-dax", bench_ext4_dax), ("fs-nodax", bench_no_dax), ("fs2", bench_fs2),
-          ("blk", bench_blk), ("rpc", bench_rpc)]
+          ("blk", bench_blk), ("rpc", bench_rpc), ("display", bench_display)]
 
 
 def main():
@@ -431,6 +452,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each row (few, by default)")
     parser.add_argument("--minutes", type=float, default=0, help="how long memory.private's guests are used first")
     parser.add_argument("--mib", type=int, default=64, help="MiB of output of rpc.exec-bulk")
+    parser.add_argument("--quick", action="store_true", help="display.*: fewer and shorter runs, one peer")
+    parser.add_argument("--seconds", type=int, default=0, help="length of display.script")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     env = Environment(args)

@@ -53,6 +53,7 @@ class Machine:
         self.process = None
         self.helpers = []
         self.buffer = b""
+        self.environment = None  # the VM's, where it is not ours
 
     def prepare(self):
         """Starts what must be there before the VM."""
@@ -71,7 +72,8 @@ class Machine:
         argv = self.command()
         began = time.monotonic()
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=self.log, start_new_session=True)
+                                        stderr=self.log, start_new_session=True,
+                                        env=self.environment)
         return began
 
     def helper(self, argv):
@@ -160,6 +162,7 @@ class Qemu(Machine):
 
     machine = "q35"
     shared_memory = False
+    display = "none"
 
     def devices(self):
         """Arguments for the device under test."""
@@ -167,7 +170,7 @@ class Qemu(Machine):
 
     def command(self):
         argv = ["qemu-system-x86_64", "-name", "bench,debug-threads=on", "-enable-kvm", "-cpu", "host", "-M", self.machine, "-smp", "1",
-                "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none",
+                "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", self.display,
                 "-no-reboot", "-serial", "stdio", "-kernel", self.env.kernel,
                 "-initrd", self.initramfs, "-append", self.append]
         if self.shared_memory:
