@@ -14,6 +14,9 @@ vmm_srcs += \
 	host-vmm/bus.c \
 	host-vmm/chardev.c \
 	host-vmm/chardev_open.c \
+	host-vmm/clock/device.c \
+	host-vmm/clock/host.c \
+	host-vmm/clock/model.c \
 	host-vmm/cpuid.c \
 	host-vmm/devices/i8042.c \
 	host-vmm/devices/pm.c \
@@ -28,6 +31,7 @@ vmm_srcs += \
 	host-vmm/kvm.c \
 	host-vmm/loop.c \
 	host-vmm/machine.c \
+	host-vmm/machine_pause.c \
 	host-vmm/memory.c \
 	host-vmm/state.c \
 	host-vmm/vcpu.c \
@@ -43,6 +47,10 @@ unit_tests += vmm_machine
 vmm_machine_srcs := tests/unit/vmm_machine.c tests/unit/tiny_kernel.c
 vmm_machine_libs := vmm proto
 vmm_machine_pkgs := check
+
+unit_tests += clock_model
+clock_model_srcs := tests/unit/clock_model.c host-vmm/clock/host.c host-vmm/clock/model.c
+clock_model_pkgs := check
 
 unit_tests += vmm_scarce
 vmm_scarce_srcs := tests/unit/vmm_scarce.c tests/unit/tiny_kernel.c

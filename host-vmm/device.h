@@ -36,6 +36,9 @@ struct device_type {
 	/* Power-on state again, guest reboot. Main thread, vCPUs are stopped. NULL: nothing to do.
 	 */
 	void (*reset)(struct device *device);
+	/* The guest is about to run, for the first time, after a reset or a pause, or it has
+	 * stopped for a pause. Main thread, vCPUs are parked. NULL: it makes no difference. */
+	void (*running)(struct device *device, bool runs);
 	/* Main thread, vCPUs are gone. */
 	void (*destroy)(struct device *device);
 	/*

@@ -37,7 +37,9 @@ int kvm_capability(int fd, int capability);
 /* A VM with PIC, IOAPIC, LAPICs and PIT. @message as above. */
 int kvm_create_vm(int kvm_fd, int *ret_vm_fd, char message[KVM_MESSAGE_MAX]);
 /* Memory slots: RAM's are numbered from 0, those of shared windows from 64 (virtio/fs_window.c). */
-#define KVM_SLOT_VGA 8u /* video memory, behind BAR 0 */
+#define KVM_SLOT_VGA	   8u /* video memory, behind BAR 0 */
+#define KVM_SLOT_CLOCK	   9u /* the clock page, where ACPI says that it is */
+#define KVM_SLOT_CLOCK_BAR 10u /* the same, behind the backdoor's BAR */
 /* Makes each region of @memory slots, but for the VGA's window where @has_vga: accesses to it stop
  * the guest. */
 int kvm_map_memory(int vm_fd, const struct memory *memory, bool has_vga);

@@ -47,6 +47,7 @@
 /* Chips at their architectural addresses. */
 #define LAYOUT_IOAPIC	    0xfec00000ull
 #define LAYOUT_LAPIC	    0xfee00000ull
+#define LAYOUT_CLOCK	    0xfeffb000ull /* one page, host-vmm/clock; no architecture's */
 #define LAYOUT_IDENTITY_MAP 0xfeffc000ull /* one page, for Intel's real mode */
 #define LAYOUT_TSS	    0xfeffd000ull /* three pages, likewise */
 

@@ -251,6 +251,7 @@ int machine_create(const struct vm_config *config, struct machine **ret_machine)
 		vm_uuid_of(config->dir, machine->uuid);
 	pthread_mutex_init(&machine->vcpus_lock, NULL);
 	pthread_mutex_init(&machine->event_lock, NULL);
+	machine_pause_init(machine);
 	machine->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ret = machine->event_fd < 0 ? -errno : 0;
 	if (ret < 0)
@@ -307,6 +308,7 @@ void machine_destroy(struct machine *machine)
 	boot_close(&machine->boot);
 	fd_close(&machine->kvm_fd);
 	fd_close(&machine->event_fd);
+	pthread_cond_destroy(&machine->paused_changed);
 	pthread_mutex_destroy(&machine->event_lock);
 	pthread_mutex_destroy(&machine->vcpus_lock);
 	free(machine);
@@ -329,6 +331,7 @@ static int write_acpi(struct machine *machine)
 		.has_rtc = has_device(machine, &rtc_type),
 		.has_vga = machine->config->heads > 0,
 		.has_pci = pci_bus_in_use(machine->pci),
+		.has_clock = machine->clock != NULL,
 		.reduced = !machine->config->legacy,
 		.pci_mmio64 = machine->pci_mmio64,
 		.pci_mmio64_size = machine->pci_mmio64_size,
@@ -394,20 +397,6 @@ static int power_on(struct machine *machine)
 	return 0;
 }
 
-static void park_all(struct machine *machine)
-{
-	for (size_t i = 0; i < machine->n_vcpus; i++)
-		vcpu_order_park(machine->vcpus[i]);
-	for (size_t i = 0; i < machine->n_vcpus; i++)
-		vcpu_wait_parked(machine->vcpus[i]);
-}
-
-void machine_go(struct machine *machine)
-{
-	for (size_t i = 0; i < machine->n_vcpus; i++)
-		vcpu_order_run(machine->vcpus[i]);
-}
-
 /* Old contents go back to the host: a guest that restarts for ever does not grow. */
 static int clear_memory(struct machine *machine)
 {
@@ -437,7 +426,8 @@ static int restart(struct machine *machine)
 		return ret;
 	}
 	ret = power_on(machine);
-	if (ret == 0)
+	/* One that is paused starts when it goes on. */
+	if (ret == 0 && !machine_paused(machine))
 		machine_go(machine);
 	return ret;
 }
@@ -481,10 +471,11 @@ enum machine_event machine_dispatch(struct machine *machine)
 {
 	enum machine_event event;
 
+	machine_follow_pause(machine);
 	if (!machine_event_pending(machine))
 		return MACHINE_NONE;
 	/* First, so that what the vCPUs ask for at the same time is taken too. */
-	park_all(machine);
+	machine_park(machine);
 	event = take_event(machine);
 	if (event != MACHINE_RESET || machine->config->stop_on_reset)
 		return event;

@@ -21,6 +21,7 @@
 
 struct backdoor;
 struct bus;
+struct clock;
 struct device;
 struct display;
 struct hugepages;
@@ -60,6 +61,7 @@ struct machine {
 	struct display *display; /* of a device; NULL where vm.conf has no heads, as */
 	struct input *input; /* this one */
 	struct memory_steward *steward; /* who decides how much memory the guest has; or NULL */
+	struct clock *clock; /* a device; NULL where the guest has no clock page */
 	struct vmw_ports *vmw_ports; /* a device that vCPUs ask before the ports' bus; or NULL */
 	uint8_t uuid[16]; /* in the order in which it is written */
 
@@ -73,6 +75,10 @@ struct machine {
 	pthread_mutex_t event_lock;
 	enum machine_event event;
 	int event_fd;
+
+	/* Under event_lock: what was asked for, and what is. paused_changed: paused, or the end. */
+	bool pause_wanted, paused;
+	pthread_cond_t paused_changed;
 
 	/* Exit status that the guest's init reported (`lodge run`), or -1. Under event_lock. */
 	int guest_status;
@@ -88,6 +94,8 @@ int machine_create(const struct vm_config *config, struct machine **ret_machine)
  * error, one line has been logged. */
 int machine_load(struct machine *machine);
 void machine_go(struct machine *machine);
+/* Stops all processors, and returns when they are parked. */
+void machine_park(struct machine *machine);
 /* Both, for callers without a sandbox between them. */
 int machine_start(struct machine *machine);
 /*
@@ -95,6 +103,10 @@ int machine_start(struct machine *machine);
  * stop_on_reset), else stops all vCPUs. MACHINE_NONE while the guest goes on, else why it ended.
  */
 enum machine_event machine_dispatch(struct machine *machine);
+/* Does what machine_pause() asked for; part of machine_dispatch(). */
+void machine_follow_pause(struct machine *machine);
+/* Part of machine_create(). */
+void machine_pause_init(struct machine *machine);
 /* For callers with no main loop: start, and dispatch until the end. Negative errno from start. */
 int machine_run(struct machine *machine);
 void machine_destroy(struct machine *machine);
@@ -105,6 +117,13 @@ uint64_t machine_unresolved_faults(struct machine *machine);
 
 /* Any thread. Returns at once; the main thread acts on it. */
 void machine_request(struct machine *machine, enum machine_event event);
+/*
+ * Stops the guest's processors, or lets them go on, and waits until it is so. Its devices finish
+ * what they had begun, its time goes on, and what it is asked meanwhile waits. Fine where it is so
+ * already. Any thread but the main one. -ETIMEDOUT: not within a few seconds.
+ */
+int machine_pause(struct machine *machine, bool pause);
+bool machine_paused(struct machine *machine);
 /* Whether a request waits for machine_dispatch(): a vCPU stops then. Any thread. */
 bool machine_event_pending(const struct machine *machine);
 /* Presses the ACPI power button. Any thread. -ENODEV where the machine has none. */

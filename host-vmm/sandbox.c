@@ -91,6 +91,7 @@ static const struct row always[] = {
 	{ SYS_inotify_rm_watch, "the same" },
 	{ SYS_futex, "locks" },
 	{ SYS_clock_gettime, "where the vDSO cannot" },
+	{ SYS_adjtimex, "how well the host's clock is kept; setting it takes CAP_SYS_TIME" },
 	{ SYS_clock_getres, "where the vDSO cannot" },
 	{ SYS_gettimeofday, "where the vDSO cannot" },
 	{ SYS_clock_nanosleep, "short waits" },

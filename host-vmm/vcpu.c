@@ -265,9 +265,7 @@ static int map_run(struct vcpu *vcpu)
 /* Before KVM_SET_CPUID2: what a guest reads must not change once it runs. */
 static int set_cpuid(struct vcpu *vcpu, struct kvm_cpuid2 *cpuid)
 {
-	int khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
-
-	cpuid_set_tsc(cpuid, khz > 0 ? khz : 0);
+	cpuid_set_tsc(cpuid, vcpu_tsc_khz(vcpu));
 	return ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0 ? -errno : 0;
 }
 
@@ -382,6 +380,34 @@ void vcpu_order_run(struct vcpu *vcpu)
 	vcpu->parked = false;
 	pthread_mutex_unlock(&vcpu->lock);
 	give_order(vcpu, VCPU_RUN);
+}
+
+int vcpu_tsc_offset(const struct vcpu *vcpu, uint64_t *ret_offset)
+{
+	uint64_t offset = 0;
+	struct kvm_device_attr attribute = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&offset,
+	};
+
+	if (ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attribute) < 0)
+		return -errno;
+	*ret_offset = offset;
+	return 0;
+}
+
+uint32_t vcpu_tsc_khz(const struct vcpu *vcpu)
+{
+	int khz = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+
+	return khz > 0 ? (uint32_t)khz : 0;
+}
+
+void vcpu_tell_pause(const struct vcpu *vcpu)
+{
+	/* EINVAL: the guest does not use it. */
+	(void)ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
 }
 
 uint64_t vcpu_exits(const struct vcpu *vcpu)

@@ -38,6 +38,15 @@ void vcpu_order_park(struct vcpu *vcpu);
 void vcpu_wait_parked(struct vcpu *vcpu);
 void vcpu_order_run(struct vcpu *vcpu);
 
+/* The guest's time-stamp counter minus the host's. Parked. -ENXIO: this host's KVM does not tell.
+ */
+int vcpu_tsc_offset(const struct vcpu *vcpu, uint64_t *ret_offset);
+/* kHz of its time-stamp counter; 0: not known. Parked. */
+uint32_t vcpu_tsc_khz(const struct vcpu *vcpu);
+/* Tells the guest, by KVM's clock, that it did not run for a while: its watchdogs ask for that.
+ * Parked. */
+void vcpu_tell_pause(const struct vcpu *vcpu);
+
 /* Exits to this process so far. Any thread. */
 uint64_t vcpu_exits(const struct vcpu *vcpu);
 /* Page faults so far that KVM took and did not resolve (vcpu_faults.h). One thread. */

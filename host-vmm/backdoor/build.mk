@@ -56,6 +56,11 @@ backdoor_facts_pkgs := check
 backdoor_virtio_srcs = tests/unit/backdoor_virtio.c $(backdoor_srcs) $(backdoor_device_srcs) \
 	$(virtio_rig_srcs)
 backdoor_virtio_libs := proto
+unit_tests += backdoor_region
+backdoor_region_srcs = tests/unit/backdoor_region.c $(backdoor_srcs) host-vmm/virtio/backdoor.c \
+	$(virtio_rig_srcs)
+backdoor_region_libs := proto
+backdoor_region_pkgs := check
 backdoor_virtio_pkgs := check
 backdoor_port_srcs = tests/unit/backdoor_port.c $(backdoor_srcs) $(console_srcs) $(virtio_rig_srcs)
 backdoor_port_libs := proto

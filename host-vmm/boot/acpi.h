@@ -16,7 +16,7 @@
 
 struct acpi_options {
 	unsigned int cpus;
-	bool has_serial, has_i8042, has_rtc, has_pci, has_vga;
+	bool has_serial, has_i8042, has_rtc, has_pci, has_vga, has_clock;
 	bool reduced; /* hardware */
 	uint64_t pci_mmio64, pci_mmio64_size; /* 0: no 64-bit window */
 };

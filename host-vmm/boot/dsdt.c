@@ -2,6 +2,8 @@
 // The DSDT's definition block: PCI's root with its windows, the legacy devices, S5.
 #include "host-vmm/boot/dsdt.h"
 
+#include <lodge/vmclock.h>
+
 #include "host-vmm/boot/acpi.h"
 #include "host-vmm/boot/aml.h"
 #include "host-vmm/layout.h"
@@ -101,6 +103,23 @@ static void power_button(struct aml *aml)
 	aml_end(aml);
 }
 
+/* What Linux's ptp_vmclock looks for, and where vmclock-abi.h says that the page is told. */
+static void clock_page(struct aml *aml)
+{
+	aml_device(aml, "VCLK");
+	aml_name(aml, "_HID");
+	aml_string(aml, "AMZNC10C");
+	aml_name(aml, "_CID");
+	aml_string(aml, "VMCLOCK");
+	aml_name(aml, "_DDN");
+	aml_string(aml, "VMCLOCK");
+	named_integer(aml, "_UID", 0);
+	begin_resources(aml);
+	aml_fixed_memory(aml, LAYOUT_CLOCK, LODGE_VMCLOCK_SIZE);
+	aml_resources_end(aml);
+	aml_end(aml);
+}
+
 void dsdt_build(const struct acpi_options *options, struct aml *aml)
 {
 	aml_scope(aml, "_SB_");
@@ -109,6 +128,8 @@ void dsdt_build(const struct acpi_options *options, struct aml *aml)
 	motherboard(options, aml);
 	if (options->reduced)
 		power_button(aml);
+	if (options->has_clock)
+		clock_page(aml);
 	if (options->has_rtc) {
 		legacy(aml, "RTC0", "PNP0B00", 0);
 		aml_io(aml, LAYOUT_PORT_RTC, 2);

@@ -22,7 +22,7 @@ struct vm_config *vm_config_default(const char *dir)
 	config->serial = g_strdup("none");
 	config->dax_size = VM_DAX_SIZE;
 	config->display_memory = VM_DISPLAY_MEMORY;
-	config->balloon = config->rng = config->i8042 = config->legacy = true;
+	config->balloon = config->clock = config->rng = config->i8042 = config->legacy = true;
 	config->backdoor_device = config->backdoor_port = config->backdoor_ports = true;
 	config->tools_heartbeat = 30;
 	config->tools_scripts = config->tools_broadcast_ip = true;

@@ -394,6 +394,7 @@ static const struct key_row port_keys[] = {
 };
 static const struct key_row device_keys[] = {
 	{ "balloon", set_flag, AT(vm_config, balloon) },
+	{ "clock", set_flag, AT(vm_config, clock) },
 	{ "rng", set_flag, AT(vm_config, rng) },
 	{ "i8042", set_flag, AT(vm_config, i8042) },
 	{ "legacy", set_flag, AT(vm_config, legacy) },

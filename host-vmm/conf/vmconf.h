@@ -14,7 +14,7 @@
  *	[display]	heads=0..16  memory=64M      screens, and what their pictures may take
  *	[serial]	backend=BACKEND
  *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
- *	[device]	balloon=yes  rng=yes  i8042=yes  legacy=yes  shares=no
+ *	[device]	balloon=yes  clock=yes  rng=yes  i8042=yes  legacy=yes  shares=no
  *			dax-size=SIZE  dax-files=auto|all
  *	[backdoor]	device=yes  port=yes  ports=on    the doors of the guest's tools
  *	[tools]		heartbeat=SECONDS  power-scripts=yes  broadcast-ip=yes
@@ -144,7 +144,7 @@ struct vm_config {
 	char *serial; /* backend, never NULL */
 	struct vm_port *ports;
 	size_t n_ports;
-	bool balloon, rng, i8042;
+	bool balloon, clock, rng, i8042;
 	bool legacy; /* the PC's old hardware, the real-time clock and i8042 among it */
 	bool backdoor_device, backdoor_port, backdoor_ports; /* doors: virtio, virtio-serial, I/O */
 	unsigned int tools_heartbeat; /* seconds between two pings; 0: none */

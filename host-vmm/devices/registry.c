@@ -3,6 +3,7 @@
 // it: append, so that a saved machine finds its devices where they were.
 #include "host-vmm/backdoor/backdoor.h"
 #include "host-vmm/backdoor/vmw_ports.h"
+#include "host-vmm/clock/clock.h"
 #include "host-vmm/device.h"
 #include "host-vmm/devices/legacy.h"
 #include "host-vmm/display/display.h"
@@ -11,7 +12,7 @@
 
 const struct device_type *const device_types[] = {
 	/* First: those that make pictures and take keys find it. */
-	&display_type, &pm_type, &rtc_type, &i8042_type, &serial_type, &backdoor_type,
+	&display_type, &clock_type, &pm_type, &rtc_type, &i8042_type, &serial_type, &backdoor_type,
 	&vmw_ports_type,
 	/* On PCI: */
 	&virtio_console_type, &virtio_rng_type, &virtio_fs_type, &virtio_blk_type,

@@ -16,6 +16,7 @@
 
 #include "host-vmm/backdoor/backdoor.h"
 #include "host-vmm/backdoor/frame_door.h"
+#include "host-vmm/clock/clock.h"
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/memory.h"
@@ -256,6 +257,19 @@ static int backdoor_load(struct virtio_device *vdev, struct state *state)
 	return ret < 0 ? ret : backdoor_balloon_load(backdoor_of(vdev)->balloon, state);
 }
 
+/* The shared memory region: the clock page. Where it cannot be placed the guest reads zeroes, which
+ * are no clock page. */
+static void backdoor_shm_placed(struct virtio_device *vdev, bool enabled, uint64_t gpa)
+{
+	struct virtio_backdoor *backdoor = backdoor_of(vdev);
+	int ret = clock_place(vdev->device->machine, enabled, gpa);
+
+	if (ret < 0)
+		log_ratelimited(&backdoor->log_limit, LOG_LEVEL_WARN,
+				"%s: no clock page at 0x%llx: %s", vdev->device->name,
+				(unsigned long long)gpa, strerror(-ret));
+}
+
 static const struct virtio_ops backdoor_ops = {
 	.id = LODGE_BACKDOOR_VIRTIO_ID,
 	.class_code = BACKDOOR_CLASS,
@@ -265,6 +279,7 @@ static const struct virtio_ops backdoor_ops = {
 	.stop = backdoor_stop,
 	.reset = backdoor_reset,
 	.kick = backdoor_kick,
+	.shm_placed = backdoor_shm_placed,
 	.save = backdoor_save,
 	.load = backdoor_load,
 };
@@ -303,6 +318,7 @@ static int backdoor_create(struct device *device)
 	vdev->loop = device->machine->loop;
 	vdev->n_queues = LODGE_BACKDOOR_QUEUES;
 	vdev->queue_sizes = queue_sizes;
+	vdev->shm_size = device->machine->clock ? LODGE_VMCLOCK_SIZE : 0;
 	ret = frame_door_create(&backdoor->door, device->machine->backdoor, RPC_DOOR_VIRTIO,
 				LODGE_RPC_SESSIONS_MAX, wake, backdoor, device->name);
 	if (ret < 0) {

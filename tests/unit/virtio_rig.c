@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host-vmm/clock/clock.h"
 #include "host-vmm/bus.h"
 #include "host-vmm/devices/pci_private.h"
 #include "host-vmm/irq.h"
@@ -34,6 +35,15 @@
 void machine_request(struct machine *machine, enum machine_event event)
 {
 	((struct rig *)machine)->requested = event;
+}
+
+int clock_place(const struct machine *machine, bool enabled, uint64_t gpa)
+{
+	/* The rig's first member. */
+	struct rig *rig = (struct rig *)(uintptr_t)machine;
+
+	rig->clock_gpa = enabled ? gpa : 0;
+	return 0;
 }
 
 void machine_set_guest_status(struct machine *machine, int status)

@@ -23,6 +23,7 @@ struct rig {
 	struct machine machine;
 	struct vm_config config;
 	int requested; /* last machine_request() */
+	uint64_t clock_gpa; /* last clock_place(); 0: nowhere */
 };
 
 /* Fill in config first. */
