@@ -149,6 +149,17 @@ static void backdoor_reset(struct device *device)
 	backdoor_unlock(backdoor);
 }
 
+/* Nobody answers meanwhile, and that is no fault. */
+static void backdoor_running(struct device *device, bool runs)
+{
+	struct backdoor *backdoor = backdoor_of(device);
+
+	backdoor_lock(backdoor);
+	backdoor->paused = !runs;
+	start_heartbeat_anew(backdoor);
+	backdoor_unlock(backdoor);
+}
+
 /* Sessions are not saved: the doors tell the guest that they are over. */
 static int backdoor_save(struct device *device, struct state *state)
 {
@@ -186,6 +197,7 @@ const struct device_type backdoor_type = {
 	.count = backdoor_count,
 	.create = backdoor_create,
 	.reset = backdoor_reset,
+	.running = backdoor_running,
 	.destroy = backdoor_destroy,
 	.save = backdoor_save,
 	.load = backdoor_load,

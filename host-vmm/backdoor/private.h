@@ -191,6 +191,7 @@ struct backdoor {
 	struct tools_facts *facts; /* NULL: nothing told */
 	struct stall stall;
 
+	bool paused; /* the guest does not run */
 	int timer_fd; /* heartbeat */
 	struct loop_source *timer;
 };
@@ -253,6 +254,8 @@ void start_session(struct rpc_session *session); /* ITEM_START's turn has come *
 void start_session_ended(struct rpc_session *session, const char *why);
 void start_polled(struct rpc_session *session); /* I/O ports: it lives */
 void start_heartbeat(struct backdoor *backdoor); /* the timer's tick */
+/* The guest was paused: it is given the whole time again. */
+void start_heartbeat_anew(struct backdoor *backdoor);
 /* Sends one option again, to every session that was sent it. */
 void start_push_option(struct backdoor *backdoor, const char *name);
 /* What @session tells as the tools counts: there are none with more privilege. */

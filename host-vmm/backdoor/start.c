@@ -357,12 +357,20 @@ static void ping_answered(struct rpc_session *session, const char *result, size_
 	}
 }
 
+void start_heartbeat_anew(struct backdoor *backdoor)
+{
+	backdoor->tools.ping_open = false;
+	backdoor->tools.silent = 0;
+	backdoor->tools.answered_ms = backdoor_now_ms();
+}
+
 void start_heartbeat(struct backdoor *backdoor)
 {
 	struct tools *tools = &backdoor->tools;
 	struct fields_builder fields = FIELDS_BUILDER(64);
 
-	if (!tools->up || shut_silent(tools->session) || !backdoor->config->tools_heartbeat)
+	if (backdoor->paused || !tools->up || shut_silent(tools->session) ||
+	    !backdoor->config->tools_heartbeat)
 		return;
 	if (!tools->ping_open) {
 		tools->ping_open = command_send(tools->session, "ping", 4, ping_answered, NULL,

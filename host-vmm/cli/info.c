@@ -101,7 +101,8 @@ static int info(const struct vm *vm, bool json)
 		json_object_set_object_member(result, "tools", json_object_ref(tools));
 		json_print_object(result);
 	} else {
-		printf("%-12s  %s\n\n", "uuid", text_of(result, "uuid"));
+		printf("%-12s  %s\n", "uuid", text_of(result, "uuid"));
+		printf("%-12s  %s\n\n", "state", text_of(result, "state"));
 		rows = rows_of(result, "features");
 		if (rows)
 			print_features(rows);

@@ -84,6 +84,22 @@ static void add_running(GArray *vms, const char *base)
 	}
 }
 
+/* As the monitor tells it. g_free(). */
+static char *state_of(const struct vm *vm)
+{
+	g_autofree char *message = NULL;
+	JsonObject *result;
+	char *state;
+
+	if (!vm->running)
+		return g_strdup("off");
+	if (client_ask(vm->socket, "status", NULL, &result, &message))
+		return g_strdup("running");
+	state = g_strdup(json_object_get_string_member_with_default(result, "state", "running"));
+	json_object_unref(result);
+	return state;
+}
+
 static void print_json(const GArray *vms)
 {
 	g_autoptr(JsonArray) rows = json_array_new();
@@ -91,11 +107,12 @@ static void print_json(const GArray *vms)
 	for (guint i = 0; i < vms->len; i++) {
 		const struct vm *vm = &g_array_index(vms, struct vm, i);
 		JsonObject *row = json_object_new();
+		g_autofree char *state = state_of(vm);
 		g_autofree char *message = NULL;
 		struct vm_config *config;
 
 		json_object_set_string_member(row, "name", vm->name);
-		json_object_set_string_member(row, "state", vm->running ? "running" : "off");
+		json_object_set_string_member(row, "state", state);
 		json_object_set_string_member(row, "dir", vm->dir);
 		if (!vm_config_load(vm->dir, &config, &message)) {
 			json_object_set_int_member(row, "cpus", config->cpus);
@@ -115,6 +132,7 @@ static void print_table(const GArray *vms)
 		printf("%-20s  %-8s  %4s  %8s  %s\n", "NAME", "STATE", "CPUS", "MEMORY", "FOLDER");
 	for (guint i = 0; i < vms->len; i++) {
 		const struct vm *vm = &g_array_index(vms, struct vm, i);
+		g_autofree char *state = state_of(vm);
 		g_autofree char *message = NULL;
 		g_autofree char *size = NULL;
 		struct vm_config *config;
@@ -125,8 +143,7 @@ static void print_table(const GArray *vms)
 			continue;
 		}
 		size = vm_format_size(config->memory);
-		printf("%-20s  %-8s  %4u  %8s  %s\n", vm->name, vm->running ? "running" : "off",
-		       config->cpus, size, vm->dir);
+		printf("%-20s  %-8s  %4u  %8s  %s\n", vm->name, state, config->cpus, size, vm->dir);
 		vm_config_free(config);
 	}
 }

@@ -17,6 +17,8 @@ static const struct verb verbs[] = {
 	{ "start", "start a VM", verb_start },
 	{ "stop", "press a VM's power button, and wait", verb_stop },
 	{ "kill", "pull a VM's plug", verb_kill },
+	{ "pause", "stop a VM's processors", verb_pause },
+	{ "resume", "let them go on", verb_resume },
 	{ "list", "list VMs", verb_list },
 	{ "show", "show a VM's settings", verb_show },
 	{ "set", "change a VM's settings", verb_set },

@@ -7,7 +7,8 @@ control_srcs := \
 	host-vmm/control/server.c
 relay_srcs_only := $(addprefix host-vmm/backdoor/, relay.c relay_call.c)
 vmm_srcs += $(control_srcs) $(relay_srcs_only) $(addprefix host-vmm/control/, \
-	display.c facts.c feed.c memory.c methods.c methods_keys.c methods_shares.c methods_tools.c sockets.c)
+	display.c facts.c feed.c memory.c methods.c methods_clock.c methods_keys.c methods_shares.c \
+	methods_tools.c sockets.c)
 libs += control
 control_pkgs := glib-2.0 jansson
 

@@ -13,6 +13,7 @@
 #include "host-vmm/backdoor/tools.h"
 #include "host-vmm/conf/uuid.h"
 #include "host-vmm/conf/vmconf.h"
+#include "host-vmm/control/clock.h"
 #include "host-vmm/control/display.h"
 #include "host-vmm/control/json.h"
 #include "host-vmm/control/keys.h"
@@ -36,20 +37,15 @@ static int ping(void *opaque, json_t *params, json_t *result, struct control_err
 static int status(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
 	struct machine *machine = opaque;
-	enum machine_event event;
 	int guest_status;
 
 	(void)params;
 	(void)error;
 	pthread_mutex_lock(&machine->event_lock);
-	event = machine->event;
 	guest_status = machine->guest_status;
 	pthread_mutex_unlock(&machine->event_lock);
 	json_object_set_new(result, "name", control_string(machine->config->name));
-	json_object_set_new(result, "state",
-			    control_string(event == MACHINE_NONE    ? "running"
-					   : event == MACHINE_RESET ? "resetting"
-								    : "stopping"));
+	json_object_set_new(result, "state", control_string(control_state(machine)));
 	json_object_set_new(result, "dir", control_string(machine->config->dir));
 	json_object_set_new(result, "pid", json_integer((json_int_t)(getpid())));
 	json_object_set_new(result, "cpus", json_integer((json_int_t)machine->config->cpus));
@@ -159,6 +155,16 @@ static void add_display(struct machine *machine, const struct tools_facts *facts
 		json_object_set_new(result, "screens", screens);
 }
 
+static void add_clock(struct machine *machine, json_t *features, json_t *result)
+{
+	json_t *clock = control_clock(machine);
+
+	add_feature(features, "clock", 0,
+		    clock ? "kvm-clock; vmclock, where the kernel has it" : "kvm-clock");
+	if (clock)
+		json_object_set_new(result, "clock", clock);
+}
+
 /* Rung 0 is what the guest's own drivers do, 1 what its daemon does, 2 what our modules do. */
 static int info(void *opaque, json_t *params, json_t *result, struct control_error *error)
 {
@@ -174,7 +180,8 @@ static int info(void *opaque, json_t *params, json_t *result, struct control_err
 	add_shares(machine, facts, features);
 	add_display(machine, facts, features, result);
 	add_memory(machine, features, result);
-	add_feature(features, "clock", 0, "kvm-clock");
+	add_clock(machine, features, result);
+	json_object_set_new(result, "state", control_string(control_state(machine)));
 	free(facts);
 	vm_uuid_format(machine->uuid, uuid);
 	json_object_set_new(result, "uuid", json_string(uuid));
@@ -189,6 +196,8 @@ const struct control_method control_machine_methods[] = {
 	{ "status", status },
 	{ "stop", stop },
 	{ "kill", kill_machine },
+	{ "pause", control_pause },
+	{ "resume", control_resume },
 	{ "info", info },
 	{ "share-add", control_share_add },
 	{ "share-remove", control_share_remove },
