@@ -38,12 +38,7 @@
 #include "host-vmm/conf/vmconf.h"
 #include "protocol/lib/seccomp_filter.h"
 
-struct row {
-	long call;
-	const char *why;
-};
-
-static const struct row always[] = {
+static const struct seccomp_row always[] = {
 	/* memory */
 	{ SYS_brk, "malloc" },
 	{ SYS_mremap, "malloc" },
@@ -132,38 +127,11 @@ static const struct row always[] = {
 	{ SYS_exit_group, "the end" },
 };
 
-static const struct row for_io_uring[] = {
+static const struct seccomp_row for_io_uring[] = {
 	{ SYS_io_uring_setup, "a ring at each start of a disk's driver" },
 	{ SYS_io_uring_enter, "requests" },
 	{ SYS_io_uring_register, "the image's descriptor" },
 };
-
-/* An attempt at one of these is no accident. */
-static const struct row never[] = {
-	{ SYS_execve, "runs programs" },
-	{ SYS_execveat, "runs programs" },
-	{ SYS_ptrace, "takes over processes" },
-	{ SYS_process_vm_readv, "reads processes" },
-	{ SYS_process_vm_writev, "takes over processes" },
-	{ SYS_kexec_load, "takes over the host" },
-	{ SYS_init_module, "takes over the host" },
-	{ SYS_finit_module, "takes over the host" },
-	{ SYS_bpf, "takes over the host" },
-	{ SYS_userfaultfd, "stops the kernel in its tracks" },
-	{ SYS_keyctl, "reads keys" },
-	{ SYS_add_key, "stores keys" },
-	{ SYS_mount, "changes what paths mean" },
-	{ SYS_pivot_root, "changes what paths mean" },
-	{ SYS_unshare, "gets privileges in a namespace" },
-	{ SYS_setns, "gets privileges in a namespace" },
-};
-
-static void add_rows(struct seccomp_filter *filter, enum seccomp_verdict verdict,
-		     const struct row *rows, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		seccomp_filter_add(filter, rows[i].call, verdict);
-}
 
 /* ioctl numbers are 32 bits wide and may come sign-extended. */
 static void allow_ioctl(struct seccomp_filter *filter, uint32_t mask, uint32_t value)
@@ -225,11 +193,11 @@ int sandbox_enter(const struct sandbox_needs *needs)
 	/* futimens(3), without a path: files that the guest stored into through its window. */
 	seccomp_filter_add_if(&filter, SYS_utimensat, 1, UINT64_MAX, 0);
 	if (needs->io_uring)
-		add_rows(&filter, SECCOMP_ALLOW, for_io_uring,
-			 sizeof(for_io_uring) / sizeof(for_io_uring[0]));
-	add_rows(&filter, SECCOMP_ALLOW, always, sizeof(always) / sizeof(always[0]));
+		seccomp_filter_add_rows(&filter, SECCOMP_ALLOW, for_io_uring,
+					sizeof(for_io_uring) / sizeof(for_io_uring[0]));
+	seccomp_filter_add_rows(&filter, SECCOMP_ALLOW, always, sizeof(always) / sizeof(always[0]));
 	add_conditions(&filter, needs);
-	add_rows(&filter, SECCOMP_KILL, never, sizeof(never) / sizeof(never[0]));
+	seccomp_filter_add_attacks(&filter);
 	return seccomp_filter_enter(&filter, EPERM);
 }
 

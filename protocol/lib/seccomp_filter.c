@@ -35,6 +35,25 @@
 #define AT_NUMBER offsetof(struct seccomp_data, nr)
 #define AT_ARCH	  offsetof(struct seccomp_data, arch)
 
+static const struct seccomp_row attacks[] = {
+	{ SYS_execve, "runs programs" },
+	{ SYS_execveat, "runs programs" },
+	{ SYS_ptrace, "takes over processes" },
+	{ SYS_process_vm_readv, "reads processes" },
+	{ SYS_process_vm_writev, "takes over processes" },
+	{ SYS_kexec_load, "takes over the host" },
+	{ SYS_init_module, "takes over the host" },
+	{ SYS_finit_module, "takes over the host" },
+	{ SYS_bpf, "takes over the host" },
+	{ SYS_userfaultfd, "stops the kernel in its tracks" },
+	{ SYS_keyctl, "reads keys" },
+	{ SYS_add_key, "stores keys" },
+	{ SYS_mount, "changes what paths mean" },
+	{ SYS_pivot_root, "changes what paths mean" },
+	{ SYS_unshare, "gets privileges in a namespace" },
+	{ SYS_setns, "gets privileges in a namespace" },
+};
+
 static void emit(struct seccomp_filter *filter, uint16_t code, uint8_t if_true, uint8_t if_false,
 		 uint32_t value)
 {
@@ -68,6 +87,19 @@ void seccomp_filter_add(struct seccomp_filter *filter, long call, enum seccomp_v
 		.number = (uint32_t)call,
 		.action = verdict == SECCOMP_ALLOW ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS,
 	};
+}
+
+void seccomp_filter_add_rows(struct seccomp_filter *filter, enum seccomp_verdict verdict,
+			     const struct seccomp_row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		seccomp_filter_add(filter, rows[i].call, verdict);
+}
+
+void seccomp_filter_add_attacks(struct seccomp_filter *filter)
+{
+	seccomp_filter_add_rows(filter, SECCOMP_KILL, attacks,
+				sizeof(attacks) / sizeof(attacks[0]));
 }
 
 void seccomp_filter_add_if(struct seccomp_filter *filter, long call, unsigned int arg,

@@ -34,11 +34,22 @@ struct seccomp_filter {
 	bool full; /* something did not fit */
 };
 
+/* Of tables; @why is for who reads them. */
+struct seccomp_row {
+	long call;
+	const char *why;
+};
+
 /* Calls of another architecture (x32 and i386 on x86-64) kill. */
 void seccomp_filter_begin(struct seccomp_filter *filter);
 
 /* @call is a number of <sys/syscall.h>. Once for each. */
 void seccomp_filter_add(struct seccomp_filter *filter, long call, enum seccomp_verdict verdict);
+void seccomp_filter_add_rows(struct seccomp_filter *filter, enum seccomp_verdict verdict,
+			     const struct seccomp_row *rows, size_t n);
+/* Kills at what no library does for its comfort: running programs, taking over processes or the
+ * kernel, changing what paths mean, getting privileges. */
+void seccomp_filter_add_attacks(struct seccomp_filter *filter);
 
 /*
  * Allows @call where argument @arg (0 to 5), masked by @mask, is @value. Several conditions for one
