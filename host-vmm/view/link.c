@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "protocol/lib/fd.h"
+#include "protocol/lib/log.h"
 
 #define OUT_MAX	 65536u /* bytes that may wait for a monitor that is slow */
 #define OUT_SLOW 4096u
@@ -90,6 +91,7 @@ static int take_hello(struct link *link)
 	    hello.heads > LODGE_DISPLAY_HEADS_MAX || wire->name[sizeof(wire->name) - 1] != 0)
 		return -EBADMSG;
 	memcpy(hello.name, wire->name, sizeof(hello.name));
+	log_make_printable(hello.name, strlen(hello.name));
 	link->heads = hello.heads;
 	link->ops->hello(link->opaque, &hello);
 	return 0;

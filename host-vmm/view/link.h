@@ -18,7 +18,7 @@ struct link;
 struct link_hello {
 	unsigned int heads; /* 1 to LODGE_DISPLAY_HEADS_MAX */
 	uint64_t memory_max; /* bytes that a head's picture may have */
-	char name[72]; /* the VM's */
+	char name[72]; /* the VM's, without control characters */
 };
 
 /* In the CPU's byte order. */

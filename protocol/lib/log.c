@@ -81,8 +81,7 @@ bool log_enabled(enum log_level level)
 	return level <= max_level;
 }
 
-/* A peer's text must not steer the terminal that shows the log. */
-static void make_printable(char *text, size_t len)
+void log_make_printable(char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)text[i];
@@ -118,7 +117,7 @@ void log_line(enum log_level level, const char *format, ...)
 	if (body < 0)
 		return;
 	len = strlen(line);
-	make_printable(line + head, len - head);
+	log_make_printable(line + head, len - head);
 	line[len++] = '\n';
 	/* Nobody is left to tell when stderr is gone. */
 	if (write(STDERR_FILENO, line, len) < 0)

@@ -11,6 +11,7 @@
 #define LODGE_LIB_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level {
@@ -41,6 +42,9 @@ bool log_set_level_name(const char *name);
 bool log_enabled(enum log_level level);
 
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Puts '?' in the place of control characters, those that UTF-8 writes in two bytes among them: a
+ * peer's text must not steer a terminal. */
+void log_make_printable(char *text, size_t len);
 /* True if the caller may log now. */
 bool log_ratelimit_ok(struct log_ratelimit *limit);
 
