@@ -82,13 +82,13 @@ int main(int argc, char **argv)
 		{ "version", no_argument, NULL, 'v' },
 		{ 0 },
 	};
-	struct view_options options = { 0 };
+	struct view_options options = { .confined = true };
 	int option;
 
 	log_init("lodge-view", LOG_LEVEL_WARN);
 	signal(SIGPIPE, SIG_IGN);
-	/* Children end by themselves, and nobody waits for them. */
-	signal(SIGCHLD, SIG_IGN);
+	/* Else stdio asks what it writes to, which it may not later. */
+	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	(void)set_host_key(&options, "Control_R");
 	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		switch (option) {

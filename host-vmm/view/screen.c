@@ -15,6 +15,7 @@
 
 #define DEPTH		24
 #define RESOURCES_WORDS 16384u /* of RESOURCE_MANAGER, four bytes each */
+#define MM_10_PER_INCH	254ull
 #define DPI_AT_100	96 /* at which Xft.dpi means no scaling */
 #define DPI_LEAST	48 /* what is beyond is no word on scaling */
 #define DPI_MOST	768
@@ -166,7 +167,10 @@ static void look_for_randr(struct screen *screen)
 					      NULL);
 	/* GetMonitors is of 1.5. */
 	screen->randr = reply && reply->major_version == 1 && reply->minor_version >= 5;
-	screen->randr_event = data->first_event;
+	screen->randr_event = (uint8_t)(data->first_event + XCB_RANDR_SCREEN_CHANGE_NOTIFY);
+	if (screen->randr)
+		xcb_randr_select_input(screen->x, screen->root->root,
+				       XCB_RANDR_NOTIFY_MASK_SCREEN_CHANGE);
 	free(reply);
 }
 
@@ -251,20 +255,48 @@ void screen_read_keys(struct screen *screen)
 	free(reply);
 }
 
-/* One transparent pixel. */
-static void make_no_cursor(struct screen *screen)
+bool screen_has_key(const struct screen *screen, xcb_keysym_t keysym)
 {
+	for (unsigned int i = 0; i < SCREEN_KEYCODES; i++)
+		if (screen->keysyms[i] == keysym)
+			return true;
+	return false;
+}
+
+/* A pixmap of one bit, all 0 but for the rectangles. */
+static xcb_pixmap_t make_bits(struct screen *screen, uint16_t side, const xcb_rectangle_t *ones,
+			      uint32_t n_ones)
+{
+	const xcb_rectangle_t all = { 0, 0, side, side };
 	xcb_pixmap_t pixmap = xcb_generate_id(screen->x);
 	xcb_gcontext_t gc = xcb_generate_id(screen->x);
-	const uint32_t nothing = 0;
 
-	xcb_create_pixmap(screen->x, 1, pixmap, screen->root->root, 1, 1);
-	xcb_create_gc(screen->x, gc, pixmap, XCB_GC_FOREGROUND, &nothing);
-	xcb_poly_fill_rectangle(screen->x, pixmap, gc, 1, &(xcb_rectangle_t){ 0, 0, 1, 1 });
-	screen->no_cursor = xcb_generate_id(screen->x);
-	xcb_create_cursor(screen->x, screen->no_cursor, pixmap, pixmap, 0, 0, 0, 0, 0, 0, 0, 0);
+	xcb_create_pixmap(screen->x, 1, pixmap, screen->root->root, side, side);
+	xcb_create_gc(screen->x, gc, pixmap, XCB_GC_FOREGROUND, &(uint32_t){ 0 });
+	xcb_poly_fill_rectangle(screen->x, pixmap, gc, 1, &all);
+	xcb_change_gc(screen->x, gc, XCB_GC_FOREGROUND, &(uint32_t){ 1 });
+	if (n_ones > 0)
+		xcb_poly_fill_rectangle(screen->x, pixmap, gc, n_ones, ones);
 	xcb_free_gc(screen->x, gc);
-	xcb_free_pixmap(screen->x, pixmap);
+	return pixmap;
+}
+
+/* A black dot with a white edge, which is seen on everything. */
+static void make_cursors(struct screen *screen)
+{
+	static const xcb_rectangle_t edge[] = { { 1, 0, 3, 5 }, { 0, 1, 5, 3 } };
+	static const xcb_rectangle_t middle = { 1, 1, 3, 3 };
+	xcb_pixmap_t none = make_bits(screen, 1, NULL, 0);
+	xcb_pixmap_t mask = make_bits(screen, 5, edge, 2), dot = make_bits(screen, 5, &middle, 1);
+
+	screen->no_cursor = xcb_generate_id(screen->x);
+	xcb_create_cursor(screen->x, screen->no_cursor, none, none, 0, 0, 0, 0, 0, 0, 0, 0);
+	screen->dot_cursor = xcb_generate_id(screen->x);
+	xcb_create_cursor(screen->x, screen->dot_cursor, dot, mask, 0, 0, 0, UINT16_MAX, UINT16_MAX,
+			  UINT16_MAX, 2, 2);
+	xcb_free_pixmap(screen->x, none);
+	xcb_free_pixmap(screen->x, mask);
+	xcb_free_pixmap(screen->x, dot);
 }
 
 int screen_open(struct screen *screen, const char *name, char message[SCREEN_MESSAGE_MAX])
@@ -301,7 +333,8 @@ int screen_open(struct screen *screen, const char *name, char message[SCREEN_MES
 	read_rules(screen);
 	read_scale(screen);
 	screen_read_keys(screen);
-	make_no_cursor(screen);
+	screen_read_monitors(screen);
+	make_cursors(screen);
 	return 0;
 }
 
@@ -310,58 +343,79 @@ void screen_close(struct screen *screen)
 	xcb_disconnect(screen->x);
 }
 
-struct monitor {
-	uint32_t width, height, width_mm, height_mm;
-};
+/* ---- monitors ---- */
 
-static struct monitor find_monitor(struct screen *screen, int x, int y)
+static void take_monitor(struct screen *screen, const xcb_randr_monitor_info_t *info)
 {
-	struct monitor found = {
-		.width = screen->root->width_in_pixels,
-		.height = screen->root->height_in_pixels,
+	const struct screen_monitor monitor = {
+		.x = info->x,
+		.y = info->y,
+		.width = info->width,
+		.height = info->height,
+		.width_mm = info->width_in_millimeters,
+		.height_mm = info->height_in_millimeters,
 	};
+
+	if (monitor.width == 0 || monitor.height == 0 || screen->n_monitors == SCREEN_MONITORS)
+		return;
+	screen->monitors[screen->n_monitors++] = monitor;
+	if (!info->primary)
+		return;
+	screen->monitors[screen->n_monitors - 1] = screen->monitors[0];
+	screen->monitors[0] = monitor;
+}
+
+void screen_read_monitors(struct screen *screen)
+{
 	xcb_randr_get_monitors_reply_t *reply = NULL;
 
+	screen->n_monitors = 0;
 	if (screen->randr)
 		reply = xcb_randr_get_monitors_reply(
 			screen->x, xcb_randr_get_monitors(screen->x, screen->root->root, 1), NULL);
-	if (!reply)
-		return found;
-	for (xcb_randr_monitor_info_iterator_t it = xcb_randr_get_monitors_monitors_iterator(reply);
-	     it.rem; xcb_randr_monitor_info_next(&it)) {
-		const xcb_randr_monitor_info_t *info = it.data;
-		bool here = x >= info->x && y >= info->y && x < info->x + info->width &&
-			    y < info->y + info->height;
-
-		if (here || info->primary)
-			found = (struct monitor){ info->width, info->height,
-						  info->width_in_millimeters,
-						  info->height_in_millimeters };
-		if (here)
-			break;
-	}
+	if (reply)
+		for (xcb_randr_monitor_info_iterator_t it =
+			     xcb_randr_get_monitors_monitors_iterator(reply);
+		     it.rem; xcb_randr_monitor_info_next(&it))
+			take_monitor(screen, it.data);
 	free(reply);
-	return found;
+	if (screen->n_monitors == 0)
+		screen->monitors[screen->n_monitors++] = (struct screen_monitor){
+			.width = screen->root->width_in_pixels,
+			.height = screen->root->height_in_pixels,
+		};
 }
 
-void screen_measure(struct screen *screen, int x, int y, uint32_t width, uint32_t height,
+const struct screen_monitor *screen_monitor_at(const struct screen *screen, int x, int y)
+{
+	for (unsigned int i = 0; i < screen->n_monitors; i++) {
+		const struct screen_monitor *monitor = &screen->monitors[i];
+
+		if (x >= monitor->x && y >= monitor->y && x < monitor->x + (int)monitor->width &&
+		    y < monitor->y + (int)monitor->height)
+			return monitor;
+	}
+	return &screen->monitors[0];
+}
+
+/* Of @pixels, as the monitor says, else as the desktop's scale means them. */
+static uint32_t millimetres(const struct screen *screen, uint32_t pixels, uint32_t of_pixels,
+			    uint32_t of_mm)
+{
+	if (of_mm != 0)
+		return (uint32_t)((uint64_t)pixels * of_mm / of_pixels);
+	if (screen->scale != 0)
+		return (uint32_t)(pixels * MM_10_PER_INCH * 10 / (DPI_AT_100 * screen->scale));
+	return 0;
+}
+
+void screen_measure(const struct screen *screen, int x, int y, uint32_t width, uint32_t height,
 		    uint32_t *ret_width_mm, uint32_t *ret_height_mm)
 {
-	struct monitor monitor = find_monitor(screen, x, y);
+	const struct screen_monitor *monitor = screen_monitor_at(screen, x, y);
 
-	*ret_width_mm = *ret_height_mm = 0;
-	if (monitor.width == 0 || monitor.height == 0)
-		return;
-	*ret_width_mm = (uint32_t)((uint64_t)width * monitor.width_mm / monitor.width);
-	*ret_height_mm = (uint32_t)((uint64_t)height * monitor.height_mm / monitor.height);
-}
-
-void screen_monitor(struct screen *screen, int x, int y, uint32_t *ret_width, uint32_t *ret_height)
-{
-	struct monitor monitor = find_monitor(screen, x, y);
-
-	*ret_width = monitor.width;
-	*ret_height = monitor.height;
+	*ret_width_mm = millimetres(screen, width, monitor->width, monitor->width_mm);
+	*ret_height_mm = millimetres(screen, height, monitor->height, monitor->height_mm);
 }
 
 xcb_cursor_t screen_make_cursor(struct screen *screen, uint32_t width, uint32_t height,

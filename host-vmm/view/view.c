@@ -36,6 +36,7 @@ static void on_hello(void *opaque, const struct link_hello *hello)
 	};
 
 	view->n_heads = hello->heads;
+	view->memory_max = hello->memory_max;
 	snprintf(view->name, sizeof(view->name), "%s",
 		 view->options->name ? view->options->name : hello->name);
 	for (unsigned int i = 0; i < view->n_heads; i++) {
@@ -91,15 +92,17 @@ static void on_input(void *opaque, bool absolute, uint32_t leds)
 {
 	struct view *view = opaque;
 
-	(void)leds;
-	if (view->absolute == absolute)
-		return;
+	view->leds = leds;
 	/* A grabbed pointer is another thing then. */
-	keyboard_ungrab(view);
+	if (view->absolute != absolute)
+		keyboard_ungrab(view);
 	view->absolute = absolute;
-	for (unsigned int i = 0; i < view->n_heads; i++)
-		if (view->windows[i].id)
-			window_show_cursor(&view->windows[i]);
+	for (unsigned int i = 0; i < view->n_heads; i++) {
+		if (!view->windows[i].id)
+			continue;
+		window_show_cursor(&view->windows[i]);
+		window_title(&view->windows[i]);
+	}
 }
 
 static const struct link_ops link_ops = {
@@ -200,6 +203,29 @@ static void on_client_message(struct view *view, const xcb_client_message_event_
 		close_head(view, window);
 }
 
+static void on_property(struct view *view, const xcb_property_notify_event_t *event)
+{
+	struct window *window = view_window(view, event->window);
+
+	if (window && event->atom == view->screen.atoms.wm_state)
+		window_state_changed(window);
+}
+
+/* Those of extensions, whose numbers the server chooses. */
+static void on_extension(struct view *view, const xcb_generic_event_t *event)
+{
+	const uint8_t type = event->response_type & EVENT_TYPE_MASK;
+
+	if (view->screen.shm && type == view->screen.shm_event)
+		on_completion(view, (const void *)event);
+	if (!view->screen.randr || type != view->screen.randr_event)
+		return;
+	screen_read_monitors(&view->screen);
+	for (unsigned int i = 0; i < view->n_heads; i++)
+		if (view->windows[i].id)
+			window_measure(&view->windows[i]);
+}
+
 static void on_event(struct view *view, const xcb_generic_event_t *event)
 {
 	const void *data = event;
@@ -233,6 +259,9 @@ static void on_event(struct view *view, const xcb_generic_event_t *event)
 		if (window)
 			window_configured(window, data);
 		break;
+	case XCB_PROPERTY_NOTIFY:
+		on_property(view, data);
+		break;
 	case XCB_MAPPING_NOTIFY:
 		screen_read_keys(&view->screen);
 		break;
@@ -243,9 +272,7 @@ static void on_event(struct view *view, const xcb_generic_event_t *event)
 		on_generic(view, data);
 		break;
 	default:
-		if (view->screen.shm &&
-		    (event->response_type & EVENT_TYPE_MASK) == view->screen.shm_event)
-			on_completion(view, data);
+		on_extension(view, event);
 	}
 }
 
@@ -358,37 +385,66 @@ static int serve(struct view *view)
 	return EX_OK;
 }
 
-int view_run(const struct view_options *options)
+/* What works, and not as people may expect. */
+static void warn(const struct view *view)
 {
-	struct view *view = calloc(1, sizeof(*view));
-	char message[SCREEN_MESSAGE_MAX];
-	int ret, status;
+	const struct view_options *options = view->options;
 
-	if (!view)
-		return EX_OSERR;
-	view->options = options;
-	ret = screen_open(&view->screen, options->display, message);
+	if (view->screen.other_rules)
+		fprintf(stderr, "lodge-view: this X server numbers keys in a way of its own; some "
+				"may be others in the guest\n");
+	if (options->host_key != 0 && !screen_has_key(&view->screen, options->host_key))
+		fprintf(stderr,
+			"lodge-view: this keyboard has no %s; choose another one by --host-key\n",
+			options->host_key_name);
+}
+
+/* Nothing that the monitor says has been read before. */
+static int serve_confined(struct view *view)
+{
+	int ret = view->options->confined ? view_confine() : 0;
+
+	if (ret < 0)
+		fprintf(stderr, "lodge-view: runs without its sandbox: %s\n", strerror(-ret));
+	return serve(view);
+}
+
+static int run(struct view *view)
+{
+	const struct view_options *options = view->options;
+	char message[SCREEN_MESSAGE_MAX];
+	int ret = screen_open(&view->screen, options->display, message), status = EX_NOINPUT;
+
 	if (ret < 0) {
 		fprintf(stderr,
 			"lodge-view: %s; start it in a desktop session or with --display, or use "
 			"'lodge screenshot' and 'lodge keys'\n",
 			message);
-		free(view);
 		return EX_UNAVAILABLE;
 	}
-	if (view->screen.other_rules)
-		fprintf(stderr, "lodge-view: this X server numbers keys in a way of its own; some "
-				"may be others in the guest\n");
+	warn(view);
 	ret = link_open(options->socket, &link_ops, view, &view->link);
-	if (ret < 0) {
+	if (ret < 0)
 		fprintf(stderr, "lodge-view: %s: %s; does the VM run, and has it a display?\n",
 			options->socket, strerror(-ret));
-		status = EX_NOINPUT;
-	} else {
-		status = serve(view);
-	}
+	else
+		status = serve_confined(view);
 	link_close(view->link);
 	screen_close(&view->screen);
+	return status;
+}
+
+int view_run(const struct view_options *options)
+{
+	struct view *view = calloc(1, sizeof(*view));
+	int status;
+
+	if (!view)
+		return EX_OSERR;
+	view->options = options;
+	view->shooter = options->name ? view_start_shooter(options->name) : -1;
+	status = run(view);
+	fd_close(&view->shooter);
 	free(view);
 	return status;
 }

@@ -32,13 +32,15 @@ struct window {
 	struct picture picture;
 	uint32_t width, height; /* as X says */
 	int root_x, root_y; /* as the window manager says */
-	bool fullscreen;
+	bool fullscreen; /* as the window manager says, or as it was asked for last */
 
 	/* Until somebody gives it a size, the window takes the frame's. */
 	bool sized;
 	uint32_t asks[VIEW_ASKS][2]; /* sizes that we gave it last */
 	unsigned int next_ask;
 	bool resize_due; /* the monitor is to be told */
+	uint32_t told[2], told_mm[2]; /* what it was told last; 0: nothing */
+	bool too_large; /* for the video memory: the guest was asked for less */
 	int64_t follow_until; /* CLOCK_MONOTONIC in ms; 0: nobody is waited for */
 
 	xcb_cursor_t cursor; /* the guest's; 0: none */
@@ -58,6 +60,7 @@ struct view_options {
 	xcb_keysym_t host_key; /* 0: none */
 	const char *host_key_name;
 	bool fullscreen;
+	bool confined; /* by view_confine(), which no sanitizer of memory bears */
 };
 
 struct view {
@@ -65,10 +68,13 @@ struct view {
 	struct screen screen;
 	struct link *link;
 	unsigned int n_heads; /* 0: no hello so far */
+	uint64_t memory_max; /* bytes of all heads' pictures */
 	char name[72];
+	int shooter; /* view_start_shooter()'s, or -1 */
 	struct window windows[LODGE_DISPLAY_HEADS_MAX];
 
 	bool absolute; /* the guest takes places */
+	uint32_t leds; /* of the guest's keyboard; bit N: LED_ N */
 	struct window *focus;
 	struct window *grab; /* keyboard, and where not absolute the pointer, are its own */
 	bool host_down, host_used; /* the host key; whether it was the first of two */
@@ -82,8 +88,17 @@ int view_run(const struct view_options *options);
 struct window *view_window(struct view *view, xcb_window_t id);
 
 /* shot.c */
-/* Starts `lodge screenshot` for the window's head, into the user's home. */
+/*
+ * Forks a process that runs `lodge screenshot` for the VM called @name, into the user's home, each
+ * time it reads the number of a head from the pipe whose other end is the descriptor that this
+ * returns; it ends with it. Or a negative errno.
+ */
+int view_start_shooter(const char *name);
 void view_shoot(struct view *view, const struct window *window);
+
+/* confine.c. Takes from this process, for good, what a window does not need: files, programs,
+ * sockets, code. A negative errno: the kernel does not filter calls. */
+int view_confine(void);
 
 /* window.c */
 void window_open(struct window *window, struct view *view, unsigned int head);
@@ -91,6 +106,10 @@ void window_close(struct window *window);
 void window_frame(struct window *window, const struct link_frame *frame, int fd);
 void window_cursor(struct window *window, const struct link_cursor *cursor);
 void window_configured(struct window *window, const xcb_configure_notify_event_t *event);
+/* The window manager has changed its state. */
+void window_state_changed(struct window *window);
+/* The monitors have. */
+void window_measure(struct window *window);
 /* Sends the size that is due. */
 void window_tell_size(struct window *window);
 /* Whether it is time to scale what did not follow. */

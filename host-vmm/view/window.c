@@ -8,7 +8,9 @@
  * follow, because its source cannot or does not in VIEW_FOLLOW_MS, is scaled.
  */
 #include <endian.h>
+#include <linux/input-event-codes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +30,9 @@ struct size_hints {
 	int32_t base_width, base_height, gravity;
 };
 #define HINT_MIN_SIZE 0x10u
+#define PIXEL_BYTES   4u
+#define SHRINK_STEPS  4096u
+#define STATES_MAX    64 /* atoms of _NET_WM_STATE, of which EWMH 1.5 has 13 */
 
 static int64_t now_ms(void)
 {
@@ -49,9 +54,21 @@ static const char *state_of(const struct window *window)
 		return ": keyboard grabbed";
 	if (window->picture.frame.source == LODGE_DISPLAY_NONE)
 		return ": no picture";
+	if (window->too_large)
+		return ": more than the video memory holds";
 	if (window->picture.pixmap)
 		return ": scaled";
 	return "";
+}
+
+/* Num Lock is on in most guests, and no surprise. */
+static const char *locks_of(const struct view *view)
+{
+	const bool caps = view->leds >> LED_CAPSL & 1, scroll = view->leds >> LED_SCROLLL & 1;
+
+	if (caps && scroll)
+		return " [Caps Lock, Scroll Lock]";
+	return caps ? " [Caps Lock]" : scroll ? " [Scroll Lock]" : "";
 }
 
 void window_title(struct window *window)
@@ -64,8 +81,8 @@ void window_title(struct window *window)
 		snprintf(number, sizeof(number), " (%u)", window->head + 1);
 	if (view->grab == window && view->options->host_key != 0)
 		snprintf(hint, sizeof(hint), ", %s lets go", view->options->host_key_name);
-	snprintf(title, sizeof(title), "%s%s%s%s - Lodge", view->name, number, state_of(window),
-		 hint);
+	snprintf(title, sizeof(title), "%s%s%s%s%s - Lodge", view->name, number, state_of(window),
+		 hint, locks_of(view));
 	set_text(window, atoms->wm_name, atoms->utf8_string, title);
 	set_text(window, atoms->wm_icon_name, atoms->utf8_string, title);
 	set_text(window, XCB_ATOM_WM_NAME, XCB_ATOM_STRING, title);
@@ -106,7 +123,8 @@ void window_open(struct window *window, struct view *view, unsigned int head)
 		XCB_EVENT_MASK_EXPOSURE | XCB_EVENT_MASK_STRUCTURE_NOTIFY |
 			XCB_EVENT_MASK_FOCUS_CHANGE | XCB_EVENT_MASK_KEY_PRESS |
 			XCB_EVENT_MASK_KEY_RELEASE | XCB_EVENT_MASK_BUTTON_PRESS |
-			XCB_EVENT_MASK_BUTTON_RELEASE | XCB_EVENT_MASK_POINTER_MOTION,
+			XCB_EVENT_MASK_BUTTON_RELEASE | XCB_EVENT_MASK_POINTER_MOTION |
+			XCB_EVENT_MASK_PROPERTY_CHANGE,
 	};
 
 	*window = (struct window){
@@ -146,13 +164,12 @@ void window_close(struct window *window)
 
 static void ask_for_size(struct window *window, uint32_t width, uint32_t height)
 {
-	uint32_t most_width, most_height;
+	const struct screen_monitor *monitor =
+		screen_monitor_at(&window->view->screen, window->root_x, window->root_y);
 	uint32_t size[2];
 
-	screen_monitor(&window->view->screen, window->root_x, window->root_y, &most_width,
-		       &most_height);
-	size[0] = width < most_width ? width : most_width;
-	size[1] = height < most_height ? height : most_height;
+	size[0] = width < monitor->width ? width : monitor->width;
+	size[1] = height < monitor->height ? height : monitor->height;
 	if (size[0] < LODGE_DISPLAY_WIDTH_MIN)
 		size[0] = LODGE_DISPLAY_WIDTH_MIN;
 	if (size[1] < LODGE_DISPLAY_HEIGHT_MIN)
@@ -185,7 +202,8 @@ static void place(struct window *window, bool may_wait, bool is_new)
 
 	window->follow_until = 0;
 	if (!fits(window) && window->picture.frame.source != LODGE_DISPLAY_NONE) {
-		scale = !(may_wait && window->picture.frame.source == LODGE_DISPLAY_GPU);
+		scale = window->too_large ||
+			!(may_wait && window->picture.frame.source == LODGE_DISPLAY_GPU);
 		if (!scale)
 			window->follow_until = now_ms() + VIEW_FOLLOW_MS;
 	}
@@ -204,9 +222,11 @@ void window_frame(struct window *window, const struct link_frame *frame, int fd)
 	if (picture_set_frame(&window->picture, frame, fd) < 0)
 		fprintf(stderr, "lodge-view: head %u: its memory cannot be mapped\n", window->head);
 	if (window->picture.frame.source == LODGE_DISPLAY_NONE) {
+		window_show_cursor(window);
 		place(window, false, true);
 		return;
 	}
+	window_show_cursor(window);
 	if (!window->sized && !window->fullscreen && !fits(window))
 		ask_for_size(window, frame->width, frame->height);
 	/* A guest whose driver comes up has not heard of the size when it makes its first frame. */
@@ -222,6 +242,7 @@ void window_configured(struct window *window, const xcb_configure_notify_event_t
 	if (event->response_type & 0x80) {
 		window->root_x = event->x;
 		window->root_y = event->y;
+		window_measure(window);
 	}
 	if (event->width == window->width && event->height == window->height)
 		return;
@@ -235,27 +256,109 @@ void window_configured(struct window *window, const xcb_configure_notify_event_t
 	place(window, true, false);
 }
 
+static void measure(const struct window *window, uint32_t mm[2])
+{
+	screen_measure(&window->view->screen, window->root_x + (int)window->width / 2,
+		       window->root_y + (int)window->height / 2, window->told[0], window->told[1],
+		       &mm[0], &mm[1]);
+}
+
+/* On another monitor the same pixels have another size. */
+void window_measure(struct window *window)
+{
+	uint32_t mm[2];
+
+	if (window->told[0] == 0)
+		return;
+	measure(window, mm);
+	if (memcmp(mm, window->told_mm, sizeof(mm)) != 0)
+		window->resize_due = true;
+}
+
+/* Pixels that the other heads leave of the video memory, as far as this view sees them. */
+static uint64_t room_for(const struct window *window)
+{
+	const struct view *view = window->view;
+	uint64_t pixels = view->memory_max / PIXEL_BYTES, taken;
+
+	for (unsigned int i = 0; i < view->n_heads; i++) {
+		const struct window *other = &view->windows[i];
+
+		if (other == window || !other->id)
+			continue;
+		taken = (uint64_t)other->told[0] * other->told[1];
+		if (taken == 0)
+			taken = (uint64_t)other->picture.frame.width * other->picture.frame.height;
+		pixels -= taken < pixels ? taken : pixels;
+	}
+	return pixels;
+}
+
+static uint32_t at_least(uint32_t value, uint32_t least)
+{
+	return value > least ? value : least;
+}
+
+/* The largest size of the same aspect that has room; the least one where none has. */
+static void shrink(uint32_t size[2], uint64_t pixels)
+{
+	uint64_t width = size[0], height = size[1], low = 0, high = SHRINK_STEPS;
+
+	while (low + 1 < high) {
+		uint64_t step = (low + high) / 2;
+
+		if ((width * step / SHRINK_STEPS) * (height * step / SHRINK_STEPS) <= pixels)
+			low = step;
+		else
+			high = step;
+	}
+	size[0] = (uint32_t)(width * low / SHRINK_STEPS);
+	size[1] = (uint32_t)(height * low / SHRINK_STEPS);
+	/* What is very long becomes less so. */
+	if (size[1] < LODGE_DISPLAY_HEIGHT_MIN && size[0] > pixels / LODGE_DISPLAY_HEIGHT_MIN)
+		size[0] = (uint32_t)(pixels / LODGE_DISPLAY_HEIGHT_MIN);
+	if (size[0] < LODGE_DISPLAY_WIDTH_MIN && size[1] > pixels / LODGE_DISPLAY_WIDTH_MIN)
+		size[1] = (uint32_t)(pixels / LODGE_DISPLAY_WIDTH_MIN);
+	size[0] = at_least(size[0], LODGE_DISPLAY_WIDTH_MIN);
+	size[1] = at_least(size[1], LODGE_DISPLAY_HEIGHT_MIN);
+}
+
+/* The window's size, as far as the guest can have it. */
+static void choose_size(struct window *window, uint32_t size[2])
+{
+	uint64_t pixels = room_for(window);
+	bool had = window->too_large;
+
+	size[0] = at_least(window->width, LODGE_DISPLAY_WIDTH_MIN);
+	size[1] = at_least(window->height, LODGE_DISPLAY_HEIGHT_MIN);
+	window->too_large = (uint64_t)size[0] * size[1] > pixels;
+	if (window->too_large)
+		shrink(size, pixels);
+	if (window->too_large && !had)
+		fprintf(stderr,
+			"lodge-view: screen %u: %ux%u is more than [display] memory of %llu MiB "
+			"holds; the guest is asked for %ux%u. 'lodge set' can give it more\n",
+			window->head + 1, window->width, window->height,
+			(unsigned long long)window->view->memory_max >> 20, size[0], size[1]);
+	if (window->too_large != had)
+		window_title(window);
+}
+
 void window_tell_size(struct window *window)
 {
-	struct screen *screen = &window->view->screen;
 	struct lodge_display_resize resize;
-	uint32_t width = window->width, height = window->height, width_mm, height_mm;
 
 	if (!window->resize_due)
 		return;
 	window->resize_due = false;
-	if (width < LODGE_DISPLAY_WIDTH_MIN)
-		width = LODGE_DISPLAY_WIDTH_MIN;
-	if (height < LODGE_DISPLAY_HEIGHT_MIN)
-		height = LODGE_DISPLAY_HEIGHT_MIN;
-	screen_measure(screen, window->root_x + (int)width / 2, window->root_y + (int)height / 2,
-		       width, height, &width_mm, &height_mm);
+	choose_size(window, window->told);
+	measure(window, window->told_mm);
 	resize = (struct lodge_display_resize){
-		.width = htole32(width),
-		.height = htole32(height),
-		.width_mm = htole32(width_mm),
-		.height_mm = htole32(height_mm),
-		.scale = htole32(screen->scale),
+		.width = htole32(window->told[0]),
+		.height = htole32(window->told[1]),
+		.width_mm = htole32(window->told_mm[0]),
+		.height_mm = htole32(window->told_mm[1]),
+		.scale = htole32(window->view->screen.scale),
 	};
 	link_send(window->view->link, LODGE_DISPLAY_RESIZE, window->head, &resize, sizeof(resize));
 }
@@ -284,17 +387,51 @@ void window_set_fullscreen(struct window *window, bool on)
 		       (const char *)&message);
 }
 
+/* Also by keys of the window manager's own. */
+void window_state_changed(struct window *window)
+{
+	const struct screen *screen = &window->view->screen;
+	xcb_get_property_reply_t *reply = xcb_get_property_reply(
+		screen->x,
+		xcb_get_property(screen->x, 0, window->id, screen->atoms.wm_state, XCB_ATOM_ATOM, 0,
+				 STATES_MAX),
+		NULL);
+	int n = reply ? xcb_get_property_value_length(reply) / (int)sizeof(xcb_atom_t) : 0;
+
+	window->fullscreen = false;
+	for (int i = 0; i < n; i++)
+		if (((const xcb_atom_t *)xcb_get_property_value(reply))[i] ==
+		    screen->atoms.wm_state_fullscreen)
+			window->fullscreen = true;
+	free(reply);
+}
+
 /* ---- cursor ---- */
 
-void window_show_cursor(struct window *window)
+/*
+ * A guest that shows no cursor may draw one of its own, which the host's must not double, or have
+ * no use for one, and then people still want to know where their pointer is: a dot serves both. A
+ * text mode has none of its own.
+ */
+static xcb_cursor_t choose_cursor(const struct window *window)
 {
-	struct screen *screen = &window->view->screen;
-	uint32_t cursor = window->cursor ? window->cursor : screen->no_cursor;
+	const enum lodge_display_source source = window->picture.frame.source;
 
 	/* A pointer that is not the guest's is the host's to show. */
 	if (!window->view->absolute)
-		cursor = XCB_NONE;
-	xcb_change_window_attributes(screen->x, window->id, XCB_CW_CURSOR, &cursor);
+		return XCB_NONE;
+	if (window->cursor)
+		return window->cursor;
+	if (source == LODGE_DISPLAY_NONE || source == LODGE_DISPLAY_TEXT)
+		return XCB_NONE;
+	return window->view->screen.dot_cursor;
+}
+
+void window_show_cursor(struct window *window)
+{
+	const uint32_t cursor = choose_cursor(window);
+
+	xcb_change_window_attributes(window->view->screen.x, window->id, XCB_CW_CURSOR, &cursor);
 }
 
 void window_cursor(struct window *window, const struct link_cursor *cursor)

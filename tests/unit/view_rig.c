@@ -17,6 +17,8 @@
 #include "host-vmm/view/view.h"
 
 #define X_NAME	     "LODGE_TEST_X" /* the X server's name, for the children of this process */
+#define VM_NAME	     "LODGE_TEST_VM" /* set: what such a child calls the VM */
+#define CONFINED     "LODGE_TEST_CONFINED" /* set: such a child has its sandbox */
 #define CHILD_WORD   "--as-lodge-view"
 #define MEMORY	     (64ull << 20)
 #define KEYCODE_BASE 8
@@ -227,6 +229,11 @@ void view_paint(struct view_rig *rig, unsigned int head, const struct display_re
 
 void view_create(struct view_rig *rig, unsigned int heads, bool absolute)
 {
+	view_create_small(rig, heads, absolute, MEMORY);
+}
+
+void view_create_small(struct view_rig *rig, unsigned int heads, bool absolute, uint64_t memory)
+{
 	int number = 0;
 
 	memset(rig, 0, sizeof(*rig));
@@ -234,7 +241,7 @@ void view_create(struct view_rig *rig, unsigned int heads, bool absolute)
 	strcpy(rig->folder, "/tmp/lodge-view-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(rig->folder));
 	snprintf(rig->socket, sizeof(rig->socket), "%s/display.sock", rig->folder);
-	ck_assert_int_eq(display_create(heads, MEMORY, &rig->display), 0);
+	ck_assert_int_eq(display_create(heads, memory, &rig->display), 0);
 	ck_assert_int_eq(input_create(&rig->input), 0);
 	rig->sink = (struct input_sink){ .ops = absolute ? &absolute_sink : &relative_sink,
 					 .opaque = rig };
@@ -253,9 +260,28 @@ void view_destroy(struct view_rig *rig)
 	input_remove_sink(rig->input, &rig->sink);
 	input_destroy(rig->input);
 	display_destroy(rig->display);
+	/* What a server has not read of a client that goes may be lost: a key stayed down. */
+	free(xcb_get_input_focus_reply(rig->x, xcb_get_input_focus(rig->x), NULL));
 	xcb_disconnect(rig->x);
 	rmdir(rig->folder);
 	pthread_mutex_destroy(&rig->events.lock);
+}
+
+pid_t view_spawn_as(struct view_rig *rig, const char *name, bool confined)
+{
+	pid_t pid;
+
+	setenv(VM_NAME, name, 1);
+	if (confined) {
+		/* A search for leaks is another process, and not among what is left. */
+		setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
+		setenv(CONFINED, "1", 1);
+	}
+	pid = view_spawn(rig, NULL);
+	unsetenv(VM_NAME);
+	unsetenv(CONFINED);
+	unsetenv("ASAN_OPTIONS");
+	return pid;
 }
 
 pid_t view_spawn(struct view_rig *rig, const char *option)
@@ -277,6 +303,8 @@ bool view_is_child(int argc, char **argv, int *ret_status)
 		.display = getenv(X_NAME),
 		.host_key = 0xffe4,
 		.host_key_name = "Control_R",
+		.name = getenv(VM_NAME),
+		.confined = getenv(CONFINED) != NULL,
 	};
 
 	if (argc < 3 || strcmp(argv[1], CHILD_WORD) != 0)

@@ -7,6 +7,7 @@
 #define LODGE_TESTS_VIEW_RIG_H
 
 #include <linux/input-event-codes.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -54,9 +55,13 @@ void view_start_plain_x(void);
 void view_stop_x(void);
 
 void view_create(struct view_rig *rig, unsigned int heads, bool absolute);
+/* With so many bytes of video memory. */
+void view_create_small(struct view_rig *rig, unsigned int heads, bool absolute, uint64_t memory);
 void view_destroy(struct view_rig *rig);
 /* A lodge-view process on the rig's socket; for main() of the test to run. */
 pid_t view_spawn(struct view_rig *rig, const char *option);
+/* One that is told the VM's name, as `lodge view` does; and with its sandbox. */
+pid_t view_spawn_as(struct view_rig *rig, const char *name, bool confined);
 /* True, with the status: this process is such a lodge-view. */
 bool view_is_child(int argc, char **argv, int *ret_status);
 /* Its exit status; 128 + the signal. */
