@@ -4,13 +4,13 @@ libs += cli
 cli_srcs := $(addprefix host-vmm/cli/, \
 	check.c cli.c client.c copy.c copy_get.c copy_put.c cp.c cpio.c create.c delete.c events.c exec.c follow.c guest_exec.c \
 	guest_facts.c guest_link.c guest_open.c hostcheck.c info.c initramfs.c json.c kernel.c list.c \
-	modules.c monitor.c outlet.c paths.c pause.c power.c probe.c probe_tiny.c ps.c run.c run_options.c \
-	run_vm.c share.c show.c start.c stop.c tail.c terminal.c var.c vm.c vm_options.c \
+	memory.c modules.c monitor.c outlet.c paths.c pause.c power.c probe.c probe_tiny.c ps.c run.c run_options.c \
+	run_vm.c share.c show.c start.c stop.c tail.c terminal.c top.c top_usage.c var.c vm.c vm_options.c \
 	wait.c)
 cli_pkgs := glib-2.0 json-glib-1.0 libarchive
 
 progs += lodge
-lodge_srcs := host-vmm/cli/main.c host-vmm/kvm.c host-vmm/memory.c
+lodge_srcs := host-vmm/cli/main.c host-vmm/kvm.c host-vmm/memory.c host-vmm/memory-policy/policy.c
 lodge_libs := cli vmconf pack proto
 
 unit_tests += cli_copy cli_cpio cli_guest cli_kernel cli_words

@@ -42,6 +42,7 @@ int verb_show(int argc, char **argv);
 int verb_shutdown(int argc, char **argv);
 int verb_start(int argc, char **argv);
 int verb_stop(int argc, char **argv);
+int verb_top(int argc, char **argv);
 int verb_var(int argc, char **argv);
 int verb_view(int argc, char **argv);
 int verb_wait(int argc, char **argv);

@@ -9,6 +9,7 @@
 
 #include "host-vmm/cli/json.h"
 #include "host-vmm/cli/client.h"
+#include "host-vmm/cli/list.h"
 #include "host-vmm/cli/paths.h"
 #include "host-vmm/cli/vm.h"
 #include "host-vmm/conf/vmconf.h"
@@ -148,26 +149,42 @@ static void print_table(const GArray *vms)
 	}
 }
 
+static void clear_one(void *vm)
+{
+	vm_clear(vm);
+}
+
+int list_vms(GArray **ret_vms, char **ret_message)
+{
+	g_autofree char *base = NULL;
+	int ret = paths_runtime_base(&base, ret_message);
+	GArray *vms;
+
+	if (ret)
+		return ret;
+	vms = g_array_new(FALSE, TRUE, sizeof(struct vm));
+	g_array_set_clear_func(vms, clear_one);
+	add_mine(vms, base);
+	add_running(vms, base);
+	g_array_sort(vms, by_name);
+	*ret_vms = vms;
+	return 0;
+}
+
 static int list(bool json)
 {
-	GArray *vms = g_array_new(FALSE, TRUE, sizeof(struct vm));
 	g_autofree char *message = NULL;
-	g_autofree char *base = NULL;
-	int ret = paths_runtime_base(&base, &message);
+	GArray *vms;
+	int ret = list_vms(&vms, &message);
 
-	if (!ret) {
-		add_mine(vms, base);
-		add_running(vms, base);
-		g_array_sort(vms, by_name);
-		if (json)
-			print_json(vms);
-		else
-			print_table(vms);
-	}
-	for (guint i = 0; i < vms->len; i++)
-		vm_clear(&g_array_index(vms, struct vm, i));
+	if (ret)
+		return fail(status_of(ret), "%s", message);
+	if (json)
+		print_json(vms);
+	else
+		print_table(vms);
 	g_array_unref(vms);
-	return ret ? fail(status_of(ret), "%s", message) : EX_OK;
+	return EX_OK;
 }
 
 int verb_list(int argc, char **argv)

@@ -25,6 +25,7 @@ static const struct verb verbs[] = {
 	{ "delete", "delete a VM and all its files", verb_delete },
 	{ "share", "add, remove and list a VM's shared folders", verb_share },
 	{ "info", "show what a running VM has, and what its guest tells", verb_info },
+	{ "top", "show what running VMs use: processor, memory, disk", verb_top },
 	{ "exec", "run a program in a running VM", verb_exec },
 	{ "shell", "a shell in a running VM", verb_shell },
 	{ "cp", "copy files and folders into a running VM, or out of it", verb_cp },

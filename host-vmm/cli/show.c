@@ -8,6 +8,7 @@
 #include <sysexits.h>
 
 #include "host-vmm/cli/json.h"
+#include "host-vmm/cli/memory.h"
 #include "host-vmm/cli/vm.h"
 #include "host-vmm/conf/file.h"
 #include "host-vmm/conf/vmconf.h"
@@ -154,6 +155,7 @@ static int set_all(const struct vm *vm, char **changes)
 	g_autofree char *text = NULL;
 	size_t len = 0;
 	autofd lock = conf_file_lock(vm->dir, &message);
+	bool live = false, later = false;
 	int ret = lock < 0 ? lock : conf_file_read(path, &text, &len, &message);
 
 	for (; !ret && *changes; changes++) {
@@ -173,12 +175,19 @@ static int set_all(const struct vm *vm, char **changes)
 			break;
 		g_free(text);
 		text = made;
+		live |= memory_is_live(*changes);
+		later |= !memory_is_live(*changes);
 	}
 	if (!ret)
 		ret = conf_file_write(path, text, len, &message);
 	if (ret)
 		return fail(status_of(ret), "%s", message);
-	if (vm->running)
+	if (vm->running && live) {
+		ret = memory_apply(vm, text, len);
+		if (ret)
+			return ret;
+	}
+	if (vm->running && later)
 		fprintf(stderr, "%s runs; the change takes effect at its next start.\n", vm->name);
 	return EX_OK;
 }
@@ -187,21 +196,27 @@ int verb_set(int argc, char **argv)
 {
 	const GOptionEntry entries[] = { { 0 } };
 	struct vm vm = { 0 };
+	char **changes;
 	int status;
 
 	status = parse_options(
 		&argc, &argv, "NAME GROUP.KEY=VALUE...",
 		"Changes a VM's vm.conf: all of the changes, or none.",
 		"GROUP.NAME.KEY=VALUE for disks and shares: disk.data.file=data.img;\n"
-		"GROUP.KEY= takes a setting out. vm.conf(5) tells them all.",
+		"GROUP.KEY= takes a setting out. vm.conf(5) tells them all.\n"
+		"memory=1.5G, memory=auto and memory=off say how much memory the guest has\n"
+		"of its memory.size; also a VM that runs has that at once.",
 		entries);
 	if (!status && argc < 3)
 		status = fail(EX_USAGE, "set: what is to change? say NAME GROUP.KEY=VALUE, as in: "
 					"lodge set box memory.size=2G");
 	if (!status)
 		status = vm_find(argv[1], &vm);
-	if (!status)
-		status = set_all(&vm, argv + 2);
+	if (!status) {
+		changes = memory_expand(argv + 2);
+		status = set_all(&vm, changes);
+		g_strfreev(changes);
+	}
 	vm_clear(&vm);
 	return status;
 }

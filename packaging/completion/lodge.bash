@@ -68,7 +68,7 @@ _lodge() {
 	else
 		case $verb,$at in
 		run,*) mapfile -t COMPREPLY < <(compgen -c -- "$word"); return ;;
-		create,* | check,* | list,*) return ;;
+		create,* | check,* | list,* | top,*) return ;;
 		cp,*)
 			mapfile -t COMPREPLY < <(compgen -f -- "$word"; compgen -S : -W "$(_lodge_vms)" -- "$word")
 			compopt -o filenames -o nospace

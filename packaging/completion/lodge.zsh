@@ -38,7 +38,7 @@ _lodge() {
 	fi
 	case $verb,$at in
 	run,* ) _command_names -e ;;
-	create,* | check,* | list,* ) ;;
+	create,* | check,* | list,* | top,* ) ;;
 	cp,* ) _alternative 'files:file:_files' 'vms:VM:_lodge_vms -S :' ;;
 	var,0 ) _values action get set list ;;
 	share,0 ) _values action add remove list ;;
