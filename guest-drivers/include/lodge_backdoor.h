@@ -36,7 +36,22 @@ struct lodge_client {
 	void (*command)(struct lodge_client *client, struct lodge_session *session, u32 tag,
 			const char *text, size_t size);
 
+	/* The device's configuration has changed: the balloon's target. NULL: of no interest. */
+	void (*changed)(struct lodge_client *client, struct lodge_session *session);
+
 	struct list_head link; /* lodge_backdoor's */
+};
+
+/* A request on the balloon's queue and room for its reply, <lodge/balloon.h>: kmalloc'ed by the
+ * caller, and the device's from lodge_session_balloon() until done(). */
+struct lodge_balloon_job {
+	const void *out;
+	size_t out_size;
+	void *in;
+	size_t in_size;
+	/* Any context, may not sleep. @used: bytes of the reply; 0: the device has dropped the
+	 * request or is gone. */
+	void (*done)(struct lodge_balloon_job *job, unsigned int used);
 };
 
 /* Zeroed @client but for its first members. It may be told of a door before this returns. */
@@ -58,5 +73,16 @@ int lodge_session_request(struct lodge_session *session, const void *request, si
 /* Answers the command with @tag: OK or ERROR, and @size bytes of @text. May sleep. */
 int lodge_session_result(struct lodge_session *session, u32 tag, bool ok, const void *text,
 			 size_t size);
+
+/*
+ * Sends @job: then done() is called once, however long the host takes; when the device goes, before
+ * detach(). Also of a session that has failed, as long as the device is there.
+ * -EOPNOTSUPP: this device has no balloon; -EAGAIN: its queue is full; -ENODEV, -ENOMEM.
+ */
+int lodge_session_balloon(struct lodge_session *session, struct lodge_balloon_job *job);
+/* Pages of 4 KiB that the host wants; 0 where the device has no balloon. */
+u32 lodge_session_balloon_target(struct lodge_session *session);
+/* The host does not answer: has the device reset in a while, which ends every job. */
+void lodge_session_renew(struct lodge_session *session);
 
 #endif

@@ -163,6 +163,21 @@ void lodge_clients_remove_door(struct lodge_door *door)
 	lodge_clients_detach(door);
 }
 
+void lodge_clients_changed_work(struct work_struct *work)
+{
+	struct lodge_door *door = container_of(work, struct lodge_door, changed);
+	struct lodge_session *session;
+	struct lodge_client *client;
+
+	mutex_lock(&clients_lock);
+	list_for_each_entry(client, &clients, link) {
+		session = client->changed ? find_session(door, client) : NULL;
+		if (session && session->attached)
+			client->changed(client, session);
+	}
+	mutex_unlock(&clients_lock);
+}
+
 int lodge_client_register(struct lodge_client *client)
 {
 	struct lodge_door *door;

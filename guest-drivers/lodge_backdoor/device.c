@@ -103,6 +103,7 @@ int lodge_door_create(struct virtio_device *vdev, struct lodge_door **ret_door)
 	INIT_WORK(&door->events, lodge_events_work);
 	INIT_DELAYED_WORK(&door->attach, lodge_clients_attach_work);
 	INIT_DELAYED_WORK(&door->renew, renew_work);
+	INIT_WORK(&door->changed, lodge_clients_changed_work);
 	err = configure(door);
 	if (err)
 		goto put_door;
@@ -204,16 +205,19 @@ int lodge_door_start(struct lodge_door *door)
 	vq_callback_t *callbacks[LODGE_BACKDOOR_QUEUES] = {
 		[LODGE_BACKDOOR_QUEUE_REQUEST] = requests_done,
 		[LODGE_BACKDOOR_QUEUE_EVENT] = events_ready,
+		[LODGE_BACKDOOR_QUEUE_BALLOON] = lodge_balloon_done,
 	};
 	const char *names[LODGE_BACKDOOR_QUEUES] = {
 		[LODGE_BACKDOOR_QUEUE_REQUEST] = "lodge-request",
 		[LODGE_BACKDOOR_QUEUE_EVENT] = "lodge-event",
+		[LODGE_BACKDOOR_QUEUE_BALLOON] = "lodge-balloon",
 	};
 	struct virtqueue *vqs[LODGE_BACKDOOR_QUEUES];
 	struct virtio_device *vdev = door->vdev;
+	bool balloon = virtio_has_feature(vdev, LODGE_BACKDOOR_F_BALLOON);
 	int err;
 
-	err = lodge_find_vqs(vdev, LODGE_BACKDOOR_QUEUES, vqs, callbacks, names);
+	err = lodge_find_vqs(vdev, LODGE_BACKDOOR_QUEUES - !balloon, vqs, callbacks, names);
 	if (err)
 		return err;
 	door->event_vq = vqs[LODGE_BACKDOOR_QUEUE_EVENT];
@@ -225,6 +229,7 @@ int lodge_door_start(struct lodge_door *door)
 	spin_lock_irq(&door->lock);
 	door->request_vq = vqs[LODGE_BACKDOOR_QUEUE_REQUEST];
 	door->ring_size = virtqueue_get_vring_size(door->request_vq);
+	door->balloon_vq = balloon ? vqs[LODGE_BACKDOOR_QUEUE_BALLOON] : NULL;
 	door->ring_full = false;
 	door->bell = false;
 	door->frozen = false;
@@ -298,6 +303,9 @@ void lodge_door_stop(struct lodge_door *door, int error)
 		take_back_frames(door, &dead);
 		while (virtqueue_detach_unused_buf(door->event_vq))
 			;
+		if (door->balloon_vq)
+			lodge_balloon_take_back(door, door->balloon_vq);
+		cancel_work_sync(&door->changed);
 		door->vdev->config->del_vqs(door->vdev);
 		free_sessions(door);
 	}

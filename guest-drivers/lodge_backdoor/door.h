@@ -10,6 +10,7 @@
  *	frame.c    one message: its memory, and whether its header makes sense
  *	file.c     /dev/lodge
  *	client.c   sessions of other modules
+ *	balloon.c  the queue of the module lodge_balloon
  *
  * door->lock is the one lock of queues, sessions and counters; interrupts take it. Memory is given
  * back outside of it: functions that find frames to free under the lock move them to a list of the
@@ -136,6 +137,7 @@ struct lodge_door {
 	bool bell; /* the host wants to be told of what was submitted */
 	struct virtqueue *request_vq;
 	unsigned int ring_size;
+	struct virtqueue *balloon_vq; /* NULL: the host has none */
 	struct lodge_session *sessions[LODGE_RPC_SESSIONS_MAX];
 	bool client_waits; /* a module found no number free */
 	size_t memory; /* that sessions hold */
@@ -152,6 +154,7 @@ struct lodge_door {
 	struct delayed_work attach; /* clients that have no session here */
 	long retry_delay; /* jiffies between its attempts, or 0. The work's */
 	struct delayed_work renew; /* the device asks to be reset */
+	struct work_struct changed; /* tells clients of configuration */
 };
 
 /* device.c. create .. destroy frame the binding; start and stop its stretches of life. */
@@ -243,7 +246,14 @@ void lodge_clients_remove_door(struct lodge_door *door);
 void lodge_clients_detach(struct lodge_door *door); /* the door has stopped */
 void lodge_clients_attach_work(struct work_struct *work);
 void lodge_clients_attach_in(struct lodge_door *door, unsigned long delay); /* jiffies */
+/* Configuration has changed. */
+void lodge_clients_changed_work(struct work_struct *work);
 /* For @frame, a COMMAND to a module's session, on the work of events. */
 void lodge_client_command(struct lodge_session *session, struct lodge_frame *frame);
+
+/* balloon.c */
+void lodge_balloon_done(struct virtqueue *vq); /* the queue's callback */
+/* Ends all jobs; the device is reset. */
+void lodge_balloon_take_back(struct lodge_door *door, struct virtqueue *vq);
 
 #endif

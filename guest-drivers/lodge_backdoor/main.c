@@ -55,8 +55,12 @@ static void config_changed(struct virtio_device *vdev)
 {
 	struct lodge_door *door = vdev->priv;
 
-	if (door && vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET)
+	if (!door)
+		return;
+	if (vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET)
 		lodge_door_renew(door);
+	else if (door->live)
+		schedule_work(&door->changed);
 }
 
 #ifdef CONFIG_PM_SLEEP
@@ -87,10 +91,14 @@ static const struct virtio_device_id ids[] = {
 };
 MODULE_DEVICE_TABLE(virtio, ids);
 
+static const unsigned int features[] = { LODGE_BACKDOOR_F_BALLOON };
+
 static struct virtio_driver lodge_backdoor_driver = {
 	.driver.name = KBUILD_MODNAME,
 	.driver.owner = THIS_MODULE,
 	.id_table = ids,
+	.feature_table = features,
+	.feature_table_size = ARRAY_SIZE(features),
 	.probe = probe,
 	.remove = remove,
 	.config_changed = config_changed,

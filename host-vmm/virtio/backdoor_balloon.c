@@ -140,12 +140,27 @@ static void release_stats(struct backdoor_balloon *balloon, struct virtqueue *vq
 	virtqueue_notify(vq);
 }
 
+/* The module goes: it wants back what is held, and this. */
+static void end_stats(struct backdoor_balloon *balloon, struct virtqueue *vq)
+{
+	pthread_mutex_lock(&balloon->lock);
+	balloon->driver = false;
+	memset(balloon->stats, 0xff, sizeof(balloon->stats));
+	pthread_mutex_unlock(&balloon->lock);
+	answer(vq, &balloon->job.chain, backdoor_balloon_target(balloon), 0);
+}
+
 static void hold_stats(struct backdoor_balloon *balloon, struct virtqueue *vq)
 {
 	struct job *job = &balloon->job;
 
 	/* One is held at a time. */
 	release_stats(balloon, vq);
+	if (job->count == 0) {
+		end_stats(balloon, vq);
+		job->active = false;
+		return;
+	}
 	take_stats(balloon, &job->chain, job->count);
 	balloon->stats_chain = job->chain;
 	memcpy(balloon->stats_iov, job->iov, sizeof(job->iov));
