@@ -4,7 +4,7 @@
 # line on, and on screenshots what /dev/vcsa says, pixel by pixel.
 # TIMEOUT: 150
 # USER: ordinary
-# NEEDS: lodge text-check setfont perl file
+# NEEDS: lodge text-check setfont perl identify
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
 
@@ -58,7 +58,7 @@ check() {
 }
 
 shows() {
-	lodge screenshot vga shot.png && file shot.png | grep -q "${1/x/ x }"
+	lodge screenshot vga shot.png && identify shot.png | grep -q " $1 "
 }
 
 check boot 720x400
