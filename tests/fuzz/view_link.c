@@ -24,6 +24,9 @@ static void on_hello(void *opaque, const struct link_hello *hello)
 	(void)opaque;
 	if (hello->heads == 0 || hello->heads > LODGE_DISPLAY_HEADS_MAX || hello->name[71] != 0)
 		abort();
+	for (const char *at = hello->name; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7f)
+			abort();
 	n_heads = hello->heads;
 }
 
