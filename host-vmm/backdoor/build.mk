@@ -62,11 +62,18 @@ backdoor_region_srcs = tests/unit/backdoor_region.c $(backdoor_srcs) host-vmm/vi
 backdoor_region_libs := proto
 backdoor_region_pkgs := check
 backdoor_virtio_pkgs := check
+unit_tests += backdoor_balloon
+backdoor_balloon_srcs = tests/unit/backdoor_balloon.c $(backdoor_srcs) $(backdoor_device_srcs) \
+	$(virtio_rig_srcs)
+backdoor_balloon_libs := proto
+backdoor_balloon_pkgs := check
 backdoor_port_srcs = tests/unit/backdoor_port.c $(backdoor_srcs) $(console_srcs) $(virtio_rig_srcs)
 backdoor_port_libs := proto
 backdoor_port_pkgs := check
 
-fuzz_targets += fuzz_rpc_frames fuzz_rpc_words
+fuzz_targets += fuzz_rpc_frames fuzz_rpc_words fuzz_balloon
+fuzz_balloon_srcs = tests/fuzz/balloon.c $(backdoor_srcs) $(backdoor_device_srcs) $(virtio_rig_srcs)
+fuzz_balloon_libs := proto
 fuzz_rpc_frames_srcs = tests/fuzz/rpc_frames.c $(backdoor_srcs) $(virtio_rig_srcs)
 fuzz_rpc_frames_libs := proto
 fuzz_rpc_words_srcs = tests/fuzz/rpc_words.c $(backdoor_srcs) $(virtio_rig_srcs)
