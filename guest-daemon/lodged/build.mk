@@ -3,7 +3,7 @@
 libs += lodgedcore
 lodgedcore_srcs := $(addprefix guest-daemon/lodged/, \
 	account.c children.c conf.c core.c display.c display_owner.c facts_net.c facts_os.c jobs.c link.c local.c notify.c \
-	plugin_display.c plugin_exec.c plugin_facts.c plugin_files.c plugin_guestinfo.c plugin_power.c \
+	plugin_display.c plugin_exec.c plugin_facts.c plugin_files.c plugin_guestinfo.c plugin_memory.c plugin_power.c \
 	plugin_procs.c plugin_share_changes.c plugin_shares.c plugin_state.c plugins.c policy.c \
 	pump.c share_changes.c share_server.c shares.c shutdown.c task.c task_child.c vmware_facts.c watch.c)
 lodgedcore_pkgs := glib-2.0

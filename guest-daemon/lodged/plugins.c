@@ -8,8 +8,9 @@
 
 /* Started in this order, stopped backward. */
 const struct plugin *const plugins[] = {
-	&state_plugin, &facts_plugin, &guestinfo_plugin, &power_plugin,		&exec_plugin,
-	&files_plugin, &procs_plugin, &shares_plugin,	 &share_changes_plugin, &display_plugin,
+	&state_plugin,	       &facts_plugin,	&guestinfo_plugin, &power_plugin,
+	&exec_plugin,	       &files_plugin,	&procs_plugin,	   &shares_plugin,
+	&share_changes_plugin, &display_plugin, &memory_plugin,
 };
 const size_t n_plugins = G_N_ELEMENTS(plugins);
 

@@ -12,6 +12,7 @@ extern const struct plugin exec_plugin;
 extern const struct plugin facts_plugin;
 extern const struct plugin files_plugin;
 extern const struct plugin guestinfo_plugin;
+extern const struct plugin memory_plugin;
 extern const struct plugin power_plugin;
 extern const struct plugin procs_plugin;
 extern const struct plugin share_changes_plugin;

@@ -165,8 +165,8 @@ struct tools {
 
 /* The guest's word on how its programs wait for memory. */
 struct stall {
-	uint64_t some_us, at_ms; /* its sum, and when it came; 0: never */
-	unsigned int permille; /* of the time between the last two */
+	unsigned int permille; /* of the time */
+	uint64_t at_ms; /* when it came; 0: never */
 };
 
 struct backdoor {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// lodge.memory: how long the guest's programs waited for memory (protocol/spec/balloon.md).
+// lodge.memory: how long the guest's programs wait for memory (protocol/spec/balloon.md).
 #include <errno.h>
 
 #include "host-vmm/backdoor/private.h"
@@ -8,34 +8,23 @@
 #define CALM_MS	       3000
 #define STALL_PERMILLE 100u
 
-/* A guest that was started again counts from 0. */
-static unsigned int permille(const struct stall *last, uint64_t some_us, uint64_t now)
-{
-	uint64_t elapsed = now - last->at_ms, stalled;
-
-	if (last->at_ms == 0 || elapsed == 0 || some_us < last->some_us)
-		return 0;
-	stalled = (some_us - last->some_us) / elapsed;
-	return stalled > 1000 ? 1000 : (unsigned int)stalled;
-}
-
 static void memory(struct rpc_session *session, const char *arg, size_t len,
 		   struct rpc_reply *reply)
 {
 	struct backdoor *backdoor = session->backdoor;
 	struct fields_builder fields = FIELDS_BUILDER(256);
-	struct stall now = { .at_ms = backdoor_now_ms() };
+	uint64_t permille;
 
-	if (fields_check(arg, len) || fields_number(arg, len, "some", UINT64_MAX, &now.some_us)) {
+	if (fields_check(arg, len) || fields_number(arg, len, "permille", 1000, &permille)) {
 		reply_static(reply, "0 malformed");
 		return;
 	}
-	now.permille = permille(&backdoor->stall, now.some_us, now.at_ms);
-	if (now.permille >= STALL_PERMILLE && backdoor->stall.permille < STALL_PERMILLE) {
-		fields_addf(&fields, "permille", "%u", now.permille);
+	if (permille >= STALL_PERMILLE && backdoor->stall.permille < STALL_PERMILLE) {
+		fields_addf(&fields, "permille", "%u", (unsigned int)permille);
 		deliver_event(backdoor, "memory-stall", &fields);
 	}
-	backdoor->stall = now;
+	backdoor->stall.permille = (unsigned int)permille;
+	backdoor->stall.at_ms = backdoor_now_ms();
 	reply_static(reply, REPLY_OK);
 }
 

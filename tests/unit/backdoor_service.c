@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "host-vmm/state.h"
+#include "protocol/lib/fields.h"
 #include "protocol/lib/log.h"
 #include "tests/unit/backdoor_rig.h"
 #include "tests/unit/unit.h"
@@ -299,6 +300,58 @@ START_TEST(many_threads)
 }
 END_TEST
 
+/* ---- memory ---- */
+
+static unsigned int n_stalls;
+
+static void count_stalls(void *opaque, const struct tools_event *event)
+{
+	(void)opaque;
+	if (!strcmp(event->name, "memory-stall")) {
+		ck_assert_str_eq(fields_get(event->fields, event->fields_len, "permille"), "300");
+		n_stalls++;
+	}
+}
+
+static void remove_sink(void *sink)
+{
+	tools_events_remove(sink);
+}
+
+#define EXPECT(session, message, want) expect_bytes(session, message, sizeof(message), want)
+
+START_TEST(stalls)
+{
+	struct rpc_session *user = greet(RPC_DOOR_VIRTIO, RPC_USER, HELLO("x"));
+	struct rpc_session *session = start_tools();
+	struct tools_sink *sink;
+	unsigned int permille = 7;
+
+	n_stalls = 0;
+	ck_assert_int_eq(tools_events_add(backdoor, count_stalls, NULL, &sink), 0);
+	ck_assert_int_eq(tools_get_stall(backdoor, &permille), -ENODATA);
+	EXPECT(session, "lodge.memory permille=300", "1 ");
+	EXPECT(session, "lodge.memory permille=900", "1 ");
+	EXPECT(session, "lodge.memory permille=90", "1 ");
+	ck_assert_int_eq(tools_get_stall(backdoor, &permille), 0);
+	ck_assert_uint_eq(permille, 90);
+	EXPECT(session, "lodge.memory permille=300", "1 ");
+	EXPECT(session, "lodge.memory permille=1001", "0 malformed");
+	EXPECT(session, "lodge.memory permille=-1", "0 malformed");
+	EXPECT(session, "lodge.memory x=1", "0 malformed");
+	EXPECT(session, "lodge.memory x", "0 malformed");
+	EXPECT(user, "lodge.memory permille=1000", "0 Permission denied");
+	ck_assert_int_eq(tools_get_stall(backdoor, &permille), 0);
+	ck_assert_uint_eq(permille, 300);
+	settle();
+	ck_assert_uint_eq(n_stalls, 2);
+	loop_call(rig.machine.loop, remove_sink, sink);
+	rpc_session_close(user);
+	rpc_session_close(session);
+	ck_assert_int_eq(tools_get_stall(backdoor, &permille), -ENODATA);
+}
+END_TEST
+
 /* ---- saved ---- */
 
 START_TEST(variables_are_saved)
@@ -346,6 +399,7 @@ int main(void)
 	tcase_add_test(tcase, sessions_are_bounded);
 	tcase_add_test(tcase, odd_requests);
 	tcase_add_test(tcase, many_threads);
+	tcase_add_test(tcase, stalls);
 	tcase_add_test(tcase, variables_are_saved);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);

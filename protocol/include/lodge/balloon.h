@@ -56,8 +56,6 @@ _Static_assert(sizeof(struct lodge_balloon_reply) == 8, "lodge_balloon_reply");
 #define LODGE_BALLOON_STAT_OOM_KILLS 8
 #define LODGE_BALLOON_STAT_SMALL     9 /* in the balloon, of it in pages that lie apart */
 #define LODGE_BALLOON_STAT_RETURNED  10 /* taken back without the host's word: it was needed */
-#define LODGE_BALLOON_STAT_SOME	     11 /* microseconds that some task waited for memory (PSI) */
-#define LODGE_BALLOON_STAT_FULL	     12 /* that all tasks did */
-#define LODGE_BALLOON_STATS_MAX	     13
+#define LODGE_BALLOON_STATS_MAX	     11
 
 #endif
