@@ -20,6 +20,7 @@ import time
 import bulk
 import counts
 import display
+import floors
 import machines
 import rpc
 from stats import Series
@@ -36,12 +37,13 @@ PAUSE = 15  # seconds between two jobs of memory.private's time of use
 
 FS_ROWS = ["fs.write", "fs.read", "fs.rand4k", "fs.mmap", "fs.create", "fs.stat", "fs.open",
            "fs.readdir", "fs.readdir-again", "fs.ls", "fs.unlink",
-           "fs.ls-many", "fs.create-many", "fs.git-status", "fs.untar", "fs.readers"]
+           "fs.ls-many", "fs.create-many", "fs.git-status", "fs.untar", "fs.readers", "fs.floor"]
 # The jobs of fs.* on large files, on a host's file system with small pages, and without Lodge's DAX window.
 EXT4_ROWS = ["fs-ext4.write", "fs-ext4.read", "fs-ext4.rand4k", "fs-ext4.mmap"]
 EXT4_DAX_ROWS = ["fs-ext4-dax.read", "fs-ext4-dax.rand4k", "fs-ext4-dax.mmap"]
 NO_DAX_ROWS = ["fs-nodax.write", "fs-nodax.read", "fs-nodax.rand4k", "fs-nodax.mmap"]
 # The same in a guest whose kernel has no virtiofs, against one that has.
+FS2_NO_DAX_ROWS = ["fs2-nodax.write", "fs2-nodax.read", "fs2-nodax.rand4k"]
 FS2_ROWS = ["fs2.write", "fs2.read", "fs2.rand4k", "fs2.create", "fs2.stat", "fs2.open", "fs2.readdir", "fs2.unlink"]
 BLK_ROWS = ["blk.read-seq-qd1", "blk.read-seq-qd32", "blk.write-seq-qd32", "blk.read-4k-qd1",
             "blk.read-4k-qd32", "blk.write-4k-qd32"]
@@ -52,7 +54,7 @@ DISPLAY_ROWS = ["display.resize", "display.script", "display.idle"]
 # whoever runs it: tests of its own ciphers, and patching for a single processor.
 BOOT_APPEND = {"boot.start": "", "boot.lean": " cryptomgr.notests noreplace-smp", "boot.stock": "", "boot.entry": ""}
 NAMES = (["boot.start", "boot.lean", "boot.stock", "boot.entry", "memory.private"] + FS_ROWS + EXT4_ROWS +
-         EXT4_DAX_ROWS + NO_DAX_ROWS + FS2_ROWS +
+         EXT4_DAX_ROWS + NO_DAX_ROWS + FS2_ROWS + FS2_NO_DAX_ROWS +
          BLK_ROWS + RPC_ROWS + BULK_ROWS + DISPLAY_ROWS)
 
 
@@ -308,7 +310,9 @@ def bench_fs(env, work, rows, lodge=machines.Lodge, shared=None):
         start_all(vms)
         for vm in vms:
             vm.ask(vm.mount())
-        run_rows(env, vms, rows, ROUNDS["fs"], rate_of, ["virtiofsd", "9p"])
+        run_rows(env, vms, [row for row in rows if row != "fs.floor"], ROUNDS["fs"], rate_of, ["virtiofsd", "9p"])
+        if "fs.floor" in rows and vms[0].name == "lodge":
+            floors.print_row(env, vms[0], show)
     finally:
         for vm in vms:
             vm.stop()
@@ -341,7 +345,12 @@ def bench_ext4(env, work, rows, lodge=machines.Lodge):
         subprocess.run(["umount", folder], check=False)
 
 
-def bench_fs2(env, work, rows):
+def bench_fs2_no_dax(env, work, rows):
+    """Way 2 against way 1 without its window."""
+    bench_fs2(env, work, rows, machines.LodgeNoDax)
+
+
+def bench_fs2(env, work, rows, peer=machines.Lodge):
     """Way 2, in a guest without virtiofs, against way 1."""
     def make(kind, name, initramfs):
         folder = os.path.join(work, "folder-" + name)
@@ -349,7 +358,7 @@ def bench_fs2(env, work, rows):
         return kind(name, env, work, initramfs=env.initramfs(initramfs), folder=folder)
     if not os.path.exists(env.initramfs("fs2")):
         return
-    vms = [make(machines.LodgeFs2, "lodge", "fs2"), make(machines.Lodge, "virtiofs", "devices")]
+    vms = [make(machines.LodgeFs2, "lodge", "fs2"), make(peer, "virtiofs", "devices")]
     try:
         start_all(vms)
         for vm in vms:
@@ -441,6 +450,7 @@ def bench_display(env, work, rows):
 
 GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs),
           ("fs-ext4", bench_ext4), ("fs-ext4-dax", bench_ext4_dax), ("fs-nodax", bench_no_dax), ("fs2", bench_fs2),
+          ("fs2-nodax", bench_fs2_no_dax),
           ("blk", bench_blk), ("rpc", bench_rpc), ("display", bench_display)]
 
 

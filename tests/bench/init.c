@@ -121,8 +121,7 @@ static int do_mount(char *arguments)
 	ret = mount_folder(type, tag, options);
 	if (ret < 0)
 		return ret;
-	if (sub)
-		snprintf(folder, sizeof(folder), "%s/%s", FOLDER, sub);
+	snprintf(folder, sizeof(folder), "%s/%s", FOLDER, sub ? sub : "");
 	return fs_prepare(folder);
 }
 
