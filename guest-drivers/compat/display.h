@@ -172,10 +172,21 @@ struct virtio_gpu_set_scanout_blob {
 #define LODGE_BUFFER_OPS DRM_GEM_SHMEM_DRIVER_OPS,
 #endif
 
+/*
+ * Who makes the picture of the kernel's console: a function of the driver's, or one of a table that
+ * the console has for itself, which is replaced. LODGE_CONSOLE_OPS is the driver's;
+ * LODGE_CONSOLE_MAKERS defines a table.
+ */
 #ifdef DRM_FBDEV_SHMEM_DRIVER_OPS
-#define LODGE_CONSOLE_OPS DRM_FBDEV_SHMEM_DRIVER_OPS,
+#define LODGE_CONSOLE_OPS(probe)	  .fbdev_probe = (probe),
+#define LODGE_CONSOLE_MAKERS(name, probe) static const struct lodge_console_makers name
+struct lodge_console_makers {
+};
 #else
-#define LODGE_CONSOLE_OPS
+#define LODGE_CONSOLE_OPS(probe)
+#define LODGE_CONSOLE_MAKERS(name, probe) \
+	static const struct lodge_console_makers name = { .fb_probe = (probe) }
+#define lodge_console_makers drm_fb_helper_funcs
 #endif
 
 #ifdef LODGE_HAVE_DRM_DRIVER_DATE
@@ -257,6 +268,34 @@ static inline void lodge_console_setup(struct drm_device *drm)
 	drm_client_setup(drm, NULL);
 #else
 	drm_fbdev_generic_setup(drm, 32);
+#endif
+}
+
+/* Makes the picture, as the kernel would have by itself. */
+static inline int lodge_console_make(const struct lodge_console_makers *kernels,
+				     struct drm_fb_helper *helper,
+				     struct drm_fb_helper_surface_size *sizes)
+{
+#ifdef DRM_FBDEV_SHMEM_DRIVER_OPS
+	return drm_fbdev_shmem_driver_fbdev_probe(helper, sizes);
+#else
+	return kernels->fb_probe(helper, sizes);
+#endif
+}
+
+/* Where the console that is being made has a table of its own: ours is in its place, and
+ * *ret_kernels the kernel's. */
+static inline void lodge_console_take_makers(struct drm_device *drm,
+					     const struct lodge_console_makers *ours,
+					     const struct lodge_console_makers **ret_kernels)
+{
+#ifndef DRM_FBDEV_SHMEM_DRIVER_OPS
+	struct drm_fb_helper *helper = drm->fb_helper;
+
+	if (!helper || helper->fb || !helper->funcs || helper->funcs == ours)
+		return;
+	*ret_kernels = helper->funcs;
+	helper->funcs = ours;
 #endif
 }
 

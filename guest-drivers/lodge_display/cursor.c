@@ -191,9 +191,9 @@ int lodge_cursor_create(struct lodge_head *head)
 	command->answer = NULL;
 	command->done = told;
 	command->owner = head;
-	err = drm_universal_plane_init(head->display->drm, &head->cursor, BIT(head->number), &lodge_plane_funcs,
-				       formats, ARRAY_SIZE(formats), NULL, DRM_PLANE_TYPE_CURSOR,
-				       NULL);
+	err = drm_universal_plane_init(head->display->drm, &head->cursor, BIT(head->number),
+				       &lodge_plane_funcs, formats, ARRAY_SIZE(formats), NULL,
+				       DRM_PLANE_TYPE_CURSOR, NULL);
 	if (!err)
 		drm_plane_helper_add(&head->cursor, &helper_funcs);
 	return err;

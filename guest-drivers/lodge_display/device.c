@@ -10,6 +10,7 @@
 #include <drm/drm_managed.h>
 #include <drm/drm_modeset_helper.h>
 #include <drm/drm_probe_helper.h>
+#include <drm/drm_property.h>
 #include <drm/drm_vblank.h>
 
 #include "lodge_display/lodge_display.h"
@@ -114,6 +115,11 @@ static int create_heads(struct lodge_display *display)
 	config->cursor_width = config->cursor_height = LODGE_CURSOR_SIDE;
 	config->preferred_depth = 24;
 	err = drm_mode_create_suggested_offset_properties(drm);
+	/* As other drivers of virtual screens have it: desktops know it by its name. */
+	display->mode_update = drm_property_create_range(drm, DRM_MODE_PROP_IMMUTABLE,
+							 "hotplug_mode_update", 0, 1);
+	if (!display->mode_update)
+		err = -ENOMEM;
 	for (i = 0; i < display->n_heads && !err; i++)
 		err = lodge_head_create(display, i);
 	if (err)
@@ -204,7 +210,7 @@ static int start_display(struct lodge_display *display)
 	err = drm_dev_register(drm, 0);
 	if (err)
 		goto stop_rings;
-	lodge_console_setup(drm);
+	lodge_console_create(display);
 	return 0;
 stop_rings:
 	lodge_rings_stop(display);

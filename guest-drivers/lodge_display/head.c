@@ -104,6 +104,7 @@ static int create_connector(struct lodge_head *head)
 	drm_connector_attach_edid_property(connector);
 	drm_object_attach_property(&connector->base, drm->mode_config.suggested_x_property, 0);
 	drm_object_attach_property(&connector->base, drm->mode_config.suggested_y_property, 0);
+	drm_object_attach_property(&connector->base, head->display->mode_update, 1);
 	return drm_connector_attach_encoder(connector, &head->encoder);
 }
 

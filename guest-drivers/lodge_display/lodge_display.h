@@ -11,6 +11,7 @@
  *	head.c      connector, encoder and CRTC of a head
  *	primary.c   the picture of a head: damage becomes a batch of commands
  *	cursor.c    its cursor
+ *	console.c   the picture of the kernel's text console
  *	pace.c      vblanks of a head: at the device's pace, by a timer where it is silent
  *
  * Nothing in a commit is allocated and nothing in it fails: a head has the commands of one frame,
@@ -213,6 +214,9 @@ struct lodge_display {
 	struct mutex wants_lock;
 	struct work_struct change;
 	struct delayed_work renew;
+	struct drm_property *mode_update; /* of connectors whose preferred mode is to be followed */
+	struct task_struct *console_task; /* that makes the console */
+	const struct lodge_console_makers *console_makers; /* the kernel's own */
 	unsigned int n_heads;
 	struct lodge_head *heads[VIRTIO_GPU_MAX_SCANOUTS];
 };
@@ -269,6 +273,13 @@ int lodge_primary_create(struct lodge_head *head);
 int lodge_cursor_create(struct lodge_head *head);
 /* Sends what the planes of this commit have to say. */
 void lodge_batch_submit(struct lodge_head *head);
+
+/* console.c */
+void lodge_console_create(struct lodge_display *display);
+/* Makes the console's picture: the kernel asks. */
+int lodge_console_probe(struct drm_fb_helper *helper, struct drm_fb_helper_surface_size *sizes);
+/* Somebody asks for a connector's modes. */
+void lodge_console_asked(struct lodge_display *display);
 
 /* pace.c */
 void lodge_pace_init(struct lodge_head *head);

@@ -17,15 +17,15 @@
 
 DEFINE_DRM_GEM_FOPS(file_operations);
 
-const struct drm_driver lodge_drm_driver = { .driver_features = DRIVER_MODESET | DRIVER_GEM |
-								DRIVER_ATOMIC |
-								LODGE_CURSOR_HOTSPOT,
-					     .fops = &file_operations,
-					     .name = KBUILD_MODNAME,
-					     .desc = "Lodge display",
-					     .major = 1,
-					     .minor = 0,
-					     LODGE_DRIVER_DATE LODGE_BUFFER_OPS LODGE_CONSOLE_OPS };
+const struct drm_driver lodge_drm_driver = {
+	.driver_features = DRIVER_MODESET | DRIVER_GEM | DRIVER_ATOMIC | LODGE_CURSOR_HOTSPOT,
+	.fops = &file_operations,
+	.name = KBUILD_MODNAME,
+	.desc = "Lodge display",
+	.major = 1,
+	.minor = 0,
+	LODGE_DRIVER_DATE LODGE_BUFFER_OPS LODGE_CONSOLE_OPS(lodge_console_probe)
+};
 
 static int probe(struct virtio_device *vdev)
 {

@@ -184,6 +184,7 @@ int lodge_wants_modes(struct drm_connector *connector)
 	struct lodge_want *want = &head->want;
 	int n = 0;
 
+	lodge_console_asked(head->display);
 	mutex_lock(&head->display->wants_lock);
 	if (want->edid_size) {
 		struct edid *edid = (struct edid *)want->edid;
