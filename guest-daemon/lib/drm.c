@@ -61,6 +61,27 @@ static void name_driver(const char *device, char driver[32])
 	g_strlcpy(driver, name ? name : "?", 32);
 }
 
+/* A card hangs below the PCI function, whose driver is the bus's; its virtio child has the card's.
+ */
+static void name_card_driver(const char *device, char driver[32])
+{
+	g_autoptr(GDir) dir = NULL;
+	const char *entry;
+
+	name_driver(device, driver);
+	if (strcmp(driver, "virtio-pci") != 0)
+		return;
+	dir = g_dir_open(device, 0, NULL);
+	while (dir && (entry = g_dir_read_name(dir))) {
+		g_autofree char *child = g_build_filename(device, entry, NULL);
+
+		if (!g_str_has_prefix(entry, "virtio"))
+			continue;
+		name_driver(child, driver);
+		return;
+	}
+}
+
 int drm_find(const char *sys, unsigned int *ret_card, char driver[32])
 {
 	for (unsigned int card = 0; card < OBJECTS_MAX; card++) {
@@ -68,10 +89,7 @@ int drm_find(const char *sys, unsigned int *ret_card, char driver[32])
 
 		if (!is_virtio_display(device))
 			continue;
-		name_driver(device, driver);
-		/* Where the card hangs below the PCI function, its virtio child has the driver. */
-		if (!strcmp(driver, "virtio-pci"))
-			g_strlcpy(driver, "virtio_gpu", 32);
+		name_card_driver(device, driver);
 		*ret_card = card;
 		return 0;
 	}

@@ -175,19 +175,20 @@ static void find_memory(const struct facts *facts, struct finding *finding)
 
 static void find_display(const struct facts *facts, struct finding *finding)
 {
+	static const char lift[] = "the module lodge_display; lodge-session, where a desktop does "
+				   "not follow the window: see lodge-toolbox display";
 	unsigned int card;
 	char driver[32];
 
-	(void)facts;
 	switch (drm_find("/sys", &card, driver)) {
 	case 0:
 		if (!strcmp(driver, "lodge_display"))
 			*finding = (struct finding){ 2, "module lodge_display", "" };
-		else
+		else if (facts->door)
 			*finding =
-				(struct finding){ 0, "virtio-gpu",
-						  "lodge-session, where the desktop does not "
-						  "follow the window: see lodge-toolbox display" };
+				(struct finding){ 1, "virtio-gpu, lodged on text consoles", lift };
+		else
+			*finding = (struct finding){ 0, "virtio-gpu", lift };
 		break;
 	case -ENXIO:
 		*finding =

@@ -122,7 +122,9 @@ static void setup(void)
 	f->users = g_build_filename(f->folder, "users", NULL);
 	put("sys/devices/gpu/modalias", VIRTIO_GPU);
 	put("sys/devices/other/modalias", "pci:v00001234d00001111");
-	link_to("sys/drivers/virtio_gpu", "sys/devices/gpu/driver");
+	/* The card hangs below its PCI function. */
+	link_to("sys/drivers/virtio-pci", "sys/devices/gpu/driver");
+	link_to("sys/drivers/virtio_gpu", "sys/devices/gpu/virtio5/driver");
 	link_to("sys/devices/gpu", "sys/class/drm/card0/device");
 	/* A frame buffer that is not the card's comes first. */
 	link_to("sys/devices/other", "sys/class/graphics/fb0/device");
@@ -184,6 +186,9 @@ START_TEST(the_console_follows)
 	ck_assert_ptr_null(look("display-why"));
 	ck_assert_str_eq(look("driver"), "virtio_gpu");
 	ck_assert_uint_eq(fake()->sets, 0);
+	take_away("sys/devices/gpu/virtio5/driver");
+	link_to("sys/drivers/lodge_display", "sys/devices/gpu/virtio5/driver");
+	ck_assert_str_eq(look("driver"), "lodge_display");
 
 	put_head("card0-Virtual-1", "connected\n", "801x599\n800x600\n640x480\n");
 	ck_assert_ptr_null(look("display-why"));
