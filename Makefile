@@ -51,7 +51,8 @@ include $(sort $(wildcard */build.mk */*/build.mk))
 
 all_pkgs := $(sort $(foreach t,$(progs) $(libs) $(unit_tests) $(fuzz_targets),$($(t)_pkgs)))
 ifneq ($(all_pkgs),)
-pkg_cflags := $(shell pkg-config --cflags $(all_pkgs) 2>/dev/null)
+# One by one: those that the tests alone need may be missing.
+pkg_cflags := $(sort $(shell for pkg in $(all_pkgs); do pkg-config --cflags $$pkg; done 2>/dev/null))
 endif
 pkgs_of = $(sort $($(1)_pkgs) $(foreach l,$($(1)_libs),$($(l)_pkgs)))
 pkg_libs = $(if $(call pkgs_of,$(1)),$(shell pkg-config --libs $(call pkgs_of,$(1))))
