@@ -58,7 +58,6 @@ class Shown(machines.Machine):
 
     def spend(self, seconds, run):
         """Seconds of processor time while run() runs, of what serves the guest, and the figures beside it."""
-        copied = self.copied_bytes()
         time.sleep(REST_S)
         pids = self.pids()
         meters = {
@@ -71,7 +70,6 @@ class Shown(machines.Machine):
         result = run()
         self.spent = {key: (meter() - before[key]) / seconds for key, meter in meters.items()}
         self.spent["damaged"] = result / seconds
-        self.spent["copied"] = (self.copied_bytes() - copied) / seconds
         return max(self.spent["helpers"], LEAST_CPU_S) * seconds
 
     def copied_bytes(self):
@@ -85,8 +83,10 @@ class Shown(machines.Machine):
             sizes = SIZES[:3] if self.env.quick else SIZES
             return len(sizes), sum(self.resize(*size) for size in sizes), "resizes"
         if name == "display.script":
-            seconds = self.env.seconds
-            return seconds, self.spend(seconds, lambda: self.job_of_guest(f"{name} {seconds}")[0]), "seconds"
+            seconds, copied = self.env.seconds, self.copied_bytes()
+            spent = self.spend(seconds, lambda: self.job_of_guest(f"{name} {seconds}")[0])
+            self.spent["copied"] = (self.copied_bytes() - copied) / seconds
+            return seconds, spent, "seconds"
         seconds = self.env.idle_seconds
         return seconds, self.spend(seconds, lambda: time.sleep(seconds) or 0), "seconds"
 
