@@ -15,7 +15,6 @@ vmm_srcs += \
 	host-vmm/chardev.c \
 	host-vmm/chardev_open.c \
 	host-vmm/clock/device.c \
-	host-vmm/clock/host.c \
 	host-vmm/clock/model.c \
 	host-vmm/cpuid.c \
 	host-vmm/devices/i8042.c \

@@ -15,12 +15,13 @@ backdoor_srcs := $(addprefix host-vmm/backdoor/, \
 	start.c \
 	stream.c \
 	vars.c \
+	words_clock.c \
 	words_guest.c \
 	words_info.c \
 	words_log.c \
 	words_memory.c \
 	words_session.c \
-	words_tools.c)
+	words_tools.c) host-vmm/clock/host.c
 backdoor_device_srcs := $(addprefix host-vmm/virtio/, backdoor.c backdoor_balloon.c balloon_pages.c)
 vmm_srcs += $(backdoor_srcs) $(backdoor_device_srcs)
 

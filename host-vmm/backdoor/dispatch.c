@@ -8,7 +8,7 @@
 #include "host-vmm/backdoor/private.h"
 
 static const struct rpc_word *const families[] = {
-	words_session, words_info, words_log, words_tools, words_guest, words_memory,
+	words_session, words_info, words_log, words_tools, words_guest, words_memory, words_clock,
 };
 
 void reply_static(struct rpc_reply *reply, const char *text)

@@ -30,7 +30,8 @@ enum facts_part {
 	FACTS_USERS = 4,
 	FACTS_SHARES = 5,
 	FACTS_DISPLAY = 6,
-	FACTS_PARTS = 7,
+	FACTS_CLOCK = 7,
+	FACTS_PARTS = 8,
 };
 
 /* "system", "net", ... */
@@ -114,6 +115,13 @@ struct tools_facts {
 				   "nobody", "unknown" */
 	char display_program[64]; /* which program it is, or has the screen; "" */
 	char display_why[256]; /* what is not as asked, or "" */
+
+	/* clock */
+	char clock_owner[32]; /* who keeps the guest's: "lodged", "chrony", ..., "nobody" */
+	char clock_by[32]; /* what lodged knows the host's time by: "lodge_clock", "rpc"; "" */
+	bool clock_known; /* the next ones are */
+	int64_t clock_offset; /* ns that the host's clock was ahead when it was last looked at */
+	uint64_t clock_steps; /* that lodged made */
 };
 
 /* The address to reach the guest by: the first IPv4 one that is neither loopback nor link-local of

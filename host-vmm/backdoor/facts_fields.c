@@ -56,7 +56,7 @@ static void take_text(const struct fields *fields, const char *key, char *to, si
 		rest(value, to, room);
 }
 
-/* ---- system, load, shares, display ---- */
+/* ---- system, load, shares, display, clock ---- */
 
 static void read_system(const struct fields *fields, struct tools_facts *facts)
 {
@@ -104,6 +104,22 @@ static void read_display(const struct fields *fields, struct tools_facts *facts)
 	take_text(fields, "owner", facts->display_owner, sizeof(facts->display_owner));
 	take_text(fields, "program", facts->display_program, sizeof(facts->display_program));
 	take_text(fields, "display-why", facts->display_why, sizeof(facts->display_why));
+}
+
+static void read_clock(const struct fields *fields, struct tools_facts *facts)
+{
+	uint64_t off = 0, steps = 0;
+	bool ahead, behind;
+
+	take_text(fields, "clock-owner", facts->clock_owner, sizeof(facts->clock_owner));
+	take_text(fields, "clock-by", facts->clock_by, sizeof(facts->clock_by));
+	/* Fields have no signs. */
+	behind = !fields_number(fields->bytes, fields->len, "behind", INT64_MAX, &off);
+	ahead = !behind && !fields_number(fields->bytes, fields->len, "ahead", INT64_MAX, &off);
+	(void)fields_number(fields->bytes, fields->len, "steps", UINT32_MAX, &steps);
+	facts->clock_known = ahead || behind;
+	facts->clock_offset = ahead ? -(int64_t)off : (int64_t)off;
+	facts->clock_steps = steps;
 }
 
 /* ---- net ---- */
@@ -238,6 +254,8 @@ static void read_part(const struct fields *fields, enum facts_part part, struct 
 		read_shares(fields, facts);
 	else if (part == FACTS_DISPLAY)
 		read_display(fields, facts);
+	else if (part == FACTS_CLOCK)
+		read_clock(fields, facts);
 	else if (part == FACTS_NET)
 		facts->n_nics = facts->n_routes = facts->n_servers = facts->n_search = 0;
 	else if (part == FACTS_DISKS)

@@ -305,7 +305,7 @@ struct rpc_word {
 
 /* One table for each family, ended by a NULL word. */
 extern const struct rpc_word words_session[], words_log[], words_info[], words_tools[],
-	words_guest[], words_memory[];
+	words_guest[], words_memory[], words_clock[];
 
 void dispatch(struct rpc_session *session, const char *message, size_t len,
 	      struct rpc_reply *reply);

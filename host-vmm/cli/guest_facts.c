@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static const char *text_of(JsonObject *object, const char *key)
 {
@@ -254,6 +255,25 @@ static void print_display(JsonObject *display)
 	g_string_free(line, TRUE);
 }
 
+static void print_clock(JsonObject *clock)
+{
+	const char *owner = text_of(clock, "owner"), *by = text_of(clock, "by");
+	gint64 off = json_object_get_int_member_with_default(clock, "offset_ns", 0);
+	gint64 steps = json_object_get_int_member_with_default(clock, "steps", 0);
+	GString *line = g_string_new(NULL);
+
+	g_string_append_printf(line, "kept by %s", *owner ? owner : "nobody");
+	if (json_object_has_member(clock, "offset_ns"))
+		g_string_append_printf(line, ", %.6f s %s the host's", (double)llabs(off) / 1e9,
+				       off < 0 ? "ahead of" : "behind");
+	if (*by)
+		g_string_append_printf(line, ", seen by %s", by);
+	if (steps)
+		g_string_append_printf(line, ", set %" G_GINT64_FORMAT " times", steps);
+	print_line("clock", line->str);
+	g_string_free(line, TRUE);
+}
+
 void guest_facts_print(JsonObject *tools)
 {
 	JsonObject *facts = object_of(tools, "facts");
@@ -272,4 +292,6 @@ void guest_facts_print(JsonObject *tools)
 		print_shares(object_of(facts, "shares"));
 	if (object_of(facts, "display"))
 		print_display(object_of(facts, "display"));
+	if (object_of(facts, "clock"))
+		print_clock(object_of(facts, "clock"));
 }

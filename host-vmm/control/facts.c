@@ -140,6 +140,19 @@ static json_t *display_json(const struct tools_facts *facts)
 	return object;
 }
 
+static json_t *clock_json(const struct tools_facts *facts)
+{
+	json_t *object = json_object();
+
+	set_text(object, "owner", facts->clock_owner);
+	set_text(object, "by", facts->clock_by);
+	if (facts->clock_known)
+		json_object_set_new(object, "offset_ns",
+				    json_integer((json_int_t)facts->clock_offset));
+	json_object_set_new(object, "steps", json_integer((json_int_t)facts->clock_steps));
+	return object;
+}
+
 static json_t *users_json(const struct tools_facts *facts)
 {
 	json_t *rows = json_array();
@@ -175,6 +188,8 @@ json_t *control_facts_json(const struct tools_facts *facts)
 		json_object_set_new(object, "shares", shares_json(facts));
 	if (facts->told[FACTS_DISPLAY])
 		json_object_set_new(object, "display", display_json(facts));
+	if (facts->told[FACTS_CLOCK])
+		json_object_set_new(object, "clock", clock_json(facts));
 	return object;
 }
 

@@ -155,12 +155,14 @@ static void add_display(struct machine *machine, const struct tools_facts *facts
 		json_object_set_new(result, "screens", screens);
 }
 
-static void add_clock(struct machine *machine, json_t *features, json_t *result)
+static void add_clock(struct machine *machine, const struct tools_facts *facts, json_t *features,
+		      json_t *result)
 {
 	json_t *clock = control_clock(machine);
+	const char *by;
+	int rung = control_clock_rung(facts, clock != NULL, &by);
 
-	add_feature(features, "clock", 0,
-		    clock ? "kvm-clock; vmclock, where the kernel has it" : "kvm-clock");
+	add_feature(features, "clock", rung, by);
 	if (clock)
 		json_object_set_new(result, "clock", clock);
 }
@@ -180,7 +182,7 @@ static int info(void *opaque, json_t *params, json_t *result, struct control_err
 	add_shares(machine, facts, features);
 	add_display(machine, facts, features, result);
 	add_memory(machine, features, result);
-	add_clock(machine, features, result);
+	add_clock(machine, facts, features, result);
 	json_object_set_new(result, "state", control_string(control_state(machine)));
 	free(facts);
 	vm_uuid_format(machine->uuid, uuid);

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <string.h>
 
+#include "host-vmm/backdoor/facts.h"
 #include "host-vmm/clock/clock.h"
 #include "host-vmm/control/json.h"
 #include "host-vmm/machine.h"
@@ -72,4 +74,14 @@ json_t *control_clock(struct machine *machine)
 	json_object_set_new(object, "updates", json_integer((json_int_t)info.updates));
 	json_object_set_new(object, "steps", json_integer((json_int_t)info.steps));
 	return object;
+}
+
+int control_clock_rung(const struct tools_facts *facts, bool page, const char **ret_by)
+{
+	if (facts && facts->told[FACTS_CLOCK] && *facts->clock_by) {
+		*ret_by = facts->clock_by;
+		return strcmp(facts->clock_by, "lodge_clock") ? 1 : 2;
+	}
+	*ret_by = page ? "kvm-clock; vmclock, where the kernel has it" : "kvm-clock";
+	return 0;
 }

@@ -80,7 +80,8 @@ START_TEST(fields)
 		"part=load\0load=0.10 1.25 3\0memory=1000 500\0processes=77\0"
 		"part=users\0user=ann pts/0 1700000001 10.0.2.2\0user=bob tty1 - -\0"
 		"part=shares\0mount=/mnt/lodge\0by=virtiofs\0"
-		"part=display\0driver=virtio_gpu\0owner=program\0program=weston";
+		"part=display\0driver=virtio_gpu\0owner=program\0program=weston\0"
+		"part=clock\0clock-owner=lodged\0clock-by=lodge_clock\0ahead=1500\0steps=2";
 
 	tell(message, sizeof(message), "1 ");
 	look();
@@ -119,6 +120,11 @@ START_TEST(fields)
 	ck_assert_str_eq(facts->display_owner, "program");
 	ck_assert_str_eq(facts->display_program, "weston");
 	ck_assert_str_eq(facts->display_why, "");
+	ck_assert_str_eq(facts->clock_owner, "lodged");
+	ck_assert_str_eq(facts->clock_by, "lodge_clock");
+	ck_assert(facts->clock_known);
+	ck_assert_int_eq(facts->clock_offset, -1500);
+	ck_assert_uint_eq(facts->clock_steps, 2);
 }
 END_TEST
 

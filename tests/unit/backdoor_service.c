@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "host-vmm/state.h"
 #include "protocol/lib/fields.h"
@@ -93,6 +94,29 @@ START_TEST(variables)
 	rpc_session_close(root);
 	rpc_session_close(user);
 	rpc_session_close(ports);
+}
+END_TEST
+
+START_TEST(the_hosts_time)
+{
+	struct rpc_session *user = greet(RPC_DOOR_VIRTIO, RPC_USER, "lodge.hello app=cli");
+	struct rpc_reply reply = { 0 };
+	uint64_t seconds, nanoseconds;
+	time_t before = time(NULL);
+
+	rpc_session_request(user, "lodge.clock", 11, &reply);
+	ck_assert_int_eq(memcmp(reply.bytes, "1 ", 2), 0);
+	ck_assert_int_eq(fields_check(reply.bytes + 2, reply.len - 2), 0);
+	ck_assert_int_eq(
+		fields_number(reply.bytes + 2, reply.len - 2, "seconds", INT64_MAX, &seconds), 0);
+	ck_assert_int_eq(fields_number(reply.bytes + 2, reply.len - 2, "nanoseconds", 999999999,
+				       &nanoseconds),
+			 0);
+	ck_assert_uint_ge(seconds, (uint64_t)before);
+	ck_assert_uint_le(seconds, (uint64_t)time(NULL));
+	rpc_reply_free(&reply);
+	expect(user, "lodge.clock x", "0 too long");
+	rpc_session_close(user);
 }
 END_TEST
 
@@ -393,6 +417,7 @@ int main(void)
 	tcase_add_test(tcase, hello_tells_door_and_privilege);
 	tcase_add_test(tcase, a_cli_is_never_commanded);
 	tcase_add_test(tcase, variables);
+	tcase_add_test(tcase, the_hosts_time);
 	tcase_add_test(tcase, variables_are_bounded);
 	tcase_add_test(tcase, floods_get_busy);
 	tcase_add_test(tcase, a_flood_of_one_process_leaves_the_others_their_part);
