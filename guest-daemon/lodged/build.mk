@@ -4,8 +4,8 @@ libs += lodgedcore
 lodgedcore_srcs := $(addprefix guest-daemon/lodged/, \
 	account.c children.c conf.c core.c display.c display_owner.c facts_net.c facts_os.c jobs.c link.c local.c notify.c \
 	plugin_display.c plugin_exec.c plugin_facts.c plugin_files.c plugin_guestinfo.c plugin_memory.c plugin_power.c \
-	plugin_procs.c plugin_share_changes.c plugin_shares.c plugin_state.c plugins.c policy.c \
-	pump.c share_changes.c share_server.c shares.c shutdown.c task.c task_child.c vmware_facts.c watch.c)
+	plugin_procs.c plugin_share_changes.c plugin_shares.c plugin_state.c plugin_time.c plugins.c policy.c \
+	pump.c share_changes.c share_server.c shares.c shutdown.c task.c task_child.c timekeeping.c timesync.c vmware_facts.c watch.c)
 lodgedcore_pkgs := glib-2.0
 
 progs += lodged
@@ -17,6 +17,15 @@ unit_tests += lodged_link
 lodged_link_srcs := tests/unit/lodged_link.c tests/unit/lodged_rig.c
 lodged_link_libs := lodgedcore guestlib proto
 lodged_link_pkgs := check
+
+unit_tests += timesync
+timesync_srcs := tests/unit/timesync.c guest-daemon/lodged/timesync.c
+timesync_pkgs := check
+
+unit_tests += lodged_time
+lodged_time_srcs := tests/unit/lodged_time.c tests/unit/lodged_rig.c
+lodged_time_libs := lodgedcore guestlib proto
+lodged_time_pkgs := check
 
 unit_tests += lodged_exec
 lodged_exec_srcs := tests/unit/lodged_exec.c tests/unit/lodged_rig.c

@@ -159,6 +159,7 @@ static void tell_status(struct client *client, uint32_t tag)
 	}
 	for (size_t i = 0; i < n_plugins; i++)
 		fields_addf(&reply, "plugin", "%s %s", plugins[i]->name, plugins[i]->help);
+	plugins_status(lodged, &reply);
 	if (fields_done(&reply))
 		reply_text(client, tag, "0 out of memory");
 	else

@@ -21,9 +21,11 @@
 
 struct children;
 struct conf;
+struct fields_builder;
 struct link;
 struct local;
 struct lodged;
+struct timekeeping_clock;
 
 /* How lodged ends where there is no host to serve: lodged.service takes it as a clean stop.
  * EX_UNAVAILABLE of sysexits.h. */
@@ -54,6 +56,8 @@ struct plugin {
 	void (*reconfigure)(void *state);
 	/* The door was lost; commands and streams of it are gone. */
 	void (*lost)(void *state);
+	/* Adds what `lodge-toolbox` asks for, by lodged.status. */
+	void (*status)(void *state, struct fields_builder *out);
 	/* Frees @state. */
 	void (*stop)(void *state);
 };
@@ -72,6 +76,7 @@ struct lodged {
 	const char *run_folder; /* /run/lodge */
 	const char *helpers; /* where lodge-files is */
 	void (*end_system)(struct children *children, enum shutdown what);
+	const struct timekeeping_clock *clock; /* NULL: not to be set */
 };
 
 struct lodged_options {
@@ -81,6 +86,8 @@ struct lodged_options {
 	const char *conf, *run_folder, *helpers;
 	/* Ends this system, shutdown_start() but in tests; NULL: it is not ended. */
 	void (*end_system)(struct children *children, enum shutdown what);
+	/* How its clock is set, timekeeping_system but in tests; NULL: it is not set. */
+	const struct timekeeping_clock *clock;
 };
 
 /* @lodged is zeros. -ENODEV: no host is under this system. To be stopped, also when it failed. */
@@ -117,6 +124,7 @@ void plugins_capabilities(struct lodged *lodged);
 bool plugins_option(struct lodged *lodged, const char *name, const char *value);
 void plugins_reconfigure(struct lodged *lodged);
 void plugins_lost(struct lodged *lodged);
+void plugins_status(struct lodged *lodged, struct fields_builder *out);
 
 /* ---- link.c: the best door, found again whenever it is lost, left when a better one comes ---- */
 

@@ -22,6 +22,7 @@
 
 #include "guest-daemon/lib/paths.h"
 #include "guest-daemon/lodged/lodged.h"
+#include "guest-daemon/lodged/timekeeping.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 
@@ -151,7 +152,8 @@ int main(int argc, char **argv)
 	struct lodged_options options = { .door = -1,
 					  .conf = LODGE_CONF,
 					  .run_folder = LODGED_RUN,
-					  .end_system = shutdown_start };
+					  .end_system = shutdown_start,
+					  .clock = &timekeeping_system };
 	struct lodged lodged = { 0 };
 	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
 	g_autofree char *helpers = g_path_get_dirname(self ? self : argv[0]);

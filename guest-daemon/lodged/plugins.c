@@ -10,7 +10,7 @@
 const struct plugin *const plugins[] = {
 	&state_plugin,	       &facts_plugin,	&guestinfo_plugin, &power_plugin,
 	&exec_plugin,	       &files_plugin,	&procs_plugin,	   &shares_plugin,
-	&share_changes_plugin, &display_plugin, &memory_plugin,
+	&share_changes_plugin, &display_plugin, &memory_plugin,	   &time_plugin,
 };
 const size_t n_plugins = G_N_ELEMENTS(plugins);
 
@@ -91,4 +91,12 @@ void plugins_reconfigure(struct lodged *lodged)
 void plugins_lost(struct lodged *lodged)
 {
 	EACH(lost);
+}
+
+void plugins_status(struct lodged *lodged, struct fields_builder *out)
+{
+	for (size_t i = 0; i < n_plugins; i++) {
+		if (plugins[i]->status && lodged->states)
+			plugins[i]->status(lodged->states[i], out);
+	}
 }

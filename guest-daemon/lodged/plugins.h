@@ -18,5 +18,6 @@ extern const struct plugin procs_plugin;
 extern const struct plugin share_changes_plugin;
 extern const struct plugin shares_plugin;
 extern const struct plugin state_plugin;
+extern const struct plugin time_plugin;
 
 #endif

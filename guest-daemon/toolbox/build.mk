@@ -2,7 +2,7 @@
 # lodge-toolbox, the user's command in guests; also vmware-toolbox-cmd and vmware-rpctool.
 progs += lodge-toolbox
 lodge-toolbox_srcs := $(addprefix guest-daemon/toolbox/, \
-	conf.c connection.c device.c display.c json.c main.c rpc.c service.c share.c stat.c status.c)
+	conf.c connection.c device.c display.c json.c main.c rpc.c service.c share.c stat.c status.c time.c)
 lodge-toolbox_libs := guestlib proto
 man_pages += guest-daemon/toolbox/lodge-toolbox.1.scd
 

@@ -46,9 +46,8 @@ static int store(const struct toolbox *toolbox, GKeyFile *keys)
 	return 0;
 }
 
-/* @value NULL removes the key. */
-static int change(const struct toolbox *toolbox, const char *group, const char *key,
-		  const char *value)
+int toolbox_change_conf(const struct toolbox *toolbox, const char *group, const char *key,
+			const char *value)
 {
 	g_autoptr(GKeyFile) keys = load(toolbox);
 
@@ -74,10 +73,10 @@ int verb_config(const struct toolbox *toolbox, int argc, char **argv)
 	if (!strcmp(argv[0], "set")) {
 		if (argc < 4)
 			return misused(toolbox, "missing", "value");
-		return change(toolbox, argv[1], argv[2], argv[3]);
+		return toolbox_change_conf(toolbox, argv[1], argv[2], argv[3]);
 	}
 	if (!strcmp(argv[0], "remove"))
-		return change(toolbox, argv[1], argv[2], NULL);
+		return toolbox_change_conf(toolbox, argv[1], argv[2], NULL);
 	if (strcmp(argv[0], "get") != 0)
 		return misused(toolbox, "unknown subcommand", argv[0]);
 	keys = load(toolbox);
@@ -124,7 +123,7 @@ int verb_logging(const struct toolbox *toolbox, int argc, char **argv)
 		level = "info";
 	if (!g_strv_contains(levels, level))
 		return misused(toolbox, "unknown level", level);
-	return change(toolbox, "logging", "level", level);
+	return toolbox_change_conf(toolbox, "logging", "level", level);
 }
 
 static const struct {
@@ -173,7 +172,7 @@ static int script(const struct toolbox *toolbox, size_t which, int argc, char **
 	} else {
 		value = argv[1];
 	}
-	ret = change(toolbox, "powerops", scripts[which].key, value);
+	ret = toolbox_change_conf(toolbox, "powerops", scripts[which].key, value);
 	if (!ret && !toolbox->quiet)
 		printf("%s\n", value && !*value ? "Disabled" : "Enabled");
 	return ret;

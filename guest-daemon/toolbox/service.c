@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// timesync, info, and the verbs of VMware's that are not here.
+// info, and the verbs of VMware's that are not here.
 #include <stdlib.h>
 #include <string.h>
 
 #include "guest-daemon/toolbox/toolbox.h"
-
-int verb_timesync(const struct toolbox *toolbox, int argc, char **argv)
-{
-	static const char *const words[] = { "enable", "disable", "status", NULL };
-
-	if (argc < 1)
-		return misused(toolbox, "missing", "subcommand");
-	if (!g_strv_contains(words, argv[0]))
-		return misused(toolbox, "unknown subcommand", argv[0]);
-	return complain(toolbox, EX_UNAVAILABLE,
-			"not available: lodged leaves the clock alone; kvm-clock keeps it running");
-}
 
 int verb_absent(const struct toolbox *toolbox, int argc, char **argv)
 {

@@ -19,26 +19,40 @@ static int no_ports(const struct toolbox *toolbox, int error)
 			door_why(DOOR_IOPORTS, error));
 }
 
-static int hosttime(const struct toolbox *toolbox)
+/* VMware's ports, for guests of hosts that have no other door. */
+static int ports_time(int64_t *ret_seconds)
 {
 	struct vmport_regs regs = { 0 };
 	int ret = vmport_claim();
-	int64_t seconds;
-	struct tm tm;
-	time_t time;
-	char text[64];
 
 	if (ret)
-		return no_ports(toolbox, ret);
+		return ret;
 	vmport_call(VMPORT_GETTIMEFULL, &regs);
 	if (regs.ax == LODGE_VMW_MAGIC) {
-		seconds = (int64_t)((uint64_t)regs.si << 32 | regs.dx);
+		*ret_seconds = (int64_t)((uint64_t)regs.si << 32 | regs.dx);
 	} else {
 		regs = (struct vmport_regs){ 0 };
 		vmport_call(VMPORT_GETTIME, &regs);
-		seconds = (int32_t)regs.ax;
+		*ret_seconds = (int32_t)regs.ax;
 	}
-	time = seconds + regs.bx / 1000000;
+	*ret_seconds += regs.bx / 1000000;
+	return 0;
+}
+
+static int hosttime(const struct toolbox *toolbox)
+{
+	int64_t seconds = 0;
+	struct tm tm;
+	time_t time;
+	char text[64];
+	int ret;
+
+	if (toolbox_host_time(toolbox, &seconds)) {
+		ret = ports_time(&seconds);
+		if (ret)
+			return no_ports(toolbox, ret);
+	}
+	time = seconds;
 	if (seconds <= 0 || !localtime_r(&time, &tm) ||
 	    !strftime(text, sizeof(text), "%d %b %Y %H:%M:%S", &tm))
 		return complain(toolbox, EX_TEMPFAIL, "the host does not tell its time");

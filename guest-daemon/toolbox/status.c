@@ -23,6 +23,7 @@ struct facts {
 	char *door; /* lodged's; "" where it has none; NULL: lodged does not run */
 	char *why; /* doors that were not taken, "name: reason" lines */
 	char *policy; /* allow-exec */
+	char *clock_by; /* what lodged knows the host's time by, or NULL */
 };
 
 struct finding {
@@ -156,12 +157,18 @@ static void find_changes(const struct facts *facts, struct finding *finding)
 
 static void find_clock(const struct facts *facts, struct finding *finding)
 {
-	(void)facts;
-	if (file_has("/sys/devices/system/clocksource/clocksource0/current_clocksource",
-		     "kvm-clock"))
-		*finding = (struct finding){ 0, "kvm-clock", "" };
+	const char *by = facts->clock_by ? facts->clock_by : "";
+	bool kvm = file_has("/sys/devices/system/clocksource/clocksource0/current_clocksource",
+			    "kvm-clock");
+
+	if (!strcmp(by, "lodge_clock"))
+		*finding = (struct finding){ 2, "module lodge_clock", "" };
+	else if (*by)
+		*finding = (struct finding){ 1, strcmp(by, "rpc") ? by : "lodged asks the host",
+					     "the module lodge_clock" };
 	else
-		*finding = (struct finding){ 0, "the processor's counter", "" };
+		*finding = (struct finding){ 0, kvm ? "kvm-clock" : "the processor's counter",
+					     "lodged with a way to the host" };
 }
 
 static void find_memory(const struct facts *facts, struct finding *finding)
@@ -224,6 +231,8 @@ static void ask_daemon(const struct toolbox *toolbox, struct facts *facts)
 			facts->door = g_strdup(fields_get(answer.payload, answer.len, "door"));
 			facts->policy =
 				g_strdup(fields_get(answer.payload, answer.len, "allow-exec"));
+			facts->clock_by =
+				g_strdup(fields_get(answer.payload, answer.len, "clock-by"));
 			while ((line = fields_next(answer.payload, answer.len, "why", &at)))
 				g_string_append_printf(why, "%s\n", line);
 		}
@@ -302,5 +311,6 @@ int verb_status(const struct toolbox *toolbox, int argc, char **argv)
 	g_free(facts.door);
 	g_free(facts.why);
 	g_free(facts.policy);
+	g_free(facts.clock_by);
 	return status;
 }

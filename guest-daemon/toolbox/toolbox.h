@@ -9,6 +9,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sysexits.h>
 
 #include "guest-daemon/lib/door.h"
@@ -47,6 +48,17 @@ int complain(const struct toolbox *toolbox, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* EX_USAGE, with what is wrong and where help is. */
 int misused(const struct toolbox *toolbox, const char *what, const char *which);
+
+/* ---- conf.c ---- */
+
+/* Sets a key of tools.conf, or with NULL removes it; the exit status. */
+int toolbox_change_conf(const struct toolbox *toolbox, const char *group, const char *key,
+			const char *value);
+
+/* ---- time.c ---- */
+
+/* Seconds since 1970. -EOPNOTSUPP: the host does not tell; else as toolbox_ask(). */
+int toolbox_host_time(const struct toolbox *toolbox, int64_t *ret_seconds);
 
 /* ---- json.c ---- */
 

@@ -39,14 +39,14 @@ _lodge_toolbox() {
 	elif [ "$at" = 2 ]; then
 		case $verb in
 		script) words='enable disable set current default' ;;
-		config) words='guest-ops powerops shares logging' ;;
+		config) words='guest-ops powerops shares time logging' ;;
 		logging) words='get set' ;;
 		info) words=network ;;
 		esac
 	elif [ "$at" = 3 ]; then
 		case $verb in
 		config) words='allow-exec exec-users level links mount script-timeout poweroff-script poweron-script
-			suspend-script resume-script' ;;
+			suspend-script resume-script sync' ;;
 		script) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 		esac
 	elif [ "$at" = 4 ] && [ "$verb" = logging ]; then

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "guest-daemon/lodged/timekeeping.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/fields.h"
 
@@ -79,6 +80,30 @@ static void end_nothing(struct children *children, enum shutdown what)
 	ended[what]++;
 }
 
+static struct rig_clock the_clock;
+
+static int step_nothing(int64_t by_ns)
+{
+	the_clock.steps++;
+	the_clock.by = by_ns;
+	return 0;
+}
+
+static int slew_nothing(double ppm, int64_t error_ns)
+{
+	(void)ppm;
+	(void)error_ns;
+	the_clock.slews++;
+	return 0;
+}
+
+static const struct timekeeping_clock no_clock = { step_nothing, slew_nothing };
+
+struct rig_clock *rig_clock(void)
+{
+	return &the_clock;
+}
+
 int rig_ended(enum shutdown what)
 {
 	return ended[what];
@@ -119,6 +144,7 @@ static void start(struct rig *rig, const char *conf, int door)
 	options.conf = rig->conf;
 	options.run_folder = rig->folder;
 	options.end_system = end_nothing;
+	options.clock = the_clock.on ? &no_clock : NULL;
 	self = g_file_read_link("/proc/self/exe", NULL);
 	here = g_path_get_dirname(self);
 	rig->helpers = g_build_filename(here, "..", "bin", NULL);

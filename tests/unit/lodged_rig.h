@@ -56,6 +56,14 @@ void rig_greet(struct rig *rig);
 void rig_up(struct rig *rig, const char *conf);
 /* How often lodged would have ended the system. */
 int rig_ended(enum shutdown what);
+/* What lodged would have done to the system's clock; it keeps none unless @on is set before the
+ * start. */
+struct rig_clock {
+	bool on;
+	unsigned int steps, slews;
+	int64_t by; /* ns, of the last step */
+};
+struct rig_clock *rig_clock(void);
 /* "word " and fields (key, value, ..., NULL) as a COMMAND: its tag. */
 #define rig_fields(rig, word, ...) rig_fields_of(rig, word, (const char *const[]){ __VA_ARGS__ })
 uint32_t rig_fields_of(struct rig *rig, const char *word, const char *const *fields);

@@ -87,7 +87,7 @@ static const struct {
 	{ "lodge-toolbox", "stat nonsense", 64, "unknown subcommand" },
 	{ "lodge-toolbox", "stat balloon", 69, "not available" },
 	{ "lodge-toolbox", "stat sessionid", 69, "not available" },
-	{ "lodge-toolbox", "timesync status", 69, "not available" },
+	{ "lodge-toolbox", "timesync status", 69, "Disabled\nkept by " },
 	{ "lodge-toolbox", "timesync", 64, "missing" },
 	{ "lodge-toolbox", "config get a", 64, "missing key" },
 	{ "lodge-toolbox", "config get a b", 0, "[a] b UNSET\n" },

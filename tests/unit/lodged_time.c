@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// lodged's plug-in for the clock against a host that tells its time, and what it finds in a system.
+#include <check.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "guest-daemon/lodged/timekeeping.h"
+#include "tests/unit/lodged_rig.h"
+#include "tests/unit/unit.h"
+
+#define HOUR 3600
+
+static struct rig rig;
+
+/* This machine may have a clock of its host's, by which lodged would not ask. */
+static bool has_ptp(void)
+{
+	struct timekeeping_source source;
+	bool found = !timekeeping_open(&source);
+
+	if (found)
+		timekeeping_close(&source);
+	return found;
+}
+
+static void setup(void)
+{
+	*rig_clock() = (struct rig_clock){ .on = true };
+	rig_up(&rig, NULL);
+}
+
+static void teardown(void)
+{
+	rig_stop(&rig);
+	rig_clock()->on = false;
+}
+
+static void reply(uint32_t tag, const char *text, size_t len)
+{
+	rig_send(&rig, LODGE_RPC_REPLY, 0, tag, text, len);
+}
+
+/* Waits for the question; all else is answered. */
+static uint32_t question(void)
+{
+	for (;;) {
+		struct rig_frame got = rig_next(&rig, true);
+		uint32_t tag = got.frame.tag;
+		bool found = got.frame.type == LODGE_RPC_REQUEST &&
+			     !strcmp((char *)got.payload, "lodge.clock");
+
+		if (got.frame.type == LODGE_RPC_REQUEST && !found)
+			reply(tag, "1 ", 2);
+		g_free(got.payload);
+		if (found)
+			return tag;
+	}
+}
+
+/* The host is @ahead seconds ahead of this machine. */
+static void answer(uint32_t tag, int64_t ahead)
+{
+	struct timespec now;
+	char text[128];
+	int len;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	len = snprintf(text, sizeof(text), "1 seconds=%" PRId64 "%cnanoseconds=%ld%c",
+		       now.tv_sec + ahead, '\0', now.tv_nsec, '\0');
+	reply(tag, text, (size_t)len);
+}
+
+static bool has_stepped(struct rig *unused, void *opaque)
+{
+	(void)unused;
+	return rig_clock()->steps == *(unsigned int *)opaque;
+}
+
+static bool has_slewed(struct rig *unused, void *opaque)
+{
+	(void)unused;
+	(void)opaque;
+	return rig_clock()->slews > 0;
+}
+
+static void expect_step(unsigned int n, int64_t seconds)
+{
+	rig_until(&rig, has_stepped, &n);
+	ck_assert_int_gt(rig_clock()->by, (seconds - 1) * 1000000000);
+	ck_assert_int_lt(rig_clock()->by, (seconds + 1) * 1000000000);
+}
+
+START_TEST(the_clock_is_set_where_time_has_moved)
+{
+	if (has_ptp())
+		return;
+	rig_command(&rig, "reset", 5);
+	answer(question(), HOUR);
+	expect_step(1, HOUR);
+	rig_command(&rig, "Time_Synchronize 1", 18);
+	answer(question(), -2 * HOUR);
+	expect_step(2, -2 * HOUR);
+	rig_command(&rig, "Time_Synchronize 0", 18);
+	answer(question(), 0);
+	if (!timekeeping_owner("/proc", "/run"))
+		rig_until(&rig, has_slewed, NULL);
+	ck_assert_uint_eq(rig_clock()->steps, 2);
+}
+END_TEST
+
+/* An answer to a question that a new one took the place of, and answers that are none. */
+START_TEST(nonsense_sets_nothing)
+{
+	static const char *const said[] = {
+		"0 no",		"1 ", "1 seconds=1", "1 x", "1 seconds=99999999999999999999",
+		"1 seconds=-1",
+	};
+	uint32_t first, second;
+
+	if (has_ptp())
+		return;
+	for (size_t i = 0; i < G_N_ELEMENTS(said); i++) {
+		rig_command(&rig, "Time_Synchronize 1", 18);
+		reply(question(), said[i], strlen(said[i]) + 1);
+	}
+	rig_command(&rig, "Time_Synchronize 1", 18);
+	first = question();
+	rig_command(&rig, "Time_Synchronize 1", 18);
+	second = question();
+	answer(first, 5 * HOUR);
+	answer(second, HOUR);
+	expect_step(1, HOUR);
+}
+END_TEST
+
+static void make(const char *folder, const char *path, const char *text)
+{
+	g_autofree char *file = g_build_filename(folder, path, NULL);
+	g_autofree char *parent = g_path_get_dirname(file);
+
+	ck_assert_int_eq(g_mkdir_with_parents(parent, 0755), 0);
+	ck_assert(g_file_set_contents(file, text, -1, NULL));
+}
+
+START_TEST(owners_are_found)
+{
+	g_autofree char *proc = g_dir_make_tmp("proc-XXXXXX", NULL);
+	g_autofree char *run = g_dir_make_tmp("run-XXXXXX", NULL);
+
+	ck_assert_ptr_null(timekeeping_owner("/nonexistent", run));
+	ck_assert_ptr_null(timekeeping_owner(proc, run));
+	make(proc, "1/comm", "init\n");
+	make(proc, "self/comm", "chronyd\n");
+	make(proc, "2/other", "chronyd\n");
+	make(proc, "4/comm", "");
+	ck_assert_ptr_null(timekeeping_owner(proc, run));
+	make(proc, "77/comm", "systemd-timesyn\n");
+	ck_assert_ptr_null(timekeeping_owner(proc, run));
+	make(run, "systemd/timesync/synchronized", "");
+	ck_assert_str_eq(timekeeping_owner(proc, run), "systemd-timesyncd");
+	make(proc, "77/comm", "chronyd\n");
+	ck_assert_str_eq(timekeeping_owner(proc, run), "chrony");
+	make(proc, "77/comm", "ntpd\n");
+	ck_assert_str_eq(timekeeping_owner(proc, run), "ntpd");
+	make(proc, "77/comm", "phc2sys\n");
+	ck_assert_str_eq(timekeeping_owner(proc, run), "phc2sys");
+	rig_remove(proc);
+	rig_remove(run);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("lodged_time");
+	TCase *host = tcase_create("host");
+	TCase *system = tcase_create("system");
+
+	tcase_set_timeout(host, 60);
+	tcase_add_checked_fixture(host, setup, teardown);
+	tcase_add_test(host, the_clock_is_set_where_time_has_moved);
+	tcase_add_test(host, nonsense_sets_nothing);
+	tcase_add_test(system, owners_are_found);
+	suite_add_tcase(suite, host);
+	suite_add_tcase(suite, system);
+	return unit_run(suite);
+}
