@@ -235,7 +235,8 @@ static int explain_guest(const struct run *run)
 	};
 
 	if (said)
-		return fail(STATUS_NO_STATUS, "in the guest: %s", said);
+		return fail(STATUS_NO_STATUS, "in the guest: %s%s%s", said,
+			    error ? "; on the host: " : "", error ? error : "");
 	if (!error)
 		error = monitor_killed(&run->monitor);
 	if (run->monitor.reason != MONITOR_KILL)
