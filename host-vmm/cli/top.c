@@ -42,7 +42,7 @@ static void add_usage(JsonObject *row, struct sample *last, pid_t pid)
 	if (last->time && seconds > 0 && now.usage.cpu_us >= last->usage.cpu_us) {
 		json_object_set_double_member(row, "cpu_percent",
 					      (double)(now.usage.cpu_us - last->usage.cpu_us) /
-						      seconds / (G_USEC_PER_SEC / 100));
+						      seconds * 100 / G_USEC_PER_SEC);
 		if (now.usage.disk_known && now.usage.disk >= last->usage.disk)
 			json_object_set_int_member(
 				row, "disk_bytes_per_second",

@@ -68,7 +68,7 @@ static int check_file(int fd)
 
 int memory_table_open(const char *path, struct memory_table **ret_table)
 {
-	autofd fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	struct memory_table *table;
 	unsigned int mine = 0;
 	int ret;
@@ -79,15 +79,19 @@ int memory_table_open(const char *path, struct memory_table **ret_table)
 	if (ret == 0)
 		ret = take_row(fd, &mine);
 	if (ret < 0)
-		return ret;
+		goto close_file;
 	table = calloc(1, sizeof(*table));
-	if (!table)
-		return -ENOMEM;
+	if (!table) {
+		ret = -ENOMEM;
+		goto close_file;
+	}
 	table->fd = fd;
 	table->mine = mine;
-	fd = -1;
 	*ret_table = table;
 	return 0;
+close_file:
+	close(fd);
+	return ret;
 }
 
 void memory_table_close(struct memory_table *table)
