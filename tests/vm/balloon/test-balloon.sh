@@ -8,37 +8,9 @@
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
 
-socket=$XDG_RUNTIME_DIR/lodge/airy/control.sock
-
-cat >ask.py <<'END'
-"""ask.py SOCKET REQUEST MEMBER...: prints a member of the answer's result."""
-import json, socket, sys
-connection = socket.socket(socket.AF_UNIX)
-connection.connect(sys.argv[1])
-connection.sendall(sys.argv[2].encode() + b"\n")
-answer = json.loads(connection.makefile().readline())
-value = answer["result"]
-for member in sys.argv[3:]:
-    value = value[member]
-print(value)
-END
-
-ask() {
-	python3 ask.py "$socket" "$@"
-}
-
-info() {
-	ask '{"id":1,"method":"info"}' balloon "$1"
-}
-
-# Resident shared memory of the monitor, MiB: the guest's.
-resident() {
-	awk '/^RssShmem:/ { print int($2 / 1024) }' "/proc/$(ask '{"id":1,"method":"status"}' pid)/status"
-}
-
-at_least() {
-	[ "$(info "$1")" -ge "$2" ]
-}
+name=airy
+# shellcheck source=tests/vm/balloon/ask.sh
+. "$TOP/tests/vm/balloon/ask.sh"
 
 cat >job.sh <<'END'
 modprobe virtio_balloon
@@ -51,7 +23,7 @@ rm /dev/shm/full/file
 sleep 300
 END
 
-lodge run --name airy --memory 384M --share "job=$PWD" -- sh /mnt/lodge/job/job.sh </dev/null >vm.log 2>&1 &
+lodge run --name "$name" --memory 384M --share "job=$PWD" -- sh /mnt/lodge/job/job.sh </dev/null >vm.log 2>&1 &
 vm=$!
 if ! wait_for 300 test -e full; then
 	fail "the guest comes up" "$(cat vm.log)"
@@ -60,19 +32,16 @@ fi
 full=$(resident)
 ok "128 MiB in use are resident ($full MiB)" test "$full" -ge 128
 rm full
-ok "the guest reports 96 MiB of free pages" wait_for 90 at_least reported $((96 << 20))
+ok "the guest reports 96 MiB of free pages" until_mib 90 96 $((1 << 20)) reported
 # What was never touched is reported too, and first, so the count alone says nothing of these.
 has_shrunk() {
 	[ "$(resident)" -le $((full - 80)) ]
 }
 ok "and what it used is gone from the host" wait_for 90 has_shrunk
 
-ask '{"id":1,"method":"balloon","params":{"target":134217728}}' >/dev/null
-ok "the balloon grows to 128 MiB" wait_for 60 at_least actual $((128 << 20))
-ask '{"id":1,"method":"balloon","params":{"target":0}}' >/dev/null
-is_empty() {
-	[ "$(info actual)" = 0 ]
-}
-ok "and shrinks to nothing" wait_for 60 is_empty
+ok "lodge set memory=256M" lodge set "$name" memory=256M
+ok "the balloon grows to 128 MiB" until_mib 60 128 128 given
+ok "lodge set memory=off" lodge set "$name" memory=off
+ok "and shrinks to nothing" until_mib 60 0 0 given
 kill $vm
 wait $vm || :

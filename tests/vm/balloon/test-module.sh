@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# lodge_balloon in a guest: what it gives is gone from the host's memory, and comes back on the host's word, before the
+# OOM killer, and when the module goes, also while it is at work.
+# TIMEOUT: 300
+# NEEDS: lodge python3
+# shellcheck disable=SC2016 # for the guest
+# shellcheck source=tests/vm/lib.sh
+. "$LIB"
+name=bulky
+# shellcheck source=tests/vm/balloon/ask.sh
+. "$TOP/tests/vm/balloon/ask.sh"
+
+lodge run --name "$name" --memory 512M --share "job=$PWD" -- sh /mnt/lodge/job/job.sh </dev/null >vm.log 2>&1 &
+vm=$!
+if ! wait_for 200 test -e up; then
+	fail "the guest comes up" "$(cat vm.log)"
+	exit 1
+fi
+
+# What was used once is the host's to give, until the guest gives it back.
+if ! in_guest "modules=$BUILD/modules/\$(uname -r)
+	rmmod virtio_balloon
+	mkdir /dev/shm/full && mount -t tmpfs -o size=300M full /dev/shm/full
+	dd if=/dev/zero of=/dev/shm/full/file bs=1M count=256 2>/dev/null
+	rm /dev/shm/full/file
+	lsmod | grep -q ^lodge_backdoor || insmod \$modules/lodge_backdoor.ko
+	insmod \$modules/lodge_balloon.ko reporting=0"; then
+	fail "the modules are loaded" "$said" "$(cat vm.log)"
+	exit 1
+fi
+ok "the module tells how the guest is" wait_for 60 memory_is driver lodge_balloon
+ok "lodge info names the rung" grep -q "memory *2 *lodge_balloon" <(lodge info "$name")
+full=$(resident)
+ok "256 MiB that were used are resident ($full MiB)" test "$full" -ge 256
+
+ok "lodge set memory=256M" lodge set "$name" memory=256M
+ok "the guest gives 256 MiB" until_mib 60 256 256 given
+is "$(lodge show "$name" memory.target)" 256M "vm.conf says it, too"
+left=$(resident)
+ok "which are gone from the host ($full to $left MiB)" test "$left" -le $((full - 128))
+like "$(lodge top --once --interval 1)" "bulky .* 256M .* manual" "lodge top shows it"
+
+# More than is left: the guest takes it back by itself.
+in_guest 'dmesg -C
+	dd if=/dev/zero of=/dev/shm/full/file bs=1M count=280 2>&1; code=$?
+	dmesg | grep -i "out of memory\|oom-kill\|invoked oom" && code=1
+	rm -f /dev/shm/full/file; exit $code'
+is "$?" 0 "what the guest needs it gets, and nobody is killed"
+ok "from the balloon" until_mib 1 0 255 given
+
+ok "memory=off" lodge set "$name" memory=off
+ok "gives everything back" until_mib 60 0 0 given
+
+# What makes no sense is refused, and changes nothing.
+like "$(lodge set "$name" memory=1G 2>&1)" "more than the VM's size" "a target above the VM's memory"
+like "$(lodge set "$name" memory=-1 2>&1)" "'-1' is not a size" "a negative one"
+is "$(ask refused memory-set <<'END'
+{"want": 0}
+{"want": -1}
+{"want": 9223372036854775807}
+{"want": 1073741824}
+{"mode": "x"}
+{"mode": 1}
+{"min": 536870912, "max": 67108864}
+{"max": 4096}
+END
+)" '' "what the monitor takes of targets that make no sense"
+ok "nothing has changed" memory_is mode off
+
+# Unloaded while it is at work, and again and again.
+ok "memory=224M" lodge set "$name" memory=224M
+in_guest "for i in 1 2 3 4 5; do
+		rmmod lodge_balloon && insmod $BUILD/modules/\$(uname -r)/lodge_balloon.ko reporting=0 || exit 1
+	done"
+is "$?" 0 "the module goes and comes in the midst of it"
+ok "and goes on" until_mib 60 288 288 given
+
+# The device is unbound under a full balloon, and bound again.
+in_guest 'cd /sys/bus/virtio/drivers/lodge_backdoor; dev=$(echo virtio*)
+	echo $dev >unbind; sed -n "s/^MemAvailable: *\([0-9]*\).*/\1/p" /proc/meminfo; echo $dev >bind'
+ok "unbound, the guest has its memory ($said KiB)" test "$said" -ge $((350 << 10))
+ok "bound, it gives it again" until_mib 60 288 288 given
+in_guest 'rmmod lodge_balloon && sed -n "s/^MemAvailable: *\([0-9]*\).*/\1/p" /proc/meminfo'
+ok "without the module the guest has its memory ($said KiB)" test "$said" -ge $((350 << 10))
+ok "and the host counts none" until_mib 20 0 0 given
+in_guest 'dmesg | grep -E "BUG|WARNING|Oops|Call Trace|hung|refuses"'
+is "$?" 1 "the kernel complains of nothing"
+[ -z "$said" ] || printf '%s\n' "$said" | sed 's/^/#   /'
+kill $vm
+wait $vm || :
