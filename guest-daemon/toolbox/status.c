@@ -173,9 +173,17 @@ static void find_clock(const struct facts *facts, struct finding *finding)
 
 static void find_memory(const struct facts *facts, struct finding *finding)
 {
-	(void)facts;
-	if (has_entry("/sys/bus/virtio/drivers/virtio_balloon", "virtio"))
-		*finding = (struct finding){ 0, "virtio_balloon", "" };
+	bool told = facts->door && *facts->door && !access("/proc/pressure/memory", F_OK);
+
+	if (!access("/sys/module/lodge_balloon", F_OK) &&
+	    has_entry("/sys/bus/virtio/drivers/lodge_backdoor", "virtio"))
+		*finding = (struct finding){ 2, "module lodge_balloon", "" };
+	else if (has_entry("/sys/bus/virtio/drivers/virtio_balloon", "virtio") && told)
+		*finding = (struct finding){ 1, "virtio_balloon; lodged tells of stalls",
+					     "the module lodge_balloon makes it faster" };
+	else if (has_entry("/sys/bus/virtio/drivers/virtio_balloon", "virtio"))
+		*finding =
+			(struct finding){ 0, "virtio_balloon", "lodged tells the host of stalls" };
 	else
 		*finding = (struct finding){ -1, "no balloon", "modprobe virtio_balloon" };
 }

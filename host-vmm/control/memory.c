@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "host-vmm/backdoor/tools.h"
 #include "host-vmm/control/json.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/memory-policy/steward.h"
@@ -149,6 +150,7 @@ int control_balloon(void *opaque, json_t *params, json_t *result, struct control
 int control_memory_rung(struct machine *machine, const char **ret_by)
 {
 	struct memory_status status = { .driver = MEMORY_DRIVER_ABSENT };
+	unsigned int stall;
 
 	if (machine->steward)
 		memory_steward_get(machine->steward, &status);
@@ -158,7 +160,10 @@ int control_memory_rung(struct machine *machine, const char **ret_by)
 		return 2;
 	case MEMORY_DRIVER_VIRTIO:
 		*ret_by = "virtio-balloon";
-		return 0;
+		if (!machine->backdoor || tools_get_stall(machine->backdoor, &stall))
+			return 0;
+		*ret_by = "virtio-balloon, lodged tells of stalls";
+		return 1;
 	case MEMORY_DRIVER_NONE:
 		*ret_by = "the guest has no driver for its balloon";
 		return -1;
