@@ -14,8 +14,8 @@
 #include "guest-daemon/lodged/display.h"
 
 /* They hold cards for others. */
-static const char *const brokers[] = { "systemd-logind", "elogind-daemon", "elogind", "seatd",
-				       NULL };
+static const char *const brokers[] = { "systemd-logind", "elogind-daemon", "elogind",
+				       "seatd",		 "weston-launch",  NULL };
 /* Linux drivers/gpu/drm/drm_debugfs.c */
 #define COMMAND_WIDTH 20
 
@@ -113,10 +113,12 @@ static void hear_session(void *opaque, const char *uid, const char *said)
 void display_find_owner(const struct display_system *system, unsigned int card,
 			struct display_owner *ret_owner)
 {
-	bool text = system->is_text(system->dev);
+	bool text = system->is_text(system->dev), known;
 
 	*ret_owner = (struct display_owner){ .owner = "console" };
-	if (!kernel_says(system, card, ret_owner->program) && !text)
+	known = kernel_says(system, card, ret_owner->program);
+	/* Before Linux 6.8 the kernel names who opened the card. */
+	if (known ? g_strv_contains(brokers, ret_owner->program) : !text)
 		find_holder(system, card, ret_owner->program);
 	if (!ret_owner->program[0]) {
 		ret_owner->owner = text ? "console" : "nobody";

@@ -286,6 +286,10 @@ START_TEST(the_kernel_knows_the_master)
 	put("sys/kernel/debug/dri/0/clients", text);
 	ck_assert_str_eq(look("program"), "kwin wayland");
 	ck_assert_str_eq(look("owner"), "program");
+	/* Who opened it for somebody else. */
+	put("sys/kernel/debug/dri/0/clients",
+	    "\n      systemd-logind   120   0   y    y     0          0\n");
+	ck_assert_str_eq(look("program"), "Xorg");
 	/* Another terminal is in the foreground. */
 	fake()->text = true;
 	put("sys/kernel/debug/dri/0/clients", head);
