@@ -31,6 +31,7 @@ static const struct {
 	{ "_NET_WM_NAME", offsetof(struct screen_atoms, wm_name) },
 	{ "_NET_WM_ICON_NAME", offsetof(struct screen_atoms, wm_icon_name) },
 	{ "_NET_WM_PID", offsetof(struct screen_atoms, wm_pid) },
+	{ "_NET_WM_PING", offsetof(struct screen_atoms, wm_ping) },
 	{ "UTF8_STRING", offsetof(struct screen_atoms, utf8_string) },
 };
 #define N_ATOMS (sizeof(atom_names) / sizeof(atom_names[0]))

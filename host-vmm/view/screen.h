@@ -19,7 +19,7 @@
 /* Properties and messages of ICCCM 4.1 and of EWMH 1.5. */
 struct screen_atoms {
 	xcb_atom_t wm_protocols, wm_delete_window, wm_state, wm_state_fullscreen, wm_name,
-		wm_icon_name, wm_pid, utf8_string;
+		wm_icon_name, wm_pid, wm_ping, utf8_string;
 };
 
 /* Where it is on the root, and how large. */

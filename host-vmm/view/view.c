@@ -196,11 +196,22 @@ static void on_expose(struct view *view, const xcb_expose_event_t *event)
 
 static void on_client_message(struct view *view, const xcb_client_message_event_t *event)
 {
+	const struct screen_atoms *atoms = &view->screen.atoms;
 	struct window *window = view_window(view, event->window);
+	xcb_client_message_event_t answer = *event;
 
-	if (window && event->type == view->screen.atoms.wm_protocols &&
-	    event->data.data32[0] == view->screen.atoms.wm_delete_window)
+	if (!window || event->type != atoms->wm_protocols)
+		return;
+	if (event->data.data32[0] == atoms->wm_delete_window) {
 		close_head(view, window);
+	} else if (event->data.data32[0] == atoms->wm_ping) {
+		/* EWMH 1.5: alive is who sends it back. */
+		answer.window = view->screen.root->root;
+		xcb_send_event(view->screen.x, 0, answer.window,
+			       XCB_EVENT_MASK_SUBSTRUCTURE_REDIRECT |
+				       XCB_EVENT_MASK_SUBSTRUCTURE_NOTIFY,
+			       (const char *)&answer);
+	}
 }
 
 static void on_property(struct view *view, const xcb_property_notify_event_t *event)

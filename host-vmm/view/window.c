@@ -8,6 +8,7 @@
  * follow, because its source cannot or does not in VIEW_FOLLOW_MS, is scaled.
  */
 #include <endian.h>
+#include <limits.h>
 #include <linux/input-event-codes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct size_hints {
 	int32_t base_width, base_height, gravity;
 };
 #define HINT_MIN_SIZE 0x10u
+#define HINT_INPUT    1u /* ICCCM 4.1.2.4, WM_HINTS */
 #define PIXEL_BYTES   4u
 #define SHRINK_STEPS  4096u
 #define STATES_MAX    64 /* atoms of _NET_WM_STATE, of which EWMH 1.5 has 13 */
@@ -97,13 +99,22 @@ static void set_properties(struct window *window)
 		.min_width = LODGE_DISPLAY_WIDTH_MIN,
 		.min_height = LODGE_DISPLAY_HEIGHT_MIN,
 	};
+	const xcb_atom_t protocols[] = { screen->atoms.wm_delete_window, screen->atoms.wm_ping };
+	/* ICCCM 4.1.2.4: flags, input, and seven that the flags leave out. */
+	const uint32_t wm_hints[9] = { HINT_INPUT, 1 };
 	const uint32_t pid = (uint32_t)getpid();
+	char machine[HOST_NAME_MAX + 1] = "";
 
 	xcb_change_property(screen->x, XCB_PROP_MODE_REPLACE, window->id, XCB_ATOM_WM_NORMAL_HINTS,
 			    XCB_ATOM_WM_SIZE_HINTS, 32, sizeof(hints) / 4, &hints);
 	xcb_change_property(screen->x, XCB_PROP_MODE_REPLACE, window->id,
-			    screen->atoms.wm_protocols, XCB_ATOM_ATOM, 32, 1,
-			    &screen->atoms.wm_delete_window);
+			    screen->atoms.wm_protocols, XCB_ATOM_ATOM, 32,
+			    sizeof(protocols) / sizeof(protocols[0]), protocols);
+	xcb_change_property(screen->x, XCB_PROP_MODE_REPLACE, window->id, XCB_ATOM_WM_HINTS,
+			    XCB_ATOM_WM_HINTS, 32, sizeof(wm_hints) / 4, wm_hints);
+	/* Whose process the PID is of. */
+	if (gethostname(machine, sizeof(machine) - 1) == 0)
+		set_text(window, XCB_ATOM_WM_CLIENT_MACHINE, XCB_ATOM_STRING, machine);
 	xcb_change_property(screen->x, XCB_PROP_MODE_REPLACE, window->id, XCB_ATOM_WM_CLASS,
 			    XCB_ATOM_STRING, 8, sizeof(class), class);
 	xcb_change_property(screen->x, XCB_PROP_MODE_REPLACE, window->id, screen->atoms.wm_pid,

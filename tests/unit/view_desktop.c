@@ -262,25 +262,29 @@ END_TEST
 
 /* ---- the window manager ---- */
 
-/* The first word of the next message to the root that asks for a state. */
-static uint32_t next_state_asked(void)
+/* The next message of @type to the root. */
+static xcb_client_message_event_t next_message(xcb_atom_t type)
 {
-	const xcb_atom_t state = view_atom(&rig, "_NET_WM_STATE");
-	uint32_t word = UINT32_MAX;
+	xcb_client_message_event_t found = { 0 };
 
-	for (int tries = 0; word == UINT32_MAX; tries++) {
+	xcb_flush(rig.x);
+	for (int tries = 0; found.type != type; tries++) {
 		xcb_generic_event_t *event = xcb_poll_for_event(rig.x);
-		const xcb_client_message_event_t *message = (const void *)event;
 
-		ck_assert_msg(tries < 100000, "nothing is asked of the window manager");
+		ck_assert_msg(tries < 10000, "no message to the root");
 		if (!event)
-			usleep(2000);
-		else if ((event->response_type & 0x7f) == XCB_CLIENT_MESSAGE &&
-			 message->type == state)
-			word = message->data.data32[0];
+			(void)poll(NULL, 0, 2);
+		else if ((event->response_type & 0x7f) == XCB_CLIENT_MESSAGE)
+			found = *(const xcb_client_message_event_t *)(const void *)event;
 		free(event);
 	}
-	return word;
+	return found;
+}
+
+/* What the window manager is asked to do with a state: the first word. */
+static uint32_t next_state_asked(void)
+{
+	return next_message(view_atom(&rig, "_NET_WM_STATE")).data.data32[0];
 }
 
 static void host_and(uint16_t code)
@@ -312,6 +316,30 @@ START_TEST(the_whole_screen_and_back_whoever_asked)
 	view_wait_for(wanted().width == 1000);
 	host_and(KEY_F);
 	ck_assert_uint_eq(next_state_asked(), 0);
+}
+END_TEST
+
+START_TEST(it_answers_that_it_is_alive)
+{
+	xcb_window_t window = start(LODGE_DISPLAY_GPU, 640, 480);
+	const xcb_atom_t ping = view_atom(&rig, "_NET_WM_PING");
+	const xcb_client_message_event_t message = {
+		.response_type = XCB_CLIENT_MESSAGE,
+		.format = 32,
+		.window = window,
+		.type = view_atom(&rig, "WM_PROTOCOLS"),
+		.data.data32 = { ping, 4711, window },
+	};
+	xcb_client_message_event_t answer;
+
+	xcb_change_window_attributes(rig.x, rig.root->root, XCB_CW_EVENT_MASK,
+				     &(uint32_t){ XCB_EVENT_MASK_SUBSTRUCTURE_NOTIFY });
+	xcb_send_event(rig.x, 0, window, 0, (const char *)&message);
+	answer = next_message(view_atom(&rig, "WM_PROTOCOLS"));
+	ck_assert_uint_eq(answer.window, rig.root->root);
+	ck_assert_uint_eq(answer.data.data32[0], ping);
+	ck_assert_uint_eq(answer.data.data32[1], 4711);
+	ck_assert_uint_eq(answer.data.data32[2], window);
 }
 END_TEST
 
@@ -492,6 +520,7 @@ int main(int argc, char **argv)
 		pixels_have_the_size_of_their_monitors,
 		a_monitor_that_does_not_say_has_the_desktops_scale,
 		the_whole_screen_and_back_whoever_asked,
+		it_answers_that_it_is_alive,
 		the_title_tells_locks,
 		the_pointer_is_always_seen,
 		it_works_in_its_sandbox,
