@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What scenarios of whole guests share: `. "$LIB"` on top (after `# shellcheck source=tests/vm/lib.sh`), checks below, nothing at the end. A check
 # prints a TAP line; the scenario passes when all did. tests/vm/run gives: $BUILD, $WORK (an empty
-# folder, also the current one), a $HOME and a $XDG_RUNTIME_DIR of its own, and a time limit from the line
+# folder, also the current one), a $HOME and a $XDG_RUNTIME_DIR of its own, $RESULTS for keep(), and a time limit from the line
 # `# TIMEOUT: seconds` on top. Other such lines: `# USER: ordinary` to run without root, `# NEEDS: command...`
 # to be skipped where one is missing. Whatever runs on after the end is killed and fails the scenario.
 
@@ -79,6 +79,13 @@ like() {
 	else
 		fail "$3" "got:     $1" "no match: $2"
 	fi
+}
+
+# keep FILE NAME: FILE is a result of this scenario, $RESULTS/WORD/NAME, for people to look at.
+keep() {
+	local folder
+	folder=$RESULTS/$(basename "$(dirname "$0")")
+	[ ! -w "$folder" ] || cp -f "$1" "$folder/$2"
 }
 
 # run COMMAND...: sets $out, $err and $status.

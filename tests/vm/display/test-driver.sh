@@ -99,6 +99,7 @@ shown() {
 	ok "$*: ready" wait_for 20 grep -q ready picture.out
 	lodge screenshot box shot.png
 	ok "$*: every pixel is as it was painted" card-check shot.png 1
+	keep shot.png "lodge_display-$2.png"
 	inside pkill -x "${1##*/}"
 	wait $program
 }

@@ -54,6 +54,7 @@ check() {
 	lodge screenshot vga "$name.png"
 	said=$(text-check "$name.png" "job/$name.vcsa" "$@" 2>&1)
 	is "$?/$said" "0/$size" "$name: every pixel"
+	keep "$name.png" "vga-$name.png"
 	touch "job/$name.done"
 }
 
