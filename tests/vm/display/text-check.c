@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // On the host: compares a screenshot of a text console, pixel by pixel, with what the guest's
-// /dev/vcsa says is on it, drawn with the VGA's font or another one. Says its size, and which pixel
-// is the first one that is wrong.
+// /dev/vcsa says is on it, drawn with the VGA's font or another one: in the VGA's cells of 9 dots,
+// or a frame buffer's of 8, which may leave black margins. Says its size, and which pixel is the
+// first one that is wrong.
 #include <png.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -63,18 +64,24 @@ static uint32_t colour(unsigned int value)
 	       ((value & 1) * 0xaa + light);
 }
 
-static uint32_t expected(const struct screen *screen, const struct font *font, unsigned int x,
-			 unsigned int y)
+static uint32_t expected(const struct screen *screen, const struct font *font, unsigned int dots,
+			 unsigned int x, unsigned int y)
 {
-	const uint8_t *cell = screen->cells[y / font->rows * screen->columns + x / 9];
-	uint8_t bits = font->glyphs[cell[0]][y % font->rows];
-	bool ink = x % 9 < 8 ? bits & 0x80 >> x % 9 : (cell[0] & 0xe0) == 0xc0 && bits & 1;
+	const uint8_t *cell;
+	uint8_t bits;
+	bool ink;
 
-	return colour(ink ? cell[1] & 0xf : cell[1] >> 4 & 7);
+	if (x / dots >= screen->columns || y / font->rows >= screen->lines)
+		return 0;
+	cell = screen->cells[y / font->rows * screen->columns + x / dots];
+	bits = font->glyphs[cell[0]][y % font->rows];
+	ink = x % dots < 8 ? bits & 0x80 >> x % dots : (cell[0] & 0xe0) == 0xc0 && bits & 1;
+	/* The highest bit is the VGA's blinking, and brightness on frame buffers. */
+	return colour(ink ? cell[1] & 0xf : cell[1] >> 4 & (dots == 8 ? 15 : 7));
 }
 
-static int compare(const struct screen *screen, const struct font *font, const png_image *image,
-		   const uint8_t *pixels)
+static int compare(const struct screen *screen, const struct font *font, unsigned int dots,
+		   const png_image *image, const uint8_t *pixels)
 {
 	uint64_t wrong = 0;
 
@@ -82,7 +89,7 @@ static int compare(const struct screen *screen, const struct font *font, const p
 		for (unsigned int x = 0; x < image->width; x++) {
 			const uint8_t *at = pixels + 3 * ((size_t)y * image->width + x);
 			uint32_t is = (uint32_t)at[0] << 16 | (uint32_t)at[1] << 8 | at[2];
-			uint32_t wanted = expected(screen, font, x, y);
+			uint32_t wanted = expected(screen, font, dots, x, y);
 
 			if (is != wanted && !wrong++)
 				printf("%u,%u is %06x and not %06x\n", x, y, is, wanted);
@@ -95,6 +102,7 @@ int main(int argc, char **argv)
 	static struct screen screen;
 	static struct font font = { .rows = 16 };
 	png_image image = { .version = PNG_IMAGE_VERSION };
+	unsigned int dots = 9;
 	uint8_t *pixels;
 	int ret;
 
@@ -110,8 +118,10 @@ int main(int argc, char **argv)
 	if (!pixels || !png_image_finish_read(&image, NULL, pixels, 0, NULL))
 		return 2;
 	printf("%ux%u\n", image.width, image.height);
-	ret = image.width != screen.columns * 9u || image.height > screen.lines * font.rows ||
-	      compare(&screen, &font, &image, pixels);
+	if (image.width / 8 == screen.columns)
+		dots = 8;
+	ret = image.width / dots != screen.columns || image.height / font.rows != screen.lines ||
+	      compare(&screen, &font, dots, &image, pixels);
 	free(pixels);
 	return ret;
 }
