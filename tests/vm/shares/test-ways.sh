@@ -133,8 +133,9 @@ share_goes lodge_fs
 inside 'kill -9 $(pidof mount.lodge)'
 ok "mount.lodge killed: mounted again" wait_for 20 by lodge_fs
 # Its end is not the mount's: whoever has a file open does not notice.
-is "$(inside 'exec 3<>/mnt/lodge/work/held; sh -c "exec setsid sh -c \"until ! pidof lodged; do sleep 0.1; done; sleep 0.3; echo held >&3\"" >/dev/null 2>&1 &
+is "$(inside 'exec 3<>/mnt/lodge/work/held; sh -c "exec setsid sh -c \"echo begun >/tmp/held; until ! pidof lodged; do sleep 0.1; done; sleep 0.3; echo held >&3\"" >/dev/null 2>&1 &
+until grep -q begun /tmp/held; do sleep 0.1; done 2>/dev/null
 cat /mnt/lodge/docs/one; kill $(pidof lodged); sleep 0.1' | head -n 1)" one "files are there"
-ok "lodged ends: what is open is written on" wait_for 20 grep -q held work/held
+ok "lodged ends: what is open is written on" wait_for 60 grep -q held work/held
 lodge kill ways
 wait "$vm" || true
