@@ -51,6 +51,9 @@ unit_tests += clock_model
 clock_model_srcs := tests/unit/clock_model.c host-vmm/clock/host.c host-vmm/clock/model.c
 clock_model_pkgs := check
 
+fuzz_targets += clock_line
+clock_line_srcs := tests/fuzz/clock_line.c host-vmm/clock/model.c
+
 unit_tests += vmm_scarce
 vmm_scarce_srcs := tests/unit/vmm_scarce.c tests/unit/tiny_kernel.c
 vmm_scarce_libs := vmm proto

@@ -4,6 +4,7 @@
  *
  *	main.c   finds the page, and is the PTP clock
  *	page.c   what the page says, read by the rules of protocol/spec/vmclock.md
+ *	line.h   the arithmetic on it
  *	pair.c   the counter and the system's clock at one moment
  *
  * Nothing here is written to once the module is up, so there is no lock.

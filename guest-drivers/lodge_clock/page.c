@@ -7,21 +7,13 @@
  */
 #include <linux/errno.h>
 #include <linux/kernel.h>
-#include <linux/time.h>
 
 #include "compat/clock.h"
+#include "lodge_clock/line.h"
 #include "lodge_clock/lodge_clock.h"
 
 /* An update takes the host far less than one of them. */
 #define TRIES 1000
-
-/* Another processor's counter, or an update that was slow: so much may a reading be too early. */
-#define EARLY_MAX (1ll << 36)
-
-struct line {
-	u64 counter, period, seconds, fraction;
-	unsigned int shift, status;
-};
 
 int lodge_page_check(const struct lodge_vmclock *page)
 {
@@ -34,7 +26,7 @@ int lodge_page_check(const struct lodge_vmclock *page)
 	return 0;
 }
 
-static void copy_line(const struct lodge_vmclock *page, struct line *line)
+static void copy_line(const struct lodge_vmclock *page, struct lodge_line *line)
 {
 	line->counter = le64_to_cpu(READ_ONCE(page->counter_value));
 	line->period = le64_to_cpu(READ_ONCE(page->counter_period_frac_sec));
@@ -44,45 +36,6 @@ static void copy_line(const struct lodge_vmclock *page, struct line *line)
 	line->status = READ_ONCE(page->clock_status);
 }
 
-static int check_line(const struct line *line)
-{
-	switch (line->status) {
-	case LODGE_VMCLOCK_SYNCHRONIZED:
-	case LODGE_VMCLOCK_FREERUNNING:
-		break;
-	case LODGE_VMCLOCK_UNKNOWN:
-	case LODGE_VMCLOCK_INITIALIZING:
-		return -EAGAIN;
-	default:
-		return -ENODATA;
-	}
-	if (line->shift > 63 || line->seconds > (u64)S64_MAX / NSEC_PER_SEC / 2)
-		return -ERANGE;
-	return 0;
-}
-
-/* In 2^-64 s, of 64 bits before the point and 64 behind it. */
-static int count_on(const struct line *line, u64 counter, s64 *ret_ns)
-{
-	unsigned __int128 time = (unsigned __int128)line->seconds << 64 | line->fraction;
-	s64 counts = (s64)(counter - line->counter);
-	unsigned __int128 way;
-	u64 seconds;
-
-	if (counts < -EARLY_MAX)
-		return -ERANGE;
-	way = (unsigned __int128)(u64)(counts < 0 ? -counts : counts) * line->period >> line->shift;
-	if (counts < 0 && way > time)
-		return -ERANGE;
-	time = counts < 0 ? time - way : time + way;
-	seconds = (u64)(time >> 64);
-	if (seconds > (u64)S64_MAX / NSEC_PER_SEC - 1)
-		return -ERANGE;
-	*ret_ns = (s64)(seconds * NSEC_PER_SEC +
-			(u64)((unsigned __int128)(u64)time * NSEC_PER_SEC >> 64));
-	return 0;
-}
-
 int lodge_page_time(const struct lodge_vmclock *page, int (*take)(void *context, u64 *ret_counter),
 		    void *context, s64 *ret_ns)
 {
@@ -90,7 +43,7 @@ int lodge_page_time(const struct lodge_vmclock *page, int (*take)(void *context,
 
 	for (tries = 0; tries < TRIES; tries++) {
 		u32 seq = le32_to_cpu(READ_ONCE(page->seq_count));
-		struct line line;
+		struct lodge_line line;
 		u64 counter;
 		int err;
 
@@ -105,8 +58,8 @@ int lodge_page_time(const struct lodge_vmclock *page, int (*take)(void *context,
 		if (le32_to_cpu(READ_ONCE(page->seq_count)) != seq)
 			continue;
 		if (!err)
-			err = check_line(&line);
-		return err ? err : count_on(&line, counter, ret_ns);
+			err = lodge_line_check(&line);
+		return err ? err : lodge_line_time(&line, counter, ret_ns);
 	}
 	return -EBUSY;
 }

@@ -2,10 +2,12 @@
 // The clock page under a host's clock that is turned by hand: rates, steps, leap seconds, sleep,
 // and readers while it is written.
 #include <check.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest-drivers/lodge_clock/line.h"
 #include "host-vmm/clock/clock.h"
 #include "tests/unit/unit.h"
 
@@ -289,6 +291,43 @@ START_TEST(test_nonsense)
 }
 END_TEST
 
+static struct lodge_line line_of_page(void)
+{
+	return (struct lodge_line){ .counter = page.counter_value,
+				    .period = page.counter_period_frac_sec,
+				    .seconds = page.time_sec,
+				    .fraction = page.time_frac_sec,
+				    .shift = page.counter_period_shift,
+				    .status = page.clock_status };
+}
+
+/* What guests make of it, by the module's arithmetic. */
+START_TEST(test_guests_reading)
+{
+	static const int64_t later[] = { 0, 1, 1000, NS_PER_S, HOUR, 1000 * HOUR };
+	struct lodge_line line = line_of_page();
+	__s64 ns;
+
+	ck_assert_int_eq(lodge_line_check(&line), -EAGAIN);
+	run(NS_PER_S);
+	for (size_t i = 0; i < sizeof(later) / sizeof(*later); i++) {
+		uint64_t counts = (uint64_t)((double)later[i] * KHZ / 1e6);
+
+		line = line_of_page();
+		ck_assert_int_eq(lodge_line_check(&line), 0);
+		ck_assert_int_eq(lodge_line_time(&line, line.counter + counts, &ns), 0);
+		ck_assert_int_eq(ns, clock_page_time(&page, line.counter + counts));
+	}
+	/* Another processor's counter that is a little behind. */
+	ck_assert_int_eq(lodge_line_time(&line, line.counter - 2500, &ns), 0);
+	ck_assert_int_le(llabs(ns - (host.realtime - 1000)), 1);
+	ck_assert_int_eq(lodge_line_time(&line, line.counter - (1ull << 40), &ns), -ERANGE);
+	clock_model_fill(&model, OFFSET, false, &page);
+	line = line_of_page();
+	ck_assert_int_eq(lodge_line_check(&line), -ENODATA);
+}
+END_TEST
+
 static struct lodge_vmclock shared;
 
 static void *write_pages(void *opaque)
@@ -362,6 +401,7 @@ int main(void)
 	tcase_add_test(cases, test_disruptions);
 	tcase_add_test(cases, test_noise);
 	tcase_add_test(cases, test_nonsense);
+	tcase_add_test(cases, test_guests_reading);
 	tcase_add_test(cases, test_readers);
 	tcase_add_test(cases, test_host);
 	tcase_set_timeout(cases, 120);
