@@ -12,20 +12,16 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
-#include <lodge/fs_xattr.h>
-
-#define DATA_SIZE      (16u << 20)
-#define BLOCK_SIZE     (128u << 10)
-#define PAGE	       4096u
-#define RANDOM_READS   1000
-#define SMALL_FILES    400
-#define SMALL_SIZE     1024
-#define NEW_FILES      150
-#define MANY_FILES     10000
-#define EMPTY_REQUESTS 1000
+#define DATA_SIZE    (16u << 20)
+#define BLOCK_SIZE   (128u << 10)
+#define PAGE	     4096u
+#define RANDOM_READS 1000
+#define SMALL_FILES  400
+#define SMALL_SIZE   1024
+#define NEW_FILES    150
+#define MANY_FILES   10000
 
 /* An open descriptor of dir/name, or a negative errno. */
 static int open_in(const char *dir, const char *name, int flags)
@@ -271,21 +267,6 @@ static int job_stat(const char *dir, struct job_result *r)
 	return each_name(dir, "small", "s", SMALL_FILES, stat_one, r);
 }
 
-/* A request that the host's server answers by itself: the names that it keeps its own attributes by
- * are nobody's business, so there is nothing to ask the host's kernel for. */
-static int job_empty(const char *dir, struct job_result *r)
-{
-	double t = now();
-	int ret = 0;
-	char c;
-
-	for (int i = 0; ret == 0 && i < EMPTY_REQUESTS; i++)
-		if (getxattr(dir, LODGE_XATTR_PREFIX "none", &c, sizeof(c)) >= 0)
-			ret = -EIO;
-	*r = (struct job_result){ EMPTY_REQUESTS, now() - t };
-	return ret;
-}
-
 static int job_open_read_close(const char *dir, struct job_result *r)
 {
 	drop_caches();
@@ -366,7 +347,6 @@ const struct job fs_jobs[] = {
 	{ "fs.mmap", "bytes", job_mapped },
 	{ "fs.create", "files", job_create },
 	{ "fs.stat", "files", job_stat },
-	{ "fs.empty", "requests", job_empty },
 	{ "fs.open", "files", job_open_read_close },
 	{ "fs.readdir", "names", job_readdir },
 	{ "fs.readdir-again", "names", job_readdir_again },

@@ -121,7 +121,8 @@ static int do_mount(char *arguments)
 	ret = mount_folder(type, tag, options);
 	if (ret < 0)
 		return ret;
-	snprintf(folder, sizeof(folder), "%s/%s", FOLDER, sub ? sub : "");
+	if (sub)
+		snprintf(folder, sizeof(folder), "%s/%s", FOLDER, sub);
 	return fs_prepare(folder);
 }
 
