@@ -4,7 +4,7 @@
 # for (the balloon), seen in the monitor's resident memory.
 # TIMEOUT: 600
 # USER: ordinary
-# NEEDS: lodge python3
+# NEEDS: lodge
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
 
@@ -32,7 +32,7 @@ fi
 full=$(resident)
 ok "128 MiB in use are resident ($full MiB)" test "$full" -ge 128
 rm full
-ok "the guest reports 96 MiB of free pages" until_mib 90 96 $((1 << 20)) reported
+ok "the guest reports 96 MiB of free pages" wait_for 90 is_mib 96 $((1 << 20)) reported
 # What was never touched is reported too, and first, so the count alone says nothing of these.
 has_shrunk() {
 	[ "$(resident)" -le $((full - 80)) ]
@@ -40,8 +40,8 @@ has_shrunk() {
 ok "and what it used is gone from the host" wait_for 90 has_shrunk
 
 ok "lodge set memory=256M" lodge set "$name" memory=256M
-ok "the balloon grows to 128 MiB" until_mib 60 128 128 given
+ok "the balloon grows to 128 MiB" wait_for 60 is_mib 128 128 actual
 ok "lodge set memory=off" lodge set "$name" memory=off
-ok "and shrinks to nothing" until_mib 60 0 0 given
+ok "and shrinks to nothing" wait_for 60 is_mib 0 0 actual
 kill $vm
 wait $vm || :
