@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import balloon
 import bulk
 import counts
 import display
@@ -25,7 +26,7 @@ import machines
 import rpc
 from stats import Series
 
-ROUNDS = {"boot": 4, "boot.stock": 2, "fs": 6, "blk": 6, "rpc": 6, "bulk": 2, "display": 4}
+ROUNDS = {"boot": 4, "boot.stock": 2, "fs": 6, "blk": 6, "rpc": 6, "bulk": 2, "display": 4, "balloon": 3}
 # A peer that costs so many times the best one's after two rounds is timed no more: it only eats time.
 HOPELESS = 1.5
 # And one that costs so many times the best one's in its first run is timed no more at all.
@@ -49,13 +50,14 @@ BLK_ROWS = ["blk.read-seq-qd1", "blk.read-seq-qd32", "blk.write-seq-qd32", "blk.
             "blk.read-4k-qd32", "blk.write-4k-qd32"]
 RPC_ROWS = ["rpc.virtio", "rpc.port", "rpc.ioports"]
 BULK_ROWS = ["rpc.exec-bulk"]
+BALLOON_ROWS = ["balloon.inflate", "balloon.untouched", "balloon.deflate"]
 DISPLAY_ROWS = ["display.resize", "display.script", "display.idle"]
 # More for the kernel's command line. boot.lean leaves out what takes the guest's kernel a third of its time
 # whoever runs it: tests of its own ciphers, and patching for a single processor.
 BOOT_APPEND = {"boot.start": "", "boot.lean": " cryptomgr.notests noreplace-smp", "boot.stock": "", "boot.entry": ""}
 NAMES = (["boot.start", "boot.lean", "boot.stock", "boot.entry", "memory.private"] + FS_ROWS + EXT4_ROWS +
          EXT4_DAX_ROWS + NO_DAX_ROWS + FS2_ROWS + FS2_NO_DAX_ROWS +
-         BLK_ROWS + RPC_ROWS + BULK_ROWS + DISPLAY_ROWS)
+         BLK_ROWS + RPC_ROWS + BULK_ROWS + BALLOON_ROWS + DISPLAY_ROWS)
 
 
 class Environment:
@@ -434,6 +436,17 @@ def bench_rpc(env, work, rows):
                 vm.stop()
 
 
+def bench_balloon(env, work, rows):
+    """Memory that a guest gives, and gets back."""
+    vms = balloon.make_all(env, work)
+    try:
+        start_all(vms)
+        run_rows(env, vms, rows, ROUNDS["balloon"], balloon.rate_of, ["qemu"], balloon.notes)
+    finally:
+        for vm in vms:
+            vm.stop()
+
+
 def bench_display(env, work, rows):
     """A screen in a window."""
     vms = display.make_all(env, work)
@@ -451,7 +464,7 @@ def bench_display(env, work, rows):
 GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs),
           ("fs-ext4", bench_ext4), ("fs-ext4-dax", bench_ext4_dax), ("fs-nodax", bench_no_dax), ("fs2", bench_fs2),
           ("fs2-nodax", bench_fs2_no_dax),
-          ("blk", bench_blk), ("rpc", bench_rpc), ("display", bench_display)]
+          ("blk", bench_blk), ("rpc", bench_rpc), ("balloon", bench_balloon), ("display", bench_display)]
 
 
 def main():

@@ -31,6 +31,9 @@ extern const struct job display_jobs[]; /* the script wants seconds */
 /* rpcports.c's part of rpc_jobs. */
 int rpc_ports_round_trips(const char *path, struct job_result *ret_result);
 
+/* memjobs.c's part of it. */
+int memory_touch(const char *path, struct job_result *ret_result);
+
 /* Makes the files that fs_jobs read, unless they are there. */
 int fs_prepare(const char *dir);
 

@@ -170,5 +170,6 @@ const struct job rpc_jobs[] = {
 	{ "rpc.virtio", "requests", round_trips },
 	{ "rpc.port", "requests", round_trips },
 	{ "rpc.ioports", "requests", round_trips },
+	{ "balloon.touch", "bytes", memory_touch },
 	{ NULL, NULL, NULL },
 };
