@@ -253,6 +253,8 @@ install-tools: $(tools_progs:%=$(BUILD)/bin/%) $(tools_man:%=$(BUILD)/man/%)
 		>$(DESTDIR)/usr/lib/systemd/user/lodge-session.service
 	sed 's,@LIBEXEC@,$(PREFIX)/libexec/lodge,' packaging/session/lodge-session.desktop \
 		>$(DESTDIR)/etc/xdg/autostart/lodge-session.desktop
+	test -e $(DESTDIR)/etc/chrony/conf.d/lodge.conf || \
+		install -D -m 644 packaging/chrony/lodge.conf $(DESTDIR)/etc/chrony/conf.d/lodge.conf
 	test -e $(DESTDIR)/etc/lodge/tools.conf || \
 		install -m 644 packaging/tools.conf $(DESTDIR)/etc/lodge/tools.conf
 
