@@ -108,7 +108,7 @@ class LodgeExec(machines.Lodge):
         return argv
 
     def device_group(self):
-        return "[device]\nballoon=no\nrng=no\nlegacy=no\n[backdoor]\ndevice=no\nport=yes\nports=off"
+        return "[device]\nballoon=no\nclock=no\nrng=no\nlegacy=no\n[backdoor]\ndevice=no\nport=yes\nports=off"
 
     def lodge(self, verb, *words, **more):
         """Runs a verb of lodge on this VM."""

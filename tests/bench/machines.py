@@ -242,7 +242,7 @@ class Lodge(Machine):
 
     def device_group(self):
         """The [device] group: nothing but what is measured, as the peers have it."""
-        return "[device]\nballoon=no\nrng=no\nlegacy=no\n[backdoor]\ndevice=no\nport=no\nports=off"
+        return "[device]\nballoon=no\nclock=no\nrng=no\nlegacy=no\n[backdoor]\ndevice=no\nport=no\nports=off"
 
     def mount(self):
         return "mount virtiofs lodge - work"
