@@ -226,6 +226,8 @@ static int explain_guest(const struct run *run)
 {
 	g_autofree char *said = tail_find(run->kernel_log, LODGE_RUN_ERROR);
 	g_autofree char *error = monitor_last_error(run->log);
+	/* What the guest could not do may be a consequence. */
+	g_autofree char *first = monitor_first_error(run->log);
 	static const char *const words[] = {
 		[MONITOR_POWEROFF] = "powered off",
 		[MONITOR_RESET] = "reset itself",
@@ -236,7 +238,7 @@ static int explain_guest(const struct run *run)
 
 	if (said)
 		return fail(STATUS_NO_STATUS, "in the guest: %s%s%s", said,
-			    error ? "; on the host: " : "", error ? error : "");
+			    first ? "; on the host: " : "", first ? first : "");
 	if (!error)
 		error = monitor_killed(&run->monitor);
 	if (run->monitor.reason != MONITOR_KILL)
