@@ -12,12 +12,13 @@ import struct
 import time
 
 CONFIGURE_WINDOW, GET_WINDOW_ATTRIBUTES, GET_GEOMETRY, QUERY_TREE, GET_IMAGE, QUERY_EXTENSION = 12, 3, 14, 15, 73, 98
-WIDTH_AND_HEIGHT = 4 | 8
+PLACE_AND_SIZE = 1 | 2 | 4 | 8
 VIEWABLE = 2
 Z_PIXMAP = 2
 DAMAGE_QUERY_VERSION, DAMAGE_CREATE, DAMAGE_DESTROY, DAMAGE_SUBTRACT = 0, 1, 2, 3
 NON_EMPTY = 3  # one event until the damage is subtracted
 ERROR, REPLY = 0, 1
+BAD_MATCH = 8
 
 
 class WatchError(Exception):
@@ -70,8 +71,10 @@ class Watcher:
         self.socket.sendall(struct.pack("<BBH", opcode, detail, 1 + len(body) // 4) + body)
 
     def _next(self):
-        """A reply, or None where an event came."""
+        """A reply, or None where an event came. That there is no such pixel is a reply, too."""
         packet = self._take(32)
+        if packet[0] == ERROR and packet[1] == BAD_MATCH and packet[10] == GET_IMAGE:
+            return packet
         if packet[0] == ERROR:
             raise WatchError(f"the X server says error {packet[1]} to request {packet[10]}")
         if packet[0] == REPLY:
@@ -106,8 +109,9 @@ class Watcher:
         raise WatchError("no window appears")
 
     def _pixel(self, window, x, y):
-        body = struct.pack("<IhhHHI", window, x, y, 1, 1, 0xffffffff)
-        return struct.unpack_from("<I", self._ask(GET_IMAGE, Z_PIXMAP, body), 32)[0] & 0xffffff
+        """A colour; -1 outside the window, which may have another size meanwhile."""
+        image = self._ask(GET_IMAGE, Z_PIXMAP, struct.pack("<IhhHHI", window, x, y, 1, 1, 0xffffffff))
+        return struct.unpack_from("<I", image, 32)[0] & 0xffffff if image[0] == REPLY else -1
 
     def holds_picture(self, window, width, height):
         """Whether the lower part of the window, below a menu perhaps, is one of displayjobs.c's pictures, as wide
@@ -118,11 +122,11 @@ class Watcher:
             self._pixel(window, x, y) == colour for x, y in ((0, height - 1), (width - 1, top), (0, top)))
 
     def resize(self, window, width, height, seconds):
-        """Gives the window a size; returns the seconds until the guest's picture of that size is there."""
+        """Gives the window a size, in the screen's corner; returns the seconds until the guest's picture of that size is there."""
         damage = self.id_base | 1
         self._tell(self.damage_opcode, DAMAGE_CREATE, struct.pack("<IIB3x", damage, window, NON_EMPTY))
         began = time.monotonic()
-        self._tell(CONFIGURE_WINDOW, 0, struct.pack("<IH2xII", window, WIDTH_AND_HEIGHT, width, height))
+        self._tell(CONFIGURE_WINDOW, 0, struct.pack("<IH2xiiII", window, PLACE_AND_SIZE, 0, 0, width, height))
         while True:
             self.damaged = False
             self._tell(self.damage_opcode, DAMAGE_SUBTRACT, struct.pack("<III", damage, 0, 0))
