@@ -33,6 +33,13 @@ cli_words_srcs := tests/unit/cli_words.c $(addprefix host-vmm/cli/, \
 cli_words_libs := vmconf proto
 cli_words_pkgs := check glib-2.0 json-glib-1.0
 
+# How much memory guests have, and what VMs use.
+unit_tests += cli_memory
+cli_memory_srcs := tests/unit/cli_memory.c $(addprefix host-vmm/, cli/cli.c cli/client.c cli/json.c cli/memory.c \
+	cli/top_usage.c memory-policy/policy.c)
+cli_memory_libs := vmconf proto
+cli_memory_pkgs := check glib-2.0 json-glib-1.0
+
 # Kernels that are unpacked once.
 cli_srcs += host-vmm/cli/kernel_cache.c host-vmm/cli/unpack.c
 lodge_srcs += host-vmm/boot/elf.c
