@@ -157,8 +157,8 @@ def notes(row, vms):
     """What a row's last runs tell beside their cost, Lodge's first."""
     if row == "display.resize":
         return ""
-    figures = [("of it the X server", "X server", 1000, " ms/s"), ("the guest's processors", "processors", 1000, " ms/s"),
-               ("wake-ups", "wake-ups", 1, "/s")]
+    figures = [("of it the X server", "X server", 1000, " ms/s"),
+               ("the guest's processors", "processors", 1000, " ms/s"), ("wake-ups", "wake-ups", 1, "/s")]
     text = "".join(f"; {what} " + "|".join(f"{vm.spent[key] * scale:.3g}" for vm in vms) + unit
                    for what, key, scale, unit in figures)
     ours = vms[0]

@@ -122,7 +122,7 @@ class Watcher:
             self._pixel(window, x, y) == colour for x, y in ((0, height - 1), (width - 1, top), (0, top)))
 
     def resize(self, window, width, height, seconds):
-        """Gives the window a size, in the screen's corner; returns the seconds until the guest's picture of that size is there."""
+        """Gives the window a size, in the screen's corner: seconds until the guest's picture of that size is there."""
         damage = self.id_base | 1
         self._tell(self.damage_opcode, DAMAGE_CREATE, struct.pack("<IIB3x", damage, window, NON_EMPTY))
         began = time.monotonic()

@@ -61,7 +61,7 @@ static int probe(int fd, struct kms_head *head)
 
 int kms_heads(int fd, struct kms_head heads[KMS_HEADS], unsigned int *ret_n)
 {
-	uint32_t connectors[KMS_HEADS], crtcs[KMS_HEADS];
+	uint32_t connectors[KMS_HEADS] = { 0 }, crtcs[KMS_HEADS] = { 0 };
 	struct drm_mode_card_res resources = {
 		.crtc_id_ptr = (uintptr_t)crtcs,
 		.connector_id_ptr = (uintptr_t)connectors,
@@ -161,12 +161,13 @@ int kms_dirty(int fd, const struct kms_picture *picture, const struct drm_clip_r
 int kms_open_events(void)
 {
 	const struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
-	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT), ret;
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
 
 	if (fd < 0)
 		return -errno;
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address))) {
-		ret = -errno;
+		int ret = -errno;
+
 		close(fd);
 		return ret;
 	}
