@@ -1,10 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# In the guest of test-session.sh: an X11 session with a plain window manager, and lodge-session in it.
+# In the guest of test-session.sh: an X11 session with a plain window manager, and lodge-session in it, on the
+# in-box driver; or on the module that is named, which takes the device over.
 set -eu
-modprobe virtio-gpu
-/lib/systemd/systemd-udevd --daemon
-udevadm trigger --action=add
+if [ $# = 0 ]; then
+	modprobe virtio-gpu
+	/lib/systemd/systemd-udevd --daemon
+	udevadm trigger --action=add
+else
+	dev=$(cd /sys/bus/virtio/drivers/virtio_gpu && echo virtio[0-9]*)
+	echo "$dev" >/sys/bus/virtio/drivers/virtio_gpu/unbind
+	dmesg -C # what that one leaves behind is not ours
+	insmod "$1"
+fi
 udevadm settle
 export XDG_RUNTIME_DIR=/run/user/0 DISPLAY=:0
 mkdir -p /run/user/0

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # An X11 session with a window manager that knows nothing of outputs: lodge-session sets what the host asks for,
-# and leaves it to others where they do.
+# and leaves it to others where they do. On the in-box driver, and on lodge_display.
 # TIMEOUT: 300
 # NEEDS: lodge lodge-session Xorg xrandr xev openbox convert
 # shellcheck source=tests/vm/lib.sh
@@ -35,6 +35,7 @@ for size in 1001x701 800x600 1283x977 640x480; do
 	is "$(convert shot.png -gravity southeast -crop 1x1+0+0 txt:- | grep -o '#[0-9A-F]\{6\}' | head -1)" '#336699' \
 		"$size: to its last corner"
 done
+keep shot.png session-virtio_gpu.png
 is "$(inside cat /run/user/0/lodge-session.display | head -1)" "owner=lodge-session" "it says that it sets the mode"
 like "$(inside "$BUILD/bin/lodge-toolbox" display)" 'user 0 the resolution is set by lodge-session' "and the toolbox says it"
 
@@ -61,6 +62,31 @@ done
 is "$(inside cat /run/user/0/lodge-session.display | head -1)" "owner=another program" "who it is, is found out"
 inside pkill -x xev
 wait $other || true
+like "$(lodge info box)" 'resolution +set by Xorg, driver virtio_gpu' "and the host is told"
+
+# The same session on our module.
+inside rm /run/session-is-up
+inside pkill -x Xorg
+ok "the X server ends" wait_for 20 sh -c '! lodge exec box -- pidof Xorg'
+lodge exec box -- env PATH="$BUILD/bin:$PATH" sh "$TOP/tests/vm/display/session-guest.sh" \
+	"$BUILD/modules/$(uname -r)/lodge_display.ko" >module.out 2>&1 </dev/null &
+session=$!
+ok "the session is up on lodge_display" wait_for 100 lodge exec box -- test -e /run/session-is-up
+before=$(mode_sets)
+run lodge resize box 1003x703
+is "$status" 0 "the guest follows"
+ok "X shows it" wait_for 10 shows 1003x703
+is $(($(mode_sets) - before)) 1 "by one mode set"
+lodge screenshot box shot.png
+is "$(convert shot.png -gravity southeast -crop 1x1+0+0 txt:- | grep -o '#[0-9A-F]\{6\}' | head -1)" '#336699' \
+	"to its last corner"
+keep shot.png session-lodge_display.png
+host_knows() { lodge info box | grep -Eq 'resolution +set by lodge-session \(Xorg has the screen\), driver lodge_display'; }
+ok "the host is told that lodge-session sets it" wait_for 10 host_knows
+run inside rmmod lodge_display
+like "$status $err" '^1 .*in use' "the module is not unloaded under the X server"
+ok "which hurts nobody" shows 1003x703
+is "$(inside dmesg | grep -E 'BUG|WARNING: CPU|Oops|Call Trace|lodge_display.*error')" "" "the kernel complains of nothing"
 
 ok "the VM ends" lodge kill box
-wait $vm || true
+wait $vm $session || true
