@@ -26,9 +26,10 @@ perl -e '$/ = \1; open V, "/dev/vcsa1"; my $n = ord(<V>) * ord <V>; close V; ope
 cat /dev/vcsa1 >/mnt/lodge/job/card.new && mv /mnt/lodge/job/card.new /mnt/lodge/job/card
 END
 cat >change.sh <<'END'
-ours=/sys/bus/virtio/drivers/lodge_display theirs=/sys/bus/virtio/drivers/virtio_gpu
+theirs=/sys/bus/virtio/drivers/virtio_gpu
 dev=$(cd $theirs && echo virtio[0-9]*)
 echo $dev >$theirs/unbind
+dmesg -C # what that one leaves behind is not ours
 insmod $1
 until grep -q lodge_display /proc/fb; do sleep 0.1; done
 END
