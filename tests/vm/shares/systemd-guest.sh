@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2016
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A guest that runs systemd and whose kernel has no virtiofs at all, for scenarios of shares: source it behind lib.sh and
 # vhost-user/guest.sh. The VM is called box; shares docs and work are its own once add_shares was called.
