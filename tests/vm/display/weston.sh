@@ -1,0 +1,112 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# For scenarios of weston: a guest with udev, the in-box driver or $module if that is set, and what starts weston there.
+
+module=${module:-}
+cat >weston.ini <<'END'
+[core]
+idle-time=0
+[shell]
+background-image=/mnt/lodge/job/card.png
+background-type=tile
+panel-position=none
+startup-animation=none
+close-animation=none
+locking=false
+END
+cat >begin.sh <<'END'
+mount -t debugfs none /sys/kernel/debug
+if [ $# = 0 ]; then modprobe virtio_gpu; else
+	modprobe drm_shmem_helper
+	modprobe drm_kms_helper
+	insmod $1
+fi
+/lib/systemd/systemd-udevd --daemon
+udevadm trigger --action=add
+udevadm settle
+mkdir -p -m 700 /run/weston
+touch /run/there
+exec sleep 1000
+END
+# What logind would do for it: weston gets its terminal and the devices that it asks for, each as a message of
+# flags and a path, answered by event 3 with a descriptor (weston 10's own protocol).
+cat >launch.py <<'END'
+import fcntl, os, socket, struct, sys
+VT_ACTIVATE, VT_WAITACTIVE, KDSETMODE, SET_MASTER = 0x5606, 0x5607, 0x4b3a, 0x641e
+with open("/proc/self/comm", "w") as comm:
+    comm.write("weston-launch")
+tty = os.open("/dev/tty2", os.O_RDWR | os.O_NOCTTY)
+fcntl.ioctl(tty, VT_ACTIVATE, 2)
+fcntl.ioctl(tty, VT_WAITACTIVE, 2)
+fcntl.ioctl(tty, KDSETMODE, 1)
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+if not os.fork():
+    for name, fd in (("WESTON_LAUNCHER_SOCK", theirs.fileno()), ("WESTON_TTY_FD", tty)):
+        os.set_inheritable(fd, True)
+        os.environ[name] = str(fd)
+    os.execvp(sys.argv[1], sys.argv[1:])
+theirs.close()
+while True:
+    message = ours.recv(4096)
+    if not message:
+        break
+    path = message[8:].split(b"\0")[0]
+    try:
+        fd = os.open(path, struct.unpack_from("i", message, 4)[0])
+    except OSError:
+        ours.send(struct.pack("ii", 3, -1))
+        continue
+    if path.startswith(b"/dev/dri/"):
+        fcntl.ioctl(fd, SET_MASTER, 0)
+    socket.send_fds(ours, [struct.pack("ii", 3, 0)], [fd])
+    os.close(fd)
+os.wait()
+fcntl.ioctl(tty, KDSETMODE, 0)
+fcntl.ioctl(tty, VT_ACTIVATE, 1)
+END
+cat >weston.sh <<'END'
+export XDG_RUNTIME_DIR=/run/weston
+cd /mnt/lodge/job
+exec python3 launch.py weston --backend=drm-backend.so --use-pixman --continue-without-input \
+	--config=/mnt/lodge/job/weston.ini --log=/mnt/lodge/job/weston.log
+END
+lodge run --name box --memory 512M --set display.heads=1 --share "job=$PWD" -- sh /mnt/lodge/job/begin.sh ${module:+"$module"} \
+	>guest.out 2>&1 </dev/null &
+vm=$!
+ok "the guest is up" wait_for 90 lodge exec box -- test -e /run/there
+inside() { lodge exec box -- env PATH="$PATH" "$@"; }
+fact() { lodge info --json box | perl -MJSON::PP -e 'local $/; print decode_json(<STDIN>)->{tools}{facts}{display}{$ARGV[0]} // "none"' "$1"; }
+tells() { [ "$(fact "$1")" = "$2" ]; }
+shows_card() { lodge screenshot box shot.png && card-check shot.png 1; }
+
+# The card of a size, as a program without a compositor draws it.
+make_card() {
+	lodge resize --no-wait box "$1"
+	rm -f picture.out
+	inside card-draw >picture.out 2>&1 </dev/null &
+	local program=$!
+	wait_for 20 grep -q "^1 $1" picture.out || fail "$1: the card is drawn" "$(cat picture.out)"
+	lodge screenshot box card.png
+	inside pkill -x card-draw
+	wait $program
+}
+start_weston() {
+	rm -f weston.log
+	inside sh /mnt/lodge/job/weston.sh >weston.out 2>&1 </dev/null &
+	weston=$!
+	ok "$1: weston shows the card, every pixel" wait_for 150 shows_card
+	is "$(identify -format '%wx%h' shot.png)" "$1" "$1: of that size"
+	ok "$1: it is told who sets the resolution" wait_for 10 tells program weston
+	keep shot.png "weston-$(fact driver)-$1.png"
+}
+end_weston() {
+	inside pkill -x weston
+	wait "$weston"
+}
+
+end_guest() {
+	ok "the VM ends" lodge kill box
+	wait "$vm" || true
+	# shellcheck disable=SC2154 # of lib.sh
+	[ "$failures" = 0 ] || sed 's/^/# /' guest.out weston.out weston.log
+}
