@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The same guest where neither virtiofs nor lodge_fs may be loaded: shares by lodged's messages, after a reboot, too, and
 # what lodged's restart does to them.
-# TIMEOUT: 300
+# TIMEOUT: 420
 # NEEDS: lodge lodged busybox cpio udevadm systemctl systemd-run depmod
 # shellcheck source=tests/vm/lib.sh disable=SC2016
 . "$LIB"
