@@ -129,11 +129,20 @@ xdotool windowactivate --sync "$window"
 xdotool keydown F12 key f keyup F12
 ok "the whole screen is the guest's" wait_for 30 shows 1600x1200
 ok "exactly" wait_for 20 holds_card 1600x1200
+xdotool keydown F12 key f keyup F12
+ok "and the window's again" wait_for 30 shows 1280x800
+ok "exactly, too" wait_for 20 holds_card 1280x800
+xdotool keydown F12 key s keyup F12
+# shellcheck disable=SC2016 # the shell's below
+ok "a key shoots into the home folder" wait_for 30 sh -c 'test -s "$HOME"/lodge-box-*.png'
+is "$(card-check "$HOME"/lodge-box-*.png)" 1280x800 "and the picture is the card"
+is "$(grep -E '^(Seccomp|NoNewPrivs):' "/proc/$view/status" | tr -d '\n\t')" "NoNewPrivs:1Seccomp:2" \
+	"the window has its sandbox all the while"
 lodge kill box >/dev/null
 status=0
 wait $view || status=$?
 is "$status" 0 "with the VM the window ends, well"
-is "$(cat view.out)" "box has ended" "and says so"
+is "$(tail -n 1 view.out)" "box has ended" "and says so"
 wait $vm $card 2>/dev/null
 run env DISPLAY=:9876 lodge-view nothing.sock
 is "$status" 69 "without an X server there is no window"
