@@ -57,12 +57,12 @@ backdoor_facts_pkgs := check
 backdoor_virtio_srcs = tests/unit/backdoor_virtio.c $(backdoor_srcs) $(backdoor_device_srcs) \
 	$(virtio_rig_srcs)
 backdoor_virtio_libs := proto
+backdoor_virtio_pkgs := check
 unit_tests += backdoor_region
-backdoor_region_srcs = tests/unit/backdoor_region.c $(backdoor_srcs) host-vmm/virtio/backdoor.c \
+backdoor_region_srcs = tests/unit/backdoor_region.c $(backdoor_srcs) $(backdoor_device_srcs) \
 	$(virtio_rig_srcs)
 backdoor_region_libs := proto
 backdoor_region_pkgs := check
-backdoor_virtio_pkgs := check
 unit_tests += backdoor_balloon
 backdoor_balloon_srcs = tests/unit/backdoor_balloon.c $(backdoor_srcs) $(backdoor_device_srcs) \
 	$(virtio_rig_srcs)
