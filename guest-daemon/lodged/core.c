@@ -83,6 +83,7 @@ int lodged_start(struct lodged *lodged, const struct lodged_options *options)
 	lodged->helpers = options->helpers;
 	lodged->end_system = options->end_system;
 	lodged->clock = options->clock;
+	lodged->display = options->display;
 	ret = children_start(&lodged->children);
 	if (!ret)
 		ret = conf_start(options->conf, conf_changed, lodged, &lodged->conf);

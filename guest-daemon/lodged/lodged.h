@@ -25,6 +25,7 @@ struct fields_builder;
 struct link;
 struct local;
 struct lodged;
+struct display_system;
 struct timekeeping_clock;
 
 /* How lodged ends where there is no host to serve: lodged.service takes it as a clean stop.
@@ -77,6 +78,7 @@ struct lodged {
 	const char *helpers; /* where lodge-files is */
 	void (*end_system)(struct children *children, enum shutdown what);
 	const struct timekeeping_clock *clock; /* NULL: not to be set */
+	const struct display_system *display; /* NULL: not to be touched */
 };
 
 struct lodged_options {
@@ -88,6 +90,8 @@ struct lodged_options {
 	void (*end_system)(struct children *children, enum shutdown what);
 	/* How its clock is set, timekeeping_system but in tests; NULL: it is not set. */
 	const struct timekeeping_clock *clock;
+	/* Its display, display_system but in tests; NULL: there is none to follow. */
+	const struct display_system *display;
 };
 
 /* @lodged is zeros. -ENODEV: no host is under this system. To be stopped, also when it failed. */

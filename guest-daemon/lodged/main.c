@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "guest-daemon/lib/paths.h"
+#include "guest-daemon/lodged/display.h"
 #include "guest-daemon/lodged/lodged.h"
 #include "guest-daemon/lodged/timekeeping.h"
 #include "protocol/lib/fd.h"
@@ -153,7 +154,8 @@ int main(int argc, char **argv)
 					  .conf = LODGE_CONF,
 					  .run_folder = LODGED_RUN,
 					  .end_system = shutdown_start,
-					  .clock = &timekeeping_system };
+					  .clock = &timekeeping_system,
+					  .display = &display_system };
 	struct lodged lodged = { 0 };
 	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
 	g_autofree char *helpers = g_path_get_dirname(self ? self : argv[0]);

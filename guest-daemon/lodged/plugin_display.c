@@ -51,8 +51,7 @@ static int look(void *opaque, int out)
 {
 	struct fields_builder fields = FIELDS_BUILDER(FACTS_MAX);
 
-	(void)opaque;
-	display_look(&display_system, &fields);
+	display_look(((const struct state *)opaque)->lodged->display, &fields);
 	return fields_done(&fields) ? 1 : fd_write_all(out, fields.bytes, fields.len) != 0;
 }
 
@@ -88,13 +87,14 @@ static gboolean on_pause(gpointer opaque)
 	state->pause = 0;
 	state->again = state->job != NULL;
 	if (!state->job)
-		state->job = job_start(state->lodged->children, look, NULL, FACTS_MAX, done, state);
+		state->job =
+			job_start(state->lodged->children, look, state, FACTS_MAX, done, state);
 	return G_SOURCE_REMOVE;
 }
 
 static void mark(struct state *state)
 {
-	if (!state->pause)
+	if (!state->pause && state->lodged->display)
 		state->pause = g_timeout_add(PAUSE_MS, on_pause, state);
 }
 
@@ -110,16 +110,17 @@ static bool concerns(void *opaque, const char *name)
 /* Folders come and go, and are watched once whatever is asked. */
 static void watch_folders(struct state *state)
 {
-	g_autoptr(GDir) users = g_dir_open(display_system.users, 0, NULL);
+	const char *folders = state->lodged->display->users;
+	g_autoptr(GDir) users = g_dir_open(folders, 0, NULL);
 	const char *uid;
 
 	if (!state->watch)
 		return;
 	(void)watch_folder(state->watch, CARDS,
 			   IN_OPEN | IN_CLOSE | IN_CREATE | IN_DELETE | IN_DELETE_SELF);
-	(void)watch_folder(state->watch, display_system.users, IN_CREATE | IN_DELETE);
+	(void)watch_folder(state->watch, folders, IN_CREATE | IN_DELETE);
 	while (users && (uid = g_dir_read_name(users))) {
-		g_autofree char *folder = g_build_filename(display_system.users, uid, NULL);
+		g_autofree char *folder = g_build_filename(folders, uid, NULL);
 
 		(void)watch_folder(state->watch, folder, IN_MOVED_TO | IN_DELETE);
 	}
@@ -176,12 +177,10 @@ static int open_uevents(void)
 
 /* ---- the plug-in ---- */
 
-static int start(struct lodged *lodged, void **ret_state)
+static void listen_all(struct state *state)
 {
-	struct state *state = g_new0(struct state, 1);
 	char dropped[64];
 
-	state->lodged = lodged;
 	state->uevents = open_uevents();
 	if (state->uevents >= 0)
 		state->sources[0] = g_unix_fd_add(state->uevents, G_IO_IN, on_uevents, state);
@@ -193,6 +192,17 @@ static int start(struct lodged *lodged, void **ret_state)
 		state->watch = NULL;
 	watch_folders(state);
 	mark(state);
+}
+
+static int start(struct lodged *lodged, void **ret_state)
+{
+	struct state *state = g_new0(struct state, 1);
+
+	state->lodged = lodged;
+	state->uevents = -1;
+	state->foreground = -1;
+	if (lodged->display)
+		listen_all(state);
 	*ret_state = state;
 	return 0;
 }

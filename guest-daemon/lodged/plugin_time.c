@@ -6,7 +6,8 @@
  * The host's time comes from a PTP clock that is the host's, else by asking the host, whose answer
  * is as good as half of its way. Looks are a second apart where something is wrong, and half a
  * minute where all is right. One is made at once when the host says that time has moved, and when
- * somebody sets the clock, which a timer tells that is cancelled by that.
+ * somebody sets the clock, which a timer tells that is cancelled by that. Where it is turned off,
+ * nothing is looked at by itself.
  */
 #include <errno.h>
 #include <glib-unix.h>
@@ -110,7 +111,7 @@ static void look_in(struct time_plugin *time, unsigned int seconds)
 {
 	if (time->timer)
 		g_source_remove(time->timer);
-	time->timer = g_timeout_add_seconds(seconds, on_timer, time);
+	time->timer = enabled(time) ? g_timeout_add_seconds(seconds, on_timer, time) : 0;
 }
 
 /* Told when somebody sets the clock: it is so far away that it never rings. */
@@ -152,7 +153,6 @@ static void take(struct time_plugin *time, int64_t offset, int64_t error)
 	time->offset = offset;
 	if (!enabled(time)) {
 		tell(time, first);
-		look_in(time, LOOK_S);
 		return;
 	}
 	action = timesync_measured(&time->sync, now(CLOCK_MONOTONIC), offset, error);

@@ -370,12 +370,16 @@ END_TEST
 
 START_TEST(the_host_is_told)
 {
+	struct display_system nothing = display_system;
 	struct rig rig;
 
+	nothing.sys = nothing.dev = nothing.proc = nothing.users = "/nonexistent";
+	rig_display(&nothing);
 	rig_up(&rig, NULL);
 	g_free(rig_ask(&rig, "reset"));
 	rig_request(&rig, "lodge.facts part=display");
 	rig_stop(&rig);
+	rig_display(NULL);
 }
 END_TEST
 

@@ -104,6 +104,13 @@ struct rig_clock *rig_clock(void)
 	return &the_clock;
 }
 
+static const struct display_system *the_display;
+
+void rig_display(const struct display_system *display)
+{
+	the_display = display;
+}
+
 int rig_ended(enum shutdown what)
 {
 	return ended[what];
@@ -145,6 +152,7 @@ static void start(struct rig *rig, const char *conf, int door)
 	options.run_folder = rig->folder;
 	options.end_system = end_nothing;
 	options.clock = the_clock.on ? &no_clock : NULL;
+	options.display = the_display;
 	self = g_file_read_link("/proc/self/exe", NULL);
 	here = g_path_get_dirname(self);
 	rig->helpers = g_build_filename(here, "..", "bin", NULL);

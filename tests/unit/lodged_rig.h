@@ -37,6 +37,8 @@ struct rig_frame {
 	unsigned char *payload; /* a NUL behind it */
 };
 
+struct display_system;
+
 /* For a tools.conf in a folder that is not there yet. */
 #define RIG_NO_FOLDER "no folder"
 /* Starts lodged with @conf as its tools.conf (NULL: none) and waits until it has connected. */
@@ -64,6 +66,8 @@ struct rig_clock {
 	int64_t by; /* ns, of the last step */
 };
 struct rig_clock *rig_clock(void);
+/* The display of lodged's that start from now on: NULL at first, they follow none. */
+void rig_display(const struct display_system *display);
 /* "word " and fields (key, value, ..., NULL) as a COMMAND: its tag. */
 #define rig_fields(rig, word, ...) rig_fields_of(rig, word, (const char *const[]){ __VA_ARGS__ })
 uint32_t rig_fields_of(struct rig *rig, const char *word, const char *const *fields);
