@@ -143,6 +143,11 @@ relay_checks() {
 	done
 }
 
+# The run-time files of VMs. The user's monitors share one more, which none of them may take away from the next.
+left_at_run_time() {
+	find "$XDG_RUNTIME_DIR" -mindepth 2 ! -name .memory
+}
+
 # create_host_vm NAME [OPTION of lodge create]...: a VM that stays, with this host's root, kernel and tools: the
 # initramfs is the one that lodge run makes.
 create_host_vm() {

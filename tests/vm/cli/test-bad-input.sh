@@ -96,6 +96,4 @@ refuses "delete with nobody to ask" "say --yes" lodge delete box
 ok "delete" lodge delete --yes box
 is "$(ls "$HOME/.local/share/lodge")" "" "leaves nothing"
 
-# The user's monitors share one file, which none of them may take away from the next.
-run find "$XDG_RUNTIME_DIR" -mindepth 2 ! -name .memory
-is "$out" "" "no run-time files are left"
+is "$(left_at_run_time)" "" "no run-time files are left"

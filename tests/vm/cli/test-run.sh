@@ -88,5 +88,4 @@ kill -INT "$pid"
 wait "$pid"
 is $? 130 "Ctrl-C ends it with status 130"
 
-run find "$XDG_RUNTIME_DIR" -mindepth 2
-is "$out" "" "no run-time files are left"
+is "$(left_at_run_time)" "" "no run-time files are left"
