@@ -122,10 +122,16 @@ GKeyFile *conf_keys(const struct conf *conf)
 
 bool conf_bool(const struct conf *conf, const char *group, const char *key, bool fallback)
 {
-	g_autoptr(GError) error = NULL;
-	gboolean value = g_key_file_get_boolean(conf->keys, group, key, &error);
+	static const char *const words[][2] = { { "false", "true" },
+						{ "no", "yes" },
+						{ "0", "1" } };
+	g_autofree char *value = conf_string(conf, group, key);
 
-	return error ? fallback : value;
+	for (size_t i = 0; value && i < G_N_ELEMENTS(words); i++) {
+		if (!strcmp(value, words[i][0]) || !strcmp(value, words[i][1]))
+			return !strcmp(value, words[i][1]);
+	}
+	return fallback;
 }
 
 int conf_int(const struct conf *conf, const char *group, const char *key, int fallback)

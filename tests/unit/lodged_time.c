@@ -137,6 +137,23 @@ START_TEST(nonsense_sets_nothing)
 }
 END_TEST
 
+START_TEST(turned_off_it_sets_nothing)
+{
+	uint32_t command;
+
+	if (has_ptp())
+		return;
+	*rig_clock() = (struct rig_clock){ .on = true };
+	rig_up(&rig, "[time]\nsync=no\n");
+	command = rig_command(&rig, "Time_Synchronize 1", 18);
+	answer(question(), HOUR);
+	g_free(rig_result(&rig, command));
+	g_free(rig_ask(&rig, "ping"));
+	ck_assert_uint_eq(rig_clock()->steps + rig_clock()->slews, 0);
+	teardown();
+}
+END_TEST
+
 static void make(const char *folder, const char *path, const char *text)
 {
 	g_autofree char *file = g_build_filename(folder, path, NULL);
@@ -183,6 +200,7 @@ int main(void)
 	tcase_add_checked_fixture(host, setup, teardown);
 	tcase_add_test(host, the_clock_is_set_where_time_has_moved);
 	tcase_add_test(host, nonsense_sets_nothing);
+	tcase_add_test(system, turned_off_it_sets_nothing);
 	tcase_add_test(system, owners_are_found);
 	suite_add_tcase(suite, host);
 	suite_add_tcase(suite, system);
