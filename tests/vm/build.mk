@@ -20,3 +20,7 @@ card-x_ldflags := -lxcb -lXau -lXdmcp $(if $(findstring no-warnings,$(shell ld -
 # What a mode setting driver must do.
 guest_progs += kms-check
 kms-check_srcs := tests/vm/display/kms-check.c
+
+# Clocks, looked at from both sides of a VM.
+guest_progs += clock-check
+clock-check_srcs := tests/vm/clock/clock-check.c
