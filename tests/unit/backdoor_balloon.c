@@ -63,27 +63,6 @@ static void teardown(void)
 	rig_destroy(&rig);
 }
 
-static void fill(uint64_t gpa, size_t len, uint8_t byte)
-{
-	uint8_t *bytes = malloc(len);
-
-	memset(bytes, byte, len);
-	ck_assert_int_eq(memory_write(rig.machine.memory, gpa, bytes, len), 0);
-	free(bytes);
-}
-
-static bool is_all(uint64_t gpa, size_t len, uint8_t byte)
-{
-	uint8_t *bytes = malloc(len);
-	bool all = true;
-
-	ck_assert_int_eq(memory_read(rig.machine.memory, gpa, bytes, len), 0);
-	for (size_t i = 0; i < len; i++)
-		all = all && bytes[i] == byte;
-	free(bytes);
-	return all;
-}
-
 static struct balloon_info info(void)
 {
 	struct balloon_info now;
@@ -136,23 +115,23 @@ START_TEST(gives_and_takes)
 		{ htole64(0x2000000), htole32(512), 0 },
 	};
 
-	fill(PAGES, 16 * PAGE, 0x77);
+	rig_fill(&rig, PAGES, 16 * PAGE, 0x77);
 	ck_assert_uint_eq(say(LODGE_BALLOON_INFLATE, ranges, 3), 0);
-	ck_assert(is_all(PAGES, 2 * PAGE, 0x77));
-	ck_assert(is_all(PAGES + 2 * PAGE, 3 * PAGE, 0));
-	ck_assert(is_all(PAGES + 5 * PAGE, 4 * PAGE, 0x77));
-	ck_assert(is_all(PAGES + 9 * PAGE, PAGE, 0));
-	ck_assert(is_all(PAGES + 10 * PAGE, 6 * PAGE, 0x77));
+	ck_assert(rig_is_all(&rig, PAGES, 2 * PAGE, 0x77));
+	ck_assert(rig_is_all(&rig, PAGES + 2 * PAGE, 3 * PAGE, 0));
+	ck_assert(rig_is_all(&rig, PAGES + 5 * PAGE, 4 * PAGE, 0x77));
+	ck_assert(rig_is_all(&rig, PAGES + 9 * PAGE, PAGE, 0));
+	ck_assert(rig_is_all(&rig, PAGES + 10 * PAGE, 6 * PAGE, 0x77));
 	ck_assert_uint_eq(info().actual, 516 * PAGE);
 	/* A part of a range may come back. */
 	ck_assert_uint_eq(say_one(LODGE_BALLOON_DEFLATE, PAGES + 3 * PAGE, 1), 0);
 	ck_assert_uint_eq(info().actual, 515 * PAGE);
-	fill(PAGES + 3 * PAGE, PAGE, 0x78);
-	ck_assert(is_all(PAGES + 3 * PAGE, PAGE, 0x78));
+	rig_fill(&rig, PAGES + 3 * PAGE, PAGE, 0x78);
+	ck_assert(rig_is_all(&rig, PAGES + 3 * PAGE, PAGE, 0x78));
 	/* What is reported stays the guest's. */
-	fill(PAGES + 12 * PAGE, PAGE, 0x79);
+	rig_fill(&rig, PAGES + 12 * PAGE, PAGE, 0x79);
 	ck_assert_uint_eq(say_one(LODGE_BALLOON_REPORT, PAGES + 12 * PAGE, 2), 0);
-	ck_assert(is_all(PAGES + 12 * PAGE, 2 * PAGE, 0));
+	ck_assert(rig_is_all(&rig, PAGES + 12 * PAGE, 2 * PAGE, 0));
 	ck_assert_uint_eq(info().actual, 515 * PAGE);
 	ck_assert_uint_eq(info().reported, 2 * PAGE);
 	/* A reset is the end of all of it. */
@@ -185,7 +164,7 @@ START_TEST(t42_bad_ranges)
 					    LODGE_BALLOON_REPORT };
 
 	memory_set_window(rig.machine.memory, 0, WINDOW, 2 << 20);
-	fill(PAGES, 4 * PAGE, 0x55);
+	rig_fill(&rig, PAGES, 4 * PAGE, 0x55);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		const struct lodge_balloon_range range = { htole64(bad[i].gpa),
 							   htole32(bad[i].pages),
@@ -194,15 +173,15 @@ START_TEST(t42_bad_ranges)
 		for (size_t op = 0; op < 3; op++)
 			ck_assert_uint_eq(say(ops[op], &range, 1), 1);
 	}
-	ck_assert(is_all(PAGES, 4 * PAGE, 0x55));
+	ck_assert(rig_is_all(&rig, PAGES, 4 * PAGE, 0x55));
 	/* Twice, overlapping, and what was never given. */
 	ck_assert_uint_eq(say_one(LODGE_BALLOON_INFLATE, PAGES + PAGE, 2), 0);
 	ck_assert_uint_eq(say_one(LODGE_BALLOON_INFLATE, PAGES + PAGE, 2), 1);
 	ck_assert_uint_eq(say_one(LODGE_BALLOON_INFLATE, PAGES, 2), 1);
 	ck_assert_uint_eq(say_one(LODGE_BALLOON_REPORT, PAGES + 2 * PAGE, 2), 1);
 	ck_assert_uint_eq(say_one(LODGE_BALLOON_DEFLATE, PAGES + 2 * PAGE, 2), 1);
-	ck_assert(is_all(PAGES, PAGE, 0x55));
-	ck_assert(is_all(PAGES + 3 * PAGE, PAGE, 0x55));
+	ck_assert(rig_is_all(&rig, PAGES, PAGE, 0x55));
+	ck_assert(rig_is_all(&rig, PAGES + 3 * PAGE, PAGE, 0x55));
 	ck_assert_uint_eq(info().actual, 2 * PAGE);
 	/* Its own ring: the guest's loss. The device goes on after a reset. */
 	send(LODGE_BALLOON_INFLATE, 1,

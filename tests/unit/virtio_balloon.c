@@ -74,27 +74,6 @@ static void teardown(void)
 	rig_destroy(&rig);
 }
 
-static void fill(uint64_t gpa, size_t len, uint8_t byte)
-{
-	uint8_t *bytes = malloc(len);
-
-	memset(bytes, byte, len);
-	ck_assert_int_eq(memory_write(rig.machine.memory, gpa, bytes, len), 0);
-	free(bytes);
-}
-
-static bool is_all(uint64_t gpa, size_t len, uint8_t byte)
-{
-	uint8_t *bytes = malloc(len);
-	bool all = true;
-
-	ck_assert_int_eq(memory_read(rig.machine.memory, gpa, bytes, len), 0);
-	for (size_t i = 0; i < len; i++)
-		all = all && bytes[i] == byte;
-	free(bytes);
-	return all;
-}
-
 static void give_pfns(struct rig_ring *ring, const uint32_t *pfns, size_t n)
 {
 	ck_assert_int_eq(memory_write(rig.machine.memory, PFNS, pfns, n * sizeof(*pfns)), 0);
@@ -109,16 +88,16 @@ START_TEST(inflated_pages_read_zero)
 	/* Falling, twice, alone: none but these. */
 	const uint32_t pfns[] = { first + 9, first + 8, first + 7, first + 7, first + 20 };
 
-	fill(PAGES, 32 * 4096, 0x77);
+	rig_fill(&rig, PAGES, 32 * 4096, 0x77);
 	give_pfns(&inflate, pfns, 5);
-	ck_assert(is_all(PAGES, 7 * 4096, 0x77));
-	ck_assert(is_all(PAGES + 7 * 4096, 3 * 4096, 0));
-	ck_assert(is_all(PAGES + 10 * 4096, 10 * 4096, 0x77));
-	ck_assert(is_all(PAGES + 20 * 4096, 4096, 0));
-	ck_assert(is_all(PAGES + 21 * 4096, 11 * 4096, 0x77));
+	ck_assert(rig_is_all(&rig, PAGES, 7 * 4096, 0x77));
+	ck_assert(rig_is_all(&rig, PAGES + 7 * 4096, 3 * 4096, 0));
+	ck_assert(rig_is_all(&rig, PAGES + 10 * 4096, 10 * 4096, 0x77));
+	ck_assert(rig_is_all(&rig, PAGES + 20 * 4096, 4096, 0));
+	ck_assert(rig_is_all(&rig, PAGES + 21 * 4096, 11 * 4096, 0x77));
 	give_pfns(&deflate, pfns, 5);
-	fill(PAGES, 32 * 4096, 0x78);
-	ck_assert(is_all(PAGES, 32 * 4096, 0x78));
+	rig_fill(&rig, PAGES, 32 * 4096, 0x78);
+	ck_assert(rig_is_all(&rig, PAGES, 32 * 4096, 0x78));
 }
 END_TEST
 
@@ -144,10 +123,10 @@ START_TEST(t42_bad_page_numbers)
 	}
 	for (uint32_t i = 0; i < 8192; i++)
 		many[i] = (PAGES >> 12) + i;
-	fill(PAGES, 8192 * 4096, 0x11);
+	rig_fill(&rig, PAGES, 8192 * 4096, 0x11);
 	give_pfns(&inflate, many, 8192);
-	ck_assert(is_all(PAGES, 4096 * 4096, 0));
-	ck_assert(is_all(PAGES + 4096 * 4096, 4096 * 4096, 0x11));
+	ck_assert(rig_is_all(&rig, PAGES, 4096 * 4096, 0));
+	ck_assert(rig_is_all(&rig, PAGES + 4096 * 4096, 4096 * 4096, 0x11));
 	/* Deflating what was never inflated. */
 	give_pfns(&deflate, bad, 6);
 	ck_assert_uint_eq(rig_status(&driver), 0xf);
@@ -160,26 +139,26 @@ START_TEST(reported_pages_go_back)
 	struct balloon_info info;
 
 	for (unsigned int i = 0; i < 2; i++) {
-		fill(PAGES, 64 * 4096, 0x55);
+		rig_fill(&rig, PAGES, 64 * 4096, 0x55);
 		rig_add(rings[i],
 			(struct rig_buffer[]){ { PAGES, 16 * 4096, true },
 					       { PAGES + 32 * 4096, 8 * 4096, true } },
 			2);
 		rig_kick(rings[i]);
 		ck_assert(rig_take(rings[i], NULL, NULL));
-		ck_assert(is_all(PAGES, 16 * 4096, 0));
-		ck_assert(is_all(PAGES + 16 * 4096, 16 * 4096, 0x55));
-		ck_assert(is_all(PAGES + 32 * 4096, 8 * 4096, 0));
+		ck_assert(rig_is_all(&rig, PAGES, 16 * 4096, 0));
+		ck_assert(rig_is_all(&rig, PAGES + 16 * 4096, 16 * 4096, 0x55));
+		ck_assert(rig_is_all(&rig, PAGES + 32 * 4096, 8 * 4096, 0));
 	}
 	ck_assert_int_eq(balloon_get_info(&rig.machine, &info), 0);
 	ck_assert_uint_eq(info.reported, 2 * 24 * 4096);
 	/* A guest that poisons its free pages keeps them. */
 	bus_write(rig.machine.mmio, driver.config + 12, 0xaaaaaaaa, 4);
-	fill(PAGES, 4096, 0xaa);
+	rig_fill(&rig, PAGES, 4096, 0xaa);
 	rig_add(&reporting, (struct rig_buffer[]){ { PAGES, 4096, true } }, 1);
 	rig_kick(&reporting);
 	ck_assert(rig_take(&reporting, NULL, NULL));
-	ck_assert(is_all(PAGES, 4096, 0xaa));
+	ck_assert(rig_is_all(&rig, PAGES, 4096, 0xaa));
 }
 END_TEST
 
@@ -251,7 +230,7 @@ START_TEST(window_gives_nothing_back)
 	uint32_t len;
 
 	memory_set_window(rig.machine.memory, 0, WINDOW, 2 << 20);
-	fill(PAGES, 4096, 0x55);
+	rig_fill(&rig, PAGES, 4096, 0x55);
 	for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++) {
 		/* Two: statistics keep one. */
 		for (unsigned int n = 0; n < 2; n++)
@@ -262,7 +241,7 @@ START_TEST(window_gives_nothing_back)
 		ck_assert(rig_take(rings[i], NULL, &len));
 		ck_assert_uint_eq(len, 0);
 	}
-	ck_assert(is_all(PAGES, 4096, 0x55));
+	ck_assert(rig_is_all(&rig, PAGES, 4096, 0x55));
 	ck_assert_uint_eq(rig_status(&driver), 0xf);
 }
 END_TEST
@@ -275,13 +254,13 @@ START_TEST(random_numbers)
 	ck_assert(rig_negotiate(&driver, 1ull << VIRTIO_F_VERSION_1));
 	rig_queue(&ring, &driver, 0, RING(0), SIZE);
 	rig_driver_ok(&driver);
-	fill(PAGES, 8192, 0);
+	rig_fill(&rig, PAGES, 8192, 0);
 	rig_add(&ring, (struct rig_buffer[]){ { PAGES, 64, true } }, 1);
 	rig_kick(&ring);
 	ck_assert(rig_take(&ring, NULL, &len));
 	ck_assert_uint_eq(len, 64);
-	ck_assert(!is_all(PAGES, 64, 0));
-	ck_assert(is_all(PAGES + 64, 4096, 0));
+	ck_assert(!rig_is_all(&rig, PAGES, 64, 0));
+	ck_assert(rig_is_all(&rig, PAGES + 64, 4096, 0));
 	/* A long buffer gets some, an empty or a readable one none. */
 	rig_add(&ring, (struct rig_buffer[]){ { PAGES, 1u << 20, true } }, 1);
 	rig_add(&ring, (struct rig_buffer[]){ { PAGES, 0, true } }, 1);

@@ -90,6 +90,27 @@ void rig_destroy(struct rig *rig)
 	pthread_mutex_destroy(&machine->event_lock);
 }
 
+void rig_fill(struct rig *rig, uint64_t gpa, size_t len, uint8_t byte)
+{
+	uint8_t *bytes = malloc(len);
+
+	memset(bytes, byte, len);
+	must(memory_write(rig->machine.memory, gpa, bytes, len));
+	free(bytes);
+}
+
+bool rig_is_all(struct rig *rig, uint64_t gpa, size_t len, uint8_t byte)
+{
+	uint8_t *bytes = malloc(len);
+	bool all = true;
+
+	must(memory_read(rig->machine.memory, gpa, bytes, len));
+	for (size_t i = 0; i < len; i++)
+		all = all && bytes[i] == byte;
+	free(bytes);
+	return all;
+}
+
 struct device *rig_add_device(struct rig *rig, const struct device_type *type, size_t index)
 {
 	struct device *device = calloc(1, type->size);

@@ -29,6 +29,9 @@ struct rig {
 /* Fill in config first. */
 void rig_create(struct rig *rig);
 void rig_destroy(struct rig *rig);
+/* Guest memory, all of one byte. */
+void rig_fill(struct rig *rig, uint64_t gpa, size_t len, uint8_t byte);
+bool rig_is_all(struct rig *rig, uint64_t gpa, size_t len, uint8_t byte);
 /* Creates an instance of @type as the machine does. NULL where create() failed. */
 struct device *rig_add_device(struct rig *rig, const struct device_type *type, size_t index);
 void rig_remove_device(struct device *device);
