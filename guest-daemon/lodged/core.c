@@ -55,6 +55,16 @@ void lodged_tell_facts(struct lodged *lodged, char **told, const void *fields, s
 	lodged_ask_bytes(lodged, fn, opaque, message, sizeof(word) - 1 + len);
 }
 
+void lodged_log_once(char **said, const char *topic, const char *why)
+{
+	if (!g_strcmp0(why, *said))
+		return;
+	g_free(*said);
+	*said = g_strdup(why);
+	if (why)
+		log_info("%s: %s", topic, why);
+}
+
 void lodged_quit(struct lodged *lodged, int exit_status)
 {
 	lodged->exit_status = exit_status;

@@ -106,6 +106,11 @@ void lodged_ask(struct lodged *lodged, door_reply_fn fn, void *opaque, const cha
 void lodged_ask_bytes(struct lodged *lodged, door_reply_fn fn, void *opaque, const void *message,
 		      size_t len);
 /*
+ * Logs @why, of @topic, unless it is what was logged last: *said is the caller's memory of that,
+ * NULL at first, g_free(). NULL, nothing to say, is remembered too.
+ */
+void lodged_log_once(char **said, const char *topic, const char *why);
+/*
  * Sends @fields, which name their part of protocol/spec/facts.md, unless they are what the host
  * has: *told is the caller's memory of that, NULL at first and when the host has forgotten,
  * g_free(). Without a door, or over the I/O ports, where VMware's words have none for it, nothing

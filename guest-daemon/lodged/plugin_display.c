@@ -55,25 +55,15 @@ static int look(void *opaque, int out)
 	return fields_done(&fields) ? 1 : fd_write_all(out, fields.bytes, fields.len) != 0;
 }
 
-static void log_once(struct state *state, const char *why)
-{
-	if (!g_strcmp0(why, state->why))
-		return;
-	g_free(state->why);
-	state->why = g_strdup(why);
-	if (why)
-		log_info("display: %s", why);
-}
-
 static void done(void *opaque, const char *bytes, size_t len, int error)
 {
 	struct state *state = opaque;
 
 	state->job = NULL;
 	if (error == -ETIMEDOUT) {
-		log_once(state, "the display's driver does not answer");
+		lodged_log_once(&state->why, "display", "the display's driver does not answer");
 	} else if (!error && !fields_check(bytes, len)) {
-		log_once(state, fields_get(bytes, len, "display-why"));
+		lodged_log_once(&state->why, "display", fields_get(bytes, len, "display-why"));
 		lodged_tell_facts(state->lodged, &state->told, bytes, len, NULL, NULL);
 	}
 	if (state->again)

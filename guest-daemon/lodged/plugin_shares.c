@@ -47,21 +47,11 @@ static void tell_host(struct state *state, const char *fields, size_t len)
 	lodged_tell_facts(state->lodged, &state->told, fields, len, NULL, NULL);
 }
 
-static void log_once(struct state *state, const char *why)
-{
-	if (!g_strcmp0(why, state->why))
-		return;
-	g_free(state->why);
-	state->why = g_strdup(why);
-	if (why)
-		log_info("shares: %s", why);
-}
-
 static void report_failure(struct state *state, const char *why)
 {
 	struct fields_builder fields = FIELDS_BUILDER(FACTS_MAX);
 
-	log_once(state, why);
+	lodged_log_once(&state->why, "shares", why);
 	fields_add(&fields, "part", "shares");
 	fields_add(&fields, "why", why);
 	if (!fields_done(&fields))
@@ -115,7 +105,7 @@ static char *read_place(struct state *state)
 static void tell(struct state *state, const char *bytes, size_t len)
 {
 	g_clear_pointer(&state->failed, g_free);
-	log_once(state, fields_get(bytes, len, "why"));
+	lodged_log_once(&state->why, "shares", fields_get(bytes, len, "why"));
 	tell_host(state, bytes, len);
 }
 
