@@ -38,66 +38,86 @@ static inline unsigned long lodge_available_pages(void)
 
 /* ---- shrinkers ---- */
 
+#ifndef SHRINK_STOP
+#define SHRINK_STOP (~0ul)
+#endif
+
+typedef unsigned long lodge_shrinker_function(struct shrinker *shrinker,
+					      struct shrink_control *control);
+
 struct lodge_shrinker {
 #ifdef LODGE_HAVE_SHRINKER_ALLOC
 	struct shrinker *shrinker;
 #else
 	struct shrinker shrinker;
 #endif
+	lodge_shrinker_function *count, *scan;
 	void *owner;
 	bool there;
 };
 
-#if defined(LODGE_HAVE_SHRINKER_ALLOC)
 static inline struct lodge_shrinker *lodge_shrinker_of(struct shrinker *shrinker)
 {
+#ifdef LODGE_HAVE_SHRINKER_ALLOC
 	return shrinker->private_data;
-}
-#elif defined(LODGE_HAVE_SHRINKER_COUNT)
-static inline struct lodge_shrinker *lodge_shrinker_of(struct shrinker *shrinker)
-{
+#else
 	return container_of(shrinker, struct lodge_shrinker, shrinker);
+#endif
+}
+
+#ifndef LODGE_HAVE_SHRINKER_COUNT
+/* Before 3.12 one function does both: it scans if it is told a number, and tells what is left, or
+ * -1 where nothing more comes of it. */
+static inline int lodge_shrink(struct shrinker *shrinker, struct shrink_control *control)
+{
+	struct lodge_shrinker *made = lodge_shrinker_of(shrinker);
+
+	if (control->nr_to_scan && made->scan(shrinker, control) == SHRINK_STOP)
+		return -1;
+	return min_t(unsigned long, made->count(shrinker, control), INT_MAX);
 }
 #endif
 
-/* Those before 3.12 have another interface, and the OOM notifier alone: there is no shrinker then.
- */
-#ifdef LODGE_HAVE_SHRINKER_COUNT
-static inline int
-lodge_shrinker_begin(struct lodge_shrinker *made, void *owner,
-		     unsigned long (*count)(struct shrinker *, struct shrink_control *),
-		     unsigned long (*scan)(struct shrinker *, struct shrink_control *))
+static inline void lodge_shrinker_fill(struct lodge_shrinker *made, struct shrinker *shrinker)
 {
+#ifdef LODGE_HAVE_SHRINKER_COUNT
+	shrinker->count_objects = made->count;
+	shrinker->scan_objects = made->scan;
+#else
+	shrinker->shrink = lodge_shrink;
+#endif
+	shrinker->seeks = DEFAULT_SEEKS;
+}
+
+static inline int lodge_shrinker_begin(struct lodge_shrinker *made, void *owner,
+				       lodge_shrinker_function *count,
+				       lodge_shrinker_function *scan)
+{
+	int err = 0;
+
 	made->owner = owner;
+	made->count = count;
+	made->scan = scan;
 #ifdef LODGE_HAVE_SHRINKER_ALLOC
 	made->shrinker = shrinker_alloc(0, "lodge-balloon");
 	if (!made->shrinker)
 		return -ENOMEM;
-	made->shrinker->count_objects = count;
-	made->shrinker->scan_objects = scan;
-	made->shrinker->seeks = DEFAULT_SEEKS;
 	made->shrinker->private_data = made;
+	lodge_shrinker_fill(made, made->shrinker);
 	shrinker_register(made->shrinker);
-	made->there = true;
-	return 0;
 #else
-	int err = 0;
-
-	made->shrinker.count_objects = count;
-	made->shrinker.scan_objects = scan;
-	made->shrinker.seeks = DEFAULT_SEEKS;
-#ifdef LODGE_HAVE_SHRINKER_NAME
+	lodge_shrinker_fill(made, &made->shrinker);
+#if defined(LODGE_HAVE_SHRINKER_NAME)
 	err = register_shrinker(&made->shrinker, "lodge-balloon");
 #elif defined(LODGE_HAVE_SHRINKER_FAILS)
 	err = register_shrinker(&made->shrinker);
 #else
 	register_shrinker(&made->shrinker);
 #endif
+#endif
 	made->there = !err;
 	return err;
-#endif
 }
-#endif
 
 static inline void lodge_shrinker_end(struct lodge_shrinker *made)
 {
