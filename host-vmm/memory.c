@@ -40,12 +40,30 @@ struct memory {
 	} windows[MEMORY_WINDOWS_MAX]; /* atomic */
 };
 
+/* Maps [start, start + len) of it at @host, in the place of what is there. */
+static int map_part(const struct memory *memory, uint8_t *host, uint64_t start, uint64_t len)
+{
+	bool private = memory->fd < 0;
+
+	if (mmap(host, len, PROT_READ | PROT_WRITE,
+		 MAP_NORESERVE | MAP_FIXED | (private ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED),
+		 memory->fd, private ? 0 : (off_t)start) == MAP_FAILED)
+		return -errno;
+	/* Best effort: hosts built without transparent huge pages refuse, and work. */
+	(void)madvise(host, len, MADV_HUGEPAGE);
+	/* A core dump of the monitor must not hold the guest's memory, nor a child inherit it. */
+	(void)madvise(host, len, MADV_DONTDUMP);
+	(void)madvise(host, len, MADV_DONTFORK);
+	return 0;
+}
+
 /* KVM and the host's page tables can use 2 MiB pages only where host and guest addresses agree
  * modulo 2 MiB, hence the reservation with room to align in. */
 static int map_aligned(struct memory *memory, uint8_t **ret_host)
 {
 	size_t reserved_size = memory->size + HUGE_PAGE;
 	void *reserved, *host;
+	int ret;
 
 	reserved = mmap(NULL, reserved_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 			-1, 0);
@@ -55,16 +73,9 @@ static int map_aligned(struct memory *memory, uint8_t **ret_host)
 	memory->reserved_size = reserved_size;
 
 	host = (void *)(((uintptr_t)reserved + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
-	if (mmap(host, memory->size, PROT_READ | PROT_WRITE,
-		 MAP_NORESERVE | MAP_FIXED |
-			 (memory->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED),
-		 memory->fd, 0) == MAP_FAILED)
-		return -errno;
-	/* Best effort: hosts built without transparent huge pages refuse, and work. */
-	(void)madvise(host, memory->size, MADV_HUGEPAGE);
-	/* A core dump of the monitor must not hold the guest's memory, nor a child inherit it. */
-	(void)madvise(host, memory->size, MADV_DONTDUMP);
-	(void)madvise(host, memory->size, MADV_DONTFORK);
+	ret = map_part(memory, host, 0, memory->size);
+	if (ret < 0)
+		return ret;
 	*ret_host = host;
 	return 0;
 }
@@ -441,6 +452,20 @@ static void note_discarded(const struct memory *memory, uint64_t start, uint64_t
 			      MADV_HUGEPAGE);
 }
 
+/*
+ * The tables of pages that are gone stay with their mapping, 4 KiB for each 2 MiB: whole stretches
+ * are mapped anew. Kernels join what they were with what they are.
+ */
+static void give_back_tables(const struct memory *memory, uint64_t start, uint64_t end)
+{
+	uint64_t first = (start + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1),
+		 behind = end & ~(HUGE_PAGE - 1);
+
+	if (first < behind)
+		(void)map_part(memory, (uint8_t *)memory->regions[0].host + first, first,
+			       behind - first);
+}
+
 static int give_back(const struct memory *memory, uint64_t start, uint64_t end)
 {
 	int ret;
@@ -451,7 +476,10 @@ static int give_back(const struct memory *memory, uint64_t start, uint64_t end)
 	else
 		ret = fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				(off_t)start, (off_t)(end - start));
-	return ret < 0 ? -errno : 0;
+	if (ret < 0)
+		return -errno;
+	give_back_tables(memory, start, end);
+	return 0;
 }
 
 int memory_discard(const struct memory *memory, uint64_t gpa, uint64_t len)

@@ -280,6 +280,90 @@ START_TEST(what_is_given_back_is_free)
 }
 END_TEST
 
+/* KiB of this process's page tables. */
+static unsigned long tables(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	unsigned long kib = 0;
+	char line[256];
+
+	ck_assert_ptr_nonnull(status);
+	while (fgets(line, sizeof(line), status))
+		if (sscanf(line, "VmPTE: %lu", &kib) == 1)
+			break;
+	fclose(status);
+	return kib;
+}
+
+static unsigned int mappings(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned int n = 0;
+	int c;
+
+	ck_assert_ptr_nonnull(maps);
+	while ((c = fgetc(maps)) != EOF)
+		n += c == '\n';
+	fclose(maps);
+	return n;
+}
+
+/* In small pages, each stretch has a table; what is left has them still, in as many mappings. */
+START_TEST(tables_are_given_back)
+{
+	const uint64_t huge = 2ull << 20;
+	const struct memory_region *regions;
+	struct memory *large;
+	unsigned long before;
+	unsigned int maps;
+	uint8_t one = 1, seen = 0;
+	size_t n;
+
+	ck_assert_int_eq(memory_create(128 * huge, MEMORY_SHARED, &large), 0);
+	regions = memory_regions(large, &n);
+	(void)madvise(regions[0].host, 128 * huge, MADV_NOHUGEPAGE);
+	for (uint64_t i = 0; i < 128; i++)
+		ck_assert_int_eq(memory_write(large, i * huge + 4096, &one, 1), 0);
+	before = tables();
+	maps = mappings();
+	(void)madvise(regions[0].host, 128 * huge, MADV_HUGEPAGE);
+	ck_assert_int_eq(memory_discard(large, 8 * huge, huge), 0);
+	ck_assert_int_eq(memory_discard(large, 9 * huge, 119 * huge), 0);
+	ck_assert_uint_le(tables() + 4 * 100, before);
+	ck_assert_uint_le(mappings(), maps + 1);
+	ck_assert(has_flag((uint8_t *)regions[0].host + 9 * huge, " dc"));
+	ck_assert(has_flag((uint8_t *)regions[0].host + 9 * huge, " dd"));
+	ck_assert_int_eq(memory_read(large, 7 * huge + 4096, &seen, 1), 0);
+	ck_assert_uint_eq(seen, 1);
+	ck_assert_int_eq(memory_read(large, 9 * huge + 4096, &seen, 1), 0);
+	ck_assert_uint_eq(seen, 0);
+	/* It is the same memory for others as before. */
+	ck_assert_int_eq(memory_write(large, 9 * huge, &one, 1), 0);
+	ck_assert_int_eq(pread(memory_fd(large), &seen, 1, (off_t)(9 * huge)), 1);
+	ck_assert_uint_eq(seen, 1);
+	memory_destroy(large);
+}
+END_TEST
+
+/* Whatever is given back in whatever order, it stays one mapping. */
+START_TEST(mappings_stay_few)
+{
+	const uint64_t huge = 2ull << 20;
+	unsigned int before = mappings();
+	uint8_t one = 1;
+
+	for (uint64_t i = 0; i < SIZE / huge; i++)
+		ck_assert_int_eq(memory_write(memory, i * huge, &one, 1), 0);
+	for (uint64_t i = 0; i < 4 * SIZE / huge; i++) {
+		uint64_t at = i * 5 % (SIZE / huge) * huge;
+
+		ck_assert_int_eq(memory_discard(memory, at, huge), 0);
+		ck_assert_int_eq(memory_write(memory, at, &one, 1), 0);
+	}
+	ck_assert_uint_le(mappings(), before + 1);
+}
+END_TEST
+
 START_TEST(collapsing)
 {
 	const uint64_t huge = 2ull << 20;
@@ -329,6 +413,7 @@ static void add_for_both(TCase *tcase)
 	tcase_add_test(tcase, loading_sparse_files);
 	tcase_add_test(tcase, discarding);
 	tcase_add_test(tcase, what_is_given_back_is_free);
+	tcase_add_test(tcase, mappings_stay_few);
 }
 
 int main(void)
@@ -339,6 +424,7 @@ int main(void)
 	tcase_add_checked_fixture(shared, setup_shared, teardown);
 	add_for_both(shared);
 	tcase_add_test(shared, collapsing);
+	tcase_add_test(shared, tables_are_given_back);
 	tcase_add_test(shared, others_cannot_cut_it);
 	suite_add_tcase(suite, shared);
 	tcase_add_checked_fixture(private, setup_private, teardown);
