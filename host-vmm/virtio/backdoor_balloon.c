@@ -31,6 +31,7 @@
 #define IOV_MAX_HERE 64u
 #define TURN_BYTES   (64ull << 20) /* given back until other devices have their turn */
 #define TURN_CHAINS  16u
+#define LOOK_PART    512u /* of a range's bytes: what it costs to look at its bits, in those */
 #define PAGE_BYTES   (1ull << LODGE_BALLOON_PAGE_SHIFT)
 
 /* The request at work: a copy. */
@@ -201,7 +202,7 @@ static int check_range(struct backdoor_balloon *balloon, const struct lodge_ball
 }
 
 /* Does up to @left bytes of the range at work, and goes to the next one behind its end: the bytes
- * that it did. */
+ * that it did, or what looking at it was worth. */
 static uint64_t work_on_range(struct backdoor_balloon *balloon, uint64_t left)
 {
 	static const char *const what[] = {
@@ -212,6 +213,7 @@ static uint64_t work_on_range(struct backdoor_balloon *balloon, uint64_t left)
 	struct job *job = &balloon->job;
 	const struct lodge_balloon_range *range = &job->ranges[job->at];
 	uint64_t gpa = le64toh(range->address), len = le32toh(range->pages) * PAGE_BYTES, part;
+	uint64_t looked = len / LOOK_PART + PAGE_BYTES;
 
 	if (job->done == 0) {
 		int ret = check_range(balloon, range, gpa, len);
@@ -222,7 +224,7 @@ static uint64_t work_on_range(struct backdoor_balloon *balloon, uint64_t left)
 		}
 		if (ret < 0 || job->op == LODGE_BALLOON_DEFLATE) {
 			job->at++;
-			return 0;
+			return looked < left ? looked : left;
 		}
 	}
 	part = len - job->done < left ? len - job->done : left;
@@ -339,10 +341,13 @@ next_turn:
 
 void backdoor_balloon_stop(struct backdoor_balloon *balloon, struct virtqueue *vq)
 {
-	/* What is half done is finished, so that it need not be saved. */
+	/* What is half done is finished, so that it need not be saved. Reports are an offer, and
+	 * may name all of memory again and again. */
 	if (balloon->job.active && !vq->broken) {
 		uint64_t left = UINT64_MAX;
 
+		if (balloon->job.op == LODGE_BALLOON_REPORT)
+			balloon->job.at = balloon->job.count;
 		(void)work(balloon, vq, &left);
 		virtqueue_notify(vq);
 	}

@@ -351,13 +351,17 @@ static struct virtio_balloon *find_balloon(struct machine *machine)
 int balloon_set_target(struct machine *machine, uint64_t bytes)
 {
 	struct virtio_balloon *balloon = find_balloon(machine);
+	uint32_t pages;
 
 	if (!balloon)
 		return -ENODEV;
 	if (bytes >= memory_size(machine->memory) || bytes / PAGE_BYTES > UINT32_MAX)
 		return -ERANGE;
-	__atomic_store_n(&balloon->target, (uint32_t)(bytes / PAGE_BYTES), __ATOMIC_RELAXED);
-	virtio_config_changed(&balloon->model.vdev);
+	pages = (uint32_t)(bytes / PAGE_BYTES);
+	/* Said again to a guest that took memory back by itself: it may have it to give now. */
+	if (__atomic_exchange_n(&balloon->target, pages, __ATOMIC_RELAXED) != pages ||
+	    __atomic_load_n(&balloon->actual, __ATOMIC_RELAXED) != pages)
+		virtio_config_changed(&balloon->model.vdev);
 	return 0;
 }
 

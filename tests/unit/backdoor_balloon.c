@@ -253,6 +253,55 @@ START_TEST(many_at_once)
 }
 END_TEST
 
+static void is_empty(void)
+{
+	ck_assert_uint_eq(info().actual, 0);
+	ck_assert(!info().driver);
+	ck_assert_uint_eq(info().target, 16ull << 20);
+}
+
+/* Another kernel by kexec, and a reset of the machine, under a full balloon. */
+START_TEST(reset_when_full)
+{
+	ck_assert_int_eq(backdoor_balloon_set(&rig.machine, 16ull << 20), 0);
+	ck_assert_uint_eq(say_one(LODGE_BALLOON_INFLATE, PAGES, 4096), 0);
+	ck_assert_uint_eq(info().actual, 16ull << 20);
+	rig_write(&driver, VIRTIO_PCI_COMMON_STATUS, 0, 1);
+	is_empty();
+	bring_up();
+	/* They are its own again: nothing to take back, and all to give. */
+	ck_assert_uint_eq(say_one(LODGE_BALLOON_DEFLATE, PAGES, 1), 1);
+	ck_assert_uint_eq(say_one(LODGE_BALLOON_INFLATE, PAGES, 4096), 0);
+	ck_assert_uint_eq(info().actual, 16ull << 20);
+	virtio_model_reset(device);
+	is_empty();
+}
+END_TEST
+
+/* All of memory, as often as a request can name it, and not at all. */
+START_TEST(large_requests)
+{
+	struct lodge_balloon_range ranges[LODGE_BALLOON_ELEMENTS_MAX];
+	uint64_t before = info().reported;
+
+	for (unsigned int i = 0; i < LODGE_BALLOON_ELEMENTS_MAX; i++)
+		ranges[i] = (struct lodge_balloon_range){ htole64(0x400000),
+							  htole32((RIG_MEMORY - 0x400000) / PAGE),
+							  0 };
+	ck_assert_uint_eq(say(LODGE_BALLOON_REPORT, ranges, LODGE_BALLOON_ELEMENTS_MAX), 0);
+	ck_assert_uint_eq(info().reported - before,
+			  LODGE_BALLOON_ELEMENTS_MAX * (RIG_MEMORY - 0x400000ull));
+	ck_assert_uint_eq(say_one(LODGE_BALLOON_INFLATE, RIG_MEMORY - PAGE, 1), 0);
+	ck_assert_uint_eq(say(LODGE_BALLOON_INFLATE, ranges, LODGE_BALLOON_ELEMENTS_MAX),
+			  LODGE_BALLOON_ELEMENTS_MAX);
+	ck_assert_uint_eq(info().actual, PAGE);
+	for (unsigned int i = 0; i < LODGE_BALLOON_ELEMENTS_MAX; i++)
+		ranges[i].pages = htole32(UINT32_MAX);
+	ck_assert_uint_eq(say(LODGE_BALLOON_REPORT, ranges, LODGE_BALLOON_ELEMENTS_MAX),
+			  LODGE_BALLOON_ELEMENTS_MAX);
+}
+END_TEST
+
 START_TEST(target)
 {
 	struct balloon_info now;
@@ -387,6 +436,8 @@ int main(void)
 	tcase_add_test(queue, t42_bad_ranges);
 	tcase_add_test(queue, malformed_requests);
 	tcase_add_test(queue, many_at_once);
+	tcase_add_test(queue, reset_when_full);
+	tcase_add_test(queue, large_requests);
 	tcase_add_test(queue, target);
 	tcase_add_test(queue, statistics);
 	tcase_add_test(queue, saved);

@@ -175,6 +175,14 @@ START_TEST(target)
 	ck_assert(info.driver);
 	ck_assert_uint_eq(info.target, 16ull << 20);
 	ck_assert_uint_eq(info.actual, 4095 * 4096);
+	/* Said again while it is due, and no more. */
+	(void)rig_raised(&driver, 0);
+	ck_assert_int_eq(balloon_set_target(&rig.machine, 16ull << 20), 0);
+	ck_assert(rig_raised(&driver, 0));
+	bus_write(rig.machine.mmio, driver.config + 4, 4096, 4);
+	ck_assert_int_eq(balloon_set_target(&rig.machine, 16ull << 20), 0);
+	ck_assert(!rig_raised(&driver, 0));
+	bus_write(rig.machine.mmio, driver.config + 4, 4095, 4);
 	ck_assert_int_eq(balloon_set_target(&rig.machine, RIG_MEMORY), -ERANGE);
 	ck_assert_int_eq(balloon_set_target(&rig.machine, UINT64_MAX), -ERANGE);
 	/* The guest cannot move its target, and writes of other widths are dropped. */
