@@ -2,6 +2,7 @@
 // stat: figures of the host and of this VM.
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "guest-daemon/lib/vmport.h"
 #include "guest-daemon/toolbox/toolbox.h"
+#include "protocol/lib/fields.h"
 
 static int no_ports(const struct toolbox *toolbox, int error)
 {
@@ -111,6 +113,26 @@ static int sessionid(const struct toolbox *toolbox)
 	return ret;
 }
 
+/* MiB, as VMware's tools say it. */
+static int balloon(const struct toolbox *toolbox)
+{
+	static const char ask[] = "lodge.balloon";
+	struct door_answer answer;
+	uint64_t given;
+	int ret = toolbox_ask(toolbox, ask, sizeof(ask) - 1, &answer);
+
+	if (ret)
+		return toolbox_no_host(toolbox, ret);
+	if (answer.ok && !fields_check(answer.payload, answer.len) &&
+	    !fields_number(answer.payload, answer.len, "given", INT64_MAX, &given))
+		printf("%" PRIu64 " MB\n", given >> 20);
+	else
+		ret = complain(toolbox, EX_UNAVAILABLE,
+			       "not available: the host has no balloon for this VM");
+	free(answer.payload);
+	return ret;
+}
+
 static int not_told(const struct toolbox *toolbox)
 {
 	return complain(toolbox, EX_UNAVAILABLE,
@@ -124,7 +146,7 @@ int verb_stat(const struct toolbox *toolbox, int argc, char **argv)
 		int (*run)(const struct toolbox *toolbox);
 	} figures[] = {
 		{ "hosttime", hosttime }, { "speed", speed },	  { "sessionid", sessionid },
-		{ "balloon", not_told },  { "swap", not_told },	  { "memlimit", not_told },
+		{ "balloon", balloon },	  { "swap", not_told },	  { "memlimit", not_told },
 		{ "memres", not_told },	  { "cpures", not_told }, { "cpulimit", not_told },
 		{ "raw", not_told },
 	};

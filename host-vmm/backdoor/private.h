@@ -190,6 +190,8 @@ struct backdoor {
 	size_t n_vars, vars_bytes;
 	struct tools_facts *facts; /* NULL: nothing told */
 	struct stall stall;
+	tools_balloon_fn balloon; /* or NULL */
+	void *balloon_opaque;
 
 	bool paused; /* the guest does not run */
 	int timer_fd; /* heartbeat */

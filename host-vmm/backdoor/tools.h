@@ -154,6 +154,16 @@ int tools_get_facts(struct backdoor *backdoor, struct tools_facts **ret_facts);
  * -ENODATA where no tools tell. */
 int tools_get_stall(struct backdoor *backdoor, unsigned int *ret_permille);
 
+/* Bytes, for a guest that asks how much of its memory the host has. */
+struct tools_balloon {
+	uint64_t given, target, size;
+};
+
+/* -ENODEV: the VM has no balloon. Called under the backdoor's lock, on any thread. */
+typedef int (*tools_balloon_fn)(void *opaque, struct tools_balloon *ret_balloon);
+/* NULL: nobody tells, from the return on. */
+void tools_balloon_source(struct backdoor *backdoor, tools_balloon_fn fn, void *opaque);
+
 /* ---- events ---- */
 
 /*

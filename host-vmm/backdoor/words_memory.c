@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// lodge.memory: how long the guest's programs wait for memory (protocol/spec/balloon.md).
+// lodge.memory: how long the guest's programs wait for memory; lodge.balloon: how much of it the
+// host has (protocol/spec/balloon.md).
 #include <errno.h>
+#include <inttypes.h>
 
 #include "host-vmm/backdoor/private.h"
 
@@ -28,8 +30,28 @@ static void memory(struct rpc_session *session, const char *arg, size_t len,
 	reply_static(reply, REPLY_OK);
 }
 
+static void balloon(struct rpc_session *session, const char *arg, size_t len,
+		    struct rpc_reply *reply)
+{
+	struct backdoor *backdoor = session->backdoor;
+	struct fields_builder fields = FIELDS_BUILDER(256);
+	struct tools_balloon figures;
+
+	(void)arg;
+	(void)len;
+	if (!backdoor->balloon || backdoor->balloon(backdoor->balloon_opaque, &figures)) {
+		reply_static(reply, "0 this VM has no balloon");
+		return;
+	}
+	fields_addf(&fields, "given", "%" PRIu64, figures.given);
+	fields_addf(&fields, "target", "%" PRIu64, figures.target);
+	fields_addf(&fields, "size", "%" PRIu64, figures.size);
+	reply_fields(reply, &fields);
+}
+
 const struct rpc_word words_memory[] = {
 	{ "lodge.memory", RPC_BY_ROOT, RPC_COST_WRITE, 256, memory },
+	{ "lodge.balloon", RPC_BY_ALL, RPC_COST_READ, 0, balloon },
 	{ NULL, 0, 0, 0, NULL },
 };
 
@@ -46,4 +68,12 @@ int tools_get_stall(struct backdoor *backdoor, unsigned int *ret_permille)
 	}
 	backdoor_unlock(backdoor);
 	return ret;
+}
+
+void tools_balloon_source(struct backdoor *backdoor, tools_balloon_fn fn, void *opaque)
+{
+	backdoor_lock(backdoor);
+	backdoor->balloon = fn;
+	backdoor->balloon_opaque = opaque;
+	backdoor_unlock(backdoor);
 }

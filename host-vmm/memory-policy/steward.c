@@ -258,6 +258,22 @@ static void on_event(void *opaque, const struct tools_event *event)
 		memory_steward_poke(opaque);
 }
 
+/* Under the backdoor's lock, which steps take under ours: it takes none of ours. */
+static int tell_guest(void *opaque, struct tools_balloon *ret_balloon)
+{
+	const struct memory_steward *steward = opaque;
+	struct balloon_info info = { 0 };
+
+	if (look(steward->machine, &info) == MEMORY_DRIVER_ABSENT)
+		return -ENODEV;
+	*ret_balloon = (struct tools_balloon){
+		.given = info.actual,
+		.target = info.target,
+		.size = memory_size(steward->machine->memory),
+	};
+	return 0;
+}
+
 static void remove_sink(void *opaque)
 {
 	struct memory_steward *steward = opaque;
@@ -305,6 +321,8 @@ int memory_steward_create(struct machine *machine, const char *shared,
 		return ret;
 	}
 	open_table(steward, shared);
+	if (machine->backdoor)
+		tools_balloon_source(machine->backdoor, tell_guest, steward);
 	*ret_steward = steward;
 	return 0;
 }
@@ -313,6 +331,8 @@ void memory_steward_destroy(struct memory_steward *steward)
 {
 	if (!steward)
 		return;
+	if (steward->machine->backdoor)
+		tools_balloon_source(steward->machine->backdoor, NULL, NULL);
 	loop_call(steward->machine->loop, remove_sink, steward);
 	loop_remove(steward->timer);
 	fd_close(&steward->timer_fd);

@@ -376,6 +376,38 @@ START_TEST(stalls)
 }
 END_TEST
 
+static int have_balloon(void *opaque, struct tools_balloon *ret_balloon)
+{
+	*ret_balloon = (struct tools_balloon){ 4096, 8192, 1 << 30 };
+	return *(int *)opaque;
+}
+
+START_TEST(the_balloon)
+{
+	struct rpc_session *user = greet(RPC_DOOR_VIRTIO, RPC_USER, HELLO("x"));
+	struct rpc_reply reply = { 0 };
+	int error = -ENODEV;
+	uint64_t size;
+
+	expect(user, "lodge.balloon", "0 this VM has no balloon");
+	tools_balloon_source(backdoor, have_balloon, &error);
+	expect(user, "lodge.balloon", "0 this VM has no balloon");
+	error = 0;
+	rpc_session_request(user, "lodge.balloon", 13, &reply);
+	ck_assert_int_eq(fields_check(reply.bytes + 2, reply.len - 2), 0);
+	ck_assert_str_eq(fields_get(reply.bytes + 2, reply.len - 2, "given"), "4096");
+	ck_assert_str_eq(fields_get(reply.bytes + 2, reply.len - 2, "target"), "8192");
+	ck_assert_int_eq(fields_number(reply.bytes + 2, reply.len - 2, "size", INT64_MAX, &size),
+			 0);
+	ck_assert_uint_eq(size, 1 << 30);
+	rpc_reply_free(&reply);
+	expect(user, "lodge.balloon x", "0 too long");
+	tools_balloon_source(backdoor, NULL, NULL);
+	expect(user, "lodge.balloon", "0 this VM has no balloon");
+	rpc_session_close(user);
+}
+END_TEST
+
 /* ---- saved ---- */
 
 START_TEST(variables_are_saved)
@@ -425,6 +457,7 @@ int main(void)
 	tcase_add_test(tcase, odd_requests);
 	tcase_add_test(tcase, many_threads);
 	tcase_add_test(tcase, stalls);
+	tcase_add_test(tcase, the_balloon);
 	tcase_add_test(tcase, variables_are_saved);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
