@@ -27,6 +27,11 @@ lodged_time_srcs := tests/unit/lodged_time.c tests/unit/lodged_rig.c
 lodged_time_libs := lodgedcore guestlib proto
 lodged_time_pkgs := check
 
+unit_tests += lodged_memory
+lodged_memory_srcs := tests/unit/lodged_memory.c tests/unit/lodged_rig.c
+lodged_memory_libs := lodgedcore guestlib proto
+lodged_memory_pkgs := check
+
 unit_tests += lodged_exec
 lodged_exec_srcs := tests/unit/lodged_exec.c tests/unit/lodged_rig.c
 lodged_exec_libs := lodgedcore guestlib proto

@@ -14,6 +14,7 @@
 
 #include "guest-daemon/lodged/lodged.h"
 #include "guest-daemon/lodged/plugins.h"
+#include "guest-daemon/lodged/stalls.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/pressure.h"
 
@@ -22,19 +23,30 @@
 #define LEAST	  100u /* thousandths: what the trigger says at least */
 #define PERIOD_MS 1000
 
-struct memory {
+struct stall_watch {
 	struct lodged *lodged;
+	const struct stalls *stalls;
 	int fd; /* -1: no triggers */
 	guint source, timer;
 	guint64 stalled_us;
 	gint64 at_us; /* of that; monotonic */
 };
 
-static int read_stall(const struct memory *memory, guint64 *ret_us)
+static int open_trigger(void)
+{
+	int fd = open(PRESSURE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	/* Its NUL belongs to it. */
+	if (fd >= 0 && write(fd, TRIGGER, sizeof(TRIGGER)) < 0)
+		fd_close(&fd);
+	return fd;
+}
+
+static int read_total(int fd, uint64_t *ret_us)
 {
 	struct pressure pressure;
 	char text[256];
-	ssize_t n = pread(memory->fd, text, sizeof(text) - 1, 0);
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 
 	if (n <= 0)
 		return -ENODATA;
@@ -45,94 +57,102 @@ static int read_stall(const struct memory *memory, guint64 *ret_us)
 	return 0;
 }
 
-/* Thousandths of the time since the last call. */
-static guint measure(struct memory *memory)
-{
-	gint64 now = g_get_monotonic_time(), elapsed = now - memory->at_us;
-	guint64 stalled_us, permille = 0;
+const struct stalls stalls_system = { open_trigger, read_total };
 
-	if (read_stall(memory, &stalled_us))
+/* Thousandths of the time since the last call. */
+static guint measure(struct stall_watch *watch)
+{
+	gint64 now = g_get_monotonic_time(), elapsed = now - watch->at_us;
+	uint64_t stalled_us, permille = 0;
+
+	if (watch->stalls->read(watch->fd, &stalled_us))
 		return 0;
-	if (elapsed > 0 && stalled_us > memory->stalled_us)
-		permille = (stalled_us - memory->stalled_us) * 1000 / (guint64)elapsed;
-	memory->stalled_us = stalled_us;
-	memory->at_us = now;
+	if (elapsed > 0 && stalled_us > watch->stalled_us)
+		permille = (stalled_us - watch->stalled_us) * 1000 / (guint64)elapsed;
+	watch->stalled_us = stalled_us;
+	watch->at_us = now;
 	return (guint)MIN(permille, 1000);
 }
 
-static void tell(const struct memory *memory, guint permille)
+static void tell(const struct stall_watch *watch, guint permille)
 {
 	char message[64];
 	int n = g_snprintf(message, sizeof(message), "lodge.memory permille=%u", permille);
 
 	/* The field ends in a NUL. */
-	if (lodged_door(memory->lodged))
-		lodged_ask_bytes(memory->lodged, NULL, NULL, message, (size_t)n + 1);
+	if (lodged_door(watch->lodged))
+		lodged_ask_bytes(watch->lodged, NULL, NULL, message, (size_t)n + 1);
 }
 
 static gboolean on_period(gpointer opaque)
 {
-	struct memory *memory = opaque;
-	guint permille = measure(memory);
+	struct stall_watch *watch = opaque;
+	guint permille = measure(watch);
 
-	tell(memory, permille);
+	tell(watch, permille);
 	if (permille > 0)
 		return G_SOURCE_CONTINUE;
-	memory->timer = 0;
+	watch->timer = 0;
 	return G_SOURCE_REMOVE;
 }
 
 static gboolean on_trigger(gint fd, GIOCondition condition, gpointer opaque)
 {
-	struct memory *memory = opaque;
+	struct stall_watch *watch = opaque;
 
 	(void)fd;
 	if (condition & (G_IO_ERR | G_IO_HUP | G_IO_NVAL)) {
-		memory->source = 0;
+		watch->source = 0;
 		return G_SOURCE_REMOVE;
 	}
-	if (!memory->timer) {
-		(void)measure(memory);
-		tell(memory, LEAST);
-		memory->timer = g_timeout_add(PERIOD_MS, on_period, memory);
+	if (!watch->timer) {
+		(void)measure(watch);
+		tell(watch, LEAST);
+		watch->timer = g_timeout_add(PERIOD_MS, on_period, watch);
 	}
 	return G_SOURCE_CONTINUE;
 }
 
+struct stall_watch *stall_watch_start(struct lodged *lodged, const struct stalls *stalls)
+{
+	struct stall_watch *watch = g_new0(struct stall_watch, 1);
+
+	watch->lodged = lodged;
+	watch->stalls = stalls;
+	watch->fd = stalls->open();
+	if (watch->fd >= 0)
+		watch->source = g_unix_fd_add(watch->fd, G_IO_PRI, on_trigger, watch);
+	return watch;
+}
+
+void stall_watch_stop(struct stall_watch *watch)
+{
+	if (watch->source)
+		g_source_remove(watch->source);
+	if (watch->timer)
+		g_source_remove(watch->timer);
+	fd_close(&watch->fd);
+	g_free(watch);
+}
+
 static int start(struct lodged *lodged, void **ret_state)
 {
-	struct memory *memory = g_new0(struct memory, 1);
-
-	memory->lodged = lodged;
-	memory->fd = open(PRESSURE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	/* Its NUL belongs to it. */
-	if (memory->fd >= 0 && write(memory->fd, TRIGGER, sizeof(TRIGGER)) < 0)
-		fd_close(&memory->fd);
-	if (memory->fd >= 0)
-		memory->source = g_unix_fd_add(memory->fd, G_IO_PRI, on_trigger, memory);
-	*ret_state = memory;
+	*ret_state = stall_watch_start(lodged, &stalls_system);
 	return 0;
 }
 
 /* The host tells this one from a guest that cannot. */
 static void capabilities(void *state)
 {
-	const struct memory *memory = state;
+	const struct stall_watch *watch = state;
 
-	if (memory->fd >= 0)
-		tell(memory, 0);
+	if (watch->fd >= 0)
+		tell(watch, 0);
 }
 
 static void stop(void *state)
 {
-	struct memory *memory = state;
-
-	if (memory->source)
-		g_source_remove(memory->source);
-	if (memory->timer)
-		g_source_remove(memory->timer);
-	fd_close(&memory->fd);
-	g_free(memory);
+	stall_watch_stop(state);
 }
 
 const struct plugin memory_plugin = {
