@@ -183,7 +183,8 @@ static int take_frame(void *opaque, const struct frame *frame, const unsigned ch
 		plugins_reset(client->local->lodged);
 		reply_text(client, frame->tag, "1 ");
 	} else if (is_word(message, frame->size, "lodge.facts") ||
-		   (!client->root && !is_word(message, frame->size, "info-get"))) {
+		   (!client->root && !is_word(message, frame->size, "info-get") &&
+		    !is_word(message, frame->size, "lodge.balloon"))) {
 		reply_text(client, frame->tag, "0 Permission denied");
 	} else if (client->asked >= LODGE_RPC_REQUESTS_MAX) {
 		send_reply(client, frame->tag, LODGE_RPC_F_BUSY, "0 busy", 6);

@@ -30,17 +30,23 @@ static bool answer_and_look(struct rig *rig, void *opaque)
 	struct rig_frame *kept;
 
 	while ((kept = g_queue_pop_head(&rig->received))) {
-		static const char reply[] = "1 the value";
+		static const struct {
+			const char *word, *reply;
+			size_t len;
+		} replies[] = {
+			{ "refuse", "0 not here", 10 },
+			{ "lodge.balloon", "1 given=135266304\0target=0", 27 },
+			{ "", "1 the value", 11 },
+		};
+		size_t i = 0;
 
+		while (!g_str_has_prefix((char *)kept->payload, replies[i].word))
+			i++;
 		/* One reply never comes. */
 		if (kept->frame.type == LODGE_RPC_REQUEST &&
 		    !strstr((char *)kept->payload, "guestinfo.silent"))
-			rig_send(rig, LODGE_RPC_REPLY, 0, kept->frame.tag,
-				 g_str_has_prefix((char *)kept->payload, "refuse") ? "0 not here"
-										   : reply,
-				 g_str_has_prefix((char *)kept->payload, "refuse")
-					 ? 10
-					 : sizeof(reply) - 1);
+			rig_send(rig, LODGE_RPC_REPLY, 0, kept->frame.tag, replies[i].reply,
+				 replies[i].len);
 		g_free(kept->payload);
 		g_free(kept);
 	}
@@ -85,7 +91,8 @@ static const struct {
 	{ "lodge-toolbox", "--version", 0, LODGE_VERSION },
 	{ "lodge-toolbox", "stat", 64, "missing subcommand" },
 	{ "lodge-toolbox", "stat nonsense", 64, "unknown subcommand" },
-	{ "lodge-toolbox", "stat balloon", 69, "not available" },
+	{ "lodge-toolbox", "stat balloon", 0, "129 MB\n" },
+	{ "lodge-toolbox", "stat swap", 69, "not available" },
 	{ "lodge-toolbox", "stat sessionid", 69, "not available" },
 	{ "lodge-toolbox", "timesync status", 69, "Disabled\nkept by " },
 	{ "lodge-toolbox", "timesync", 64, "missing" },
