@@ -197,7 +197,7 @@ int kept_setattr(const struct request *req, const struct fuse_setattr_in *body)
 	if (body->valid & FATTR_GID)
 		wanted.gid = body->gid;
 	/* As chown(2) does, unless chmod(2) comes with it. */
-	if (body->valid & (FATTR_UID | FATTR_GID | FATTR_KILL_SUIDGID) && S_ISREG(wanted.mode))
+	if (body->valid & (FATTR_UID | FATTR_GID | FATTR_KILL_SUIDGID) && !S_ISDIR(wanted.mode))
 		wanted.mode &= ~(uint32_t)(S_ISUID | (wanted.mode & S_IXGRP ? S_ISGID : 0));
 	if (body->valid & FATTR_MODE) {
 		if (S_ISLNK(wanted.mode))

@@ -152,6 +152,33 @@ START_TEST(devices_are_files_of_the_host)
 }
 END_TEST
 
+/* Of folders the bits stay, as chown(2) leaves them; of all else they fall. */
+START_TEST(a_new_group_takes_privileges_from_all_but_folders)
+{
+	static const uint32_t types[] = { S_IFREG, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK, S_IFDIR };
+	struct fuse_setattr_in bits = { .valid = FATTR_MODE, .mode = 06555 };
+	struct fuse_setattr_in group = { .valid = FATTR_GID, .gid = 34 };
+	struct fuse_attr attr;
+	struct fsd_rig rig;
+
+	if (!start(&rig, &exact))
+		return;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		char name[2] = { (char)('a' + i), 0 };
+		uint64_t node = S_ISDIR(types[i])
+					? make_dir(&rig, name, 0755, &attr)
+					: make_node(&rig, name, types[i] | 0644, 0, &attr);
+
+		ck_assert_int_eq(set(&rig, node, bits, &attr), sizeof(struct fuse_attr_out));
+		ck_assert_uint_eq(attr.mode, types[i] | 06555);
+		ck_assert_int_eq(set(&rig, node, group, &attr), sizeof(struct fuse_attr_out));
+		ck_assert_uint_eq(attr.gid, 34);
+		ck_assert_uint_eq(attr.mode, types[i] | (S_ISDIR(types[i]) ? 06555 : 0555));
+	}
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 START_TEST(a_folders_group_is_inherited)
 {
 	struct fuse_setattr_in in = { .valid = FATTR_GID | FATTR_MODE, .gid = 34, .mode = 02775 };
@@ -338,6 +365,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, an_owner_and_odd_modes_are_kept);
 	tcase_add_test(tcase, devices_are_files_of_the_host);
+	tcase_add_test(tcase, a_new_group_takes_privileges_from_all_but_folders);
 	tcase_add_test(tcase, a_folders_group_is_inherited);
 	tcase_add_test(tcase, privileges_fall_with_a_write);
 	tcase_add_test(tcase, ours_are_hidden_from_the_guest);
