@@ -15,7 +15,7 @@ card-check_ldflags := -lpng -lz -lm
 guest_progs += card-x
 card-x_srcs := tests/vm/display/card-x.c
 # The X library could look names up, which linkers warn of in a static program; it need not here.
-card-x_ldflags := -lxcb -lXau -lXdmcp $(if $(findstring no-warnings,$(shell ld --help)),-Xlinker --no-warnings)
+card-x_ldflags := -lxcb -lXau -lXdmcp -lpng -lz -lm $(if $(findstring no-warnings,$(shell ld --help)),-Xlinker --no-warnings)
 
 # What a mode setting driver must do.
 guest_progs += kms-check

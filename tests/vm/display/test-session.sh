@@ -19,10 +19,10 @@ mode_sets() {
 	lodge info --json box | sed -n 's/.*"mode_sets" : \([0-9]*\).*/\1/p' | head -1
 }
 
-lodge run --name box --memory 512M --set display.heads=1 -- \
-	env PATH="$BUILD/bin:$PATH" sh "$TOP/tests/vm/display/session-guest.sh" >guest.out 2>&1 </dev/null &
+lodge run --name box --memory 512M --set display.heads=1 --share "job=$PWD" -- \
+	env PATH="$BUILD/bin:$PATH" sh "$TOP/tests/vm/display/session-guest.sh" /mnt/lodge/job/is-up >guest.out 2>&1 </dev/null &
 vm=$!
-ok "the session is up" wait_for 150 lodge exec box -- test -e /run/session-is-up
+ok "the session is up" wait_for 150 test -e is-up
 
 for size in 1001x701 800x600 1283x977 640x480; do
 	before=$(mode_sets)
@@ -65,13 +65,12 @@ wait $other || true
 like "$(lodge info box)" 'resolution +set by Xorg, driver virtio_gpu' "and the host is told"
 
 # The same session on our module.
-inside rm /run/session-is-up
 inside pkill -x Xorg
 ok "the X server ends" wait_for 20 sh -c '! lodge exec box -- pidof Xorg'
 lodge exec box -- env PATH="$BUILD/bin:$PATH" sh "$TOP/tests/vm/display/session-guest.sh" \
-	"$BUILD/modules/$(uname -r)/lodge_display.ko" >module.out 2>&1 </dev/null &
+	/mnt/lodge/job/is-up-again "$BUILD/modules/$(uname -r)/lodge_display.ko" >module.out 2>&1 </dev/null &
 session=$!
-ok "the session is up on lodge_display" wait_for 100 lodge exec box -- test -e /run/session-is-up
+ok "the session is up on lodge_display" wait_for 100 test -e is-up-again
 before=$(mode_sets)
 run lodge resize box 1003x703
 is "$status" 0 "the guest follows"
