@@ -17,6 +17,8 @@
 #include <time.h>
 
 #include "host-vmm/memory.h"
+#include "host-vmm/sandbox.h"
+#include "protocol/lib/capabilities.h"
 #include "protocol/lib/thread.h"
 
 #define PAUSE_MIN_MS 10
@@ -80,6 +82,7 @@ static void *hugepages_thread(void *opaque)
 	uint64_t start = now_ms();
 
 	pthread_setname_np(pthread_self(), "hugepages");
+	capabilities_keep(SANDBOX_CAPABILITIES);
 	for (;;) {
 		bool found = memory_collapse(hugepages->memory) > 0;
 

@@ -10,6 +10,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "host-vmm/sandbox.h"
+#include "protocol/lib/capabilities.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/thread.h"
 
@@ -88,6 +90,7 @@ static void *loop_thread(void *opaque)
 	bool stop = false;
 
 	pthread_setname_np(pthread_self(), loop->name);
+	capabilities_keep(SANDBOX_CAPABILITIES);
 	while (!stop) {
 		int n = epoll_wait(loop->epoll_fd, events, LOOP_BATCH, -1);
 

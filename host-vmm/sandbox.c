@@ -14,6 +14,10 @@
  *      others, and no file opened (to read, where needs.open_files says so; a folder to name it to
  *      lodge-fsd, where needs.open_folders does).
  *
+ * Capabilities are a thread's own. Each thread gives away its own when it begins, which may be
+ * behind the main thread's sandbox_enter(): so capset(2), which can only take away, is allowed.
+ * Helpers that were forked before keep theirs, lodge-fsd's starter above all.
+ *
  * What is still possible after stage 2: whatever the open descriptors allow (this VM's disks, its
  * memory, KVM, its clients), orders to lodge-fsd (share one more folder) and to its starter,
  * removing a file (the control socket is removed at the end), and where needs.io_uring is set what
@@ -36,6 +40,7 @@
 #include <unistd.h>
 
 #include "host-vmm/conf/vmconf.h"
+#include "protocol/lib/capabilities.h"
 #include "protocol/lib/seccomp_filter.h"
 
 static const struct seccomp_row always[] = {
@@ -86,7 +91,8 @@ static const struct seccomp_row always[] = {
 	{ SYS_inotify_rm_watch, "the same" },
 	{ SYS_futex, "locks" },
 	{ SYS_clock_gettime, "where the vDSO cannot" },
-	{ SYS_adjtimex, "how well the host's clock is kept; setting it takes CAP_SYS_TIME" },
+	{ SYS_adjtimex,
+	  "how well the host's clock is kept; setting it takes CAP_SYS_TIME, which is gone" },
 	{ SYS_clock_getres, "where the vDSO cannot" },
 	{ SYS_gettimeofday, "where the vDSO cannot" },
 	{ SYS_clock_nanosleep, "short waits" },
@@ -108,6 +114,8 @@ static const struct seccomp_row always[] = {
 	{ SYS_rt_sigprocmask, "threads" },
 	{ SYS_rt_sigreturn, "vCPU kicks" },
 	{ SYS_sigaltstack, "ends of threads" },
+	{ SYS_capget, "threads that begin, to give away what they have" },
+	{ SYS_capset, "the same" },
 	{ SYS_getpid, "vCPU kicks" },
 	{ SYS_gettid, "vCPU kicks" },
 	{ SYS_getuid, "whose client" },
@@ -186,6 +194,8 @@ static void add_conditions(struct seccomp_filter *filter, const struct sandbox_n
 int sandbox_enter(const struct sandbox_needs *needs)
 {
 	struct seccomp_filter filter;
+
+	capabilities_keep(SANDBOX_CAPABILITIES);
 
 	seccomp_filter_begin(&filter);
 	/* First: they are what a vCPU's exits pay for. */

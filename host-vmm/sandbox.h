@@ -5,6 +5,7 @@
 #ifndef LODGE_VMM_SANDBOX_H
 #define LODGE_VMM_SANDBOX_H
 
+#include <linux/capability.h>
 #include <stdbool.h>
 
 struct vm_config;
@@ -20,6 +21,14 @@ struct sandbox_needs {
 };
 
 struct sandbox_needs sandbox_needs_of(const struct vm_config *config);
+
+/*
+ * What a monitor that runs as root still has, by capabilities_keep() (protocol/lib/capabilities.h):
+ * each of its threads calls it when it begins, and sandbox_enter() for its own caller. Boot images,
+ * shares and back ends' sockets may be users'; so may files whose times a guest changes by storing
+ * into its window; and older kernels count the rings of disks as locked memory.
+ */
+#define SANDBOX_CAPABILITIES (1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_IPC_LOCK)
 
 /*
  * Binds all threads of the process for good. Call it once, when everything is set up: helper

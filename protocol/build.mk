@@ -2,6 +2,7 @@
 # What every user-space side needs to talk: log lines, descriptors, framing.
 libs += proto
 proto_srcs := \
+	protocol/lib/capabilities.c \
 	protocol/lib/child.c \
 	protocol/lib/fd.c \
 	protocol/lib/fields.c \

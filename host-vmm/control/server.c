@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "host-vmm/sandbox.h"
+#include "protocol/lib/capabilities.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 #include "protocol/lib/thread.h"
@@ -373,6 +375,7 @@ static void *serve(void *opaque)
 	struct control *control = opaque;
 	GSource *source = g_unix_fd_source_new(control->fd, G_IO_IN);
 
+	capabilities_keep(SANDBOX_CAPABILITIES);
 	g_main_context_push_thread_default(control->context);
 	g_source_set_callback(source, G_SOURCE_FUNC(accept_ready), control, NULL);
 	g_source_attach(source, control->context);
