@@ -12,6 +12,7 @@
 struct conf {
 	char *path, *name; /* name: the last part of path */
 	GKeyFile *keys;
+	GHashTable *said; /* complaints about values of these keys */
 	void (*changed)(void *opaque);
 	void *opaque;
 	struct watch *watch; /* NULL: cannot be watched */
@@ -41,6 +42,7 @@ static bool read_again(struct conf *conf)
 	if (conf->keys)
 		g_key_file_unref(conf->keys);
 	conf->keys = g_steal_pointer(&keys);
+	g_hash_table_remove_all(conf->said);
 	return true;
 }
 
@@ -97,6 +99,7 @@ int conf_start(const char *path, void (*changed)(void *opaque), void *opaque,
 	conf->name = g_path_get_basename(path);
 	conf->changed = changed;
 	conf->opaque = opaque;
+	conf->said = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	if (!read_again(conf))
 		conf->keys = g_key_file_new();
 	start_watch(conf);
@@ -110,6 +113,7 @@ void conf_stop(struct conf *conf)
 		return;
 	watch_free(conf->watch);
 	g_key_file_unref(conf->keys);
+	g_hash_table_unref(conf->said);
 	g_free(conf->path);
 	g_free(conf->name);
 	g_free(conf);
@@ -118,6 +122,27 @@ void conf_stop(struct conf *conf)
 GKeyFile *conf_keys(const struct conf *conf)
 {
 	return conf->keys;
+}
+
+const char *conf_path(const struct conf *conf)
+{
+	return conf->path;
+}
+
+/* What is not @wanted is asked for again and again, and complained of once for each state of the
+ * file. */
+static void complain(const struct conf *conf, const char *group, const char *key,
+		     const char *wanted)
+{
+	g_autofree char *value = conf_string(conf, group, key);
+	g_autofree char *text =
+		g_strdup_printf("%s.%s is %s, not '%.64s'", group, key, wanted, value ? value : "");
+
+	log_make_printable(text, strlen(text));
+	if (g_hash_table_contains(conf->said, text))
+		return;
+	log_warn("%s: %s", conf->path, text);
+	g_hash_table_add(conf->said, g_steal_pointer(&text));
 }
 
 bool conf_bool(const struct conf *conf, const char *group, const char *key, bool fallback)
@@ -131,6 +156,8 @@ bool conf_bool(const struct conf *conf, const char *group, const char *key, bool
 		if (!strcmp(value, words[i][0]) || !strcmp(value, words[i][1]))
 			return !strcmp(value, words[i][1]);
 	}
+	if (value)
+		complain(conf, group, key, "yes or no");
 	return fallback;
 }
 
@@ -139,6 +166,8 @@ int conf_int(const struct conf *conf, const char *group, const char *key, int fa
 	g_autoptr(GError) error = NULL;
 	gint value = g_key_file_get_integer(conf->keys, group, key, &error);
 
+	if (g_error_matches(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE))
+		complain(conf, group, key, "a number");
 	return error ? fallback : value;
 }
 

@@ -166,9 +166,11 @@ int conf_start(const char *path, void (*changed)(void *opaque), void *opaque,
 void conf_stop(struct conf *conf);
 /* Reads it again now. */
 void conf_reload(struct conf *conf);
+/* As it was given. */
+const char *conf_path(const struct conf *conf);
 /* Never NULL; until the next change. */
 GKeyFile *conf_keys(const struct conf *conf);
-/* Where there is no such key, or no such number: @fallback. */
+/* Where there is no such key: @fallback. So where it has another value, which is logged once. */
 bool conf_bool(const struct conf *conf, const char *group, const char *key, bool fallback);
 int conf_int(const struct conf *conf, const char *group, const char *key, int fallback);
 /* g_free(); NULL where there is none. */

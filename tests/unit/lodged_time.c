@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // lodged's plug-in for the clock against a host that tells its time, and what it finds in a system.
 #include <check.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "guest-daemon/lodged/timekeeping.h"
 #include "tests/unit/lodged_rig.h"
@@ -190,6 +192,54 @@ START_TEST(owners_are_found)
 }
 END_TEST
 
+static void nothing(void *opaque)
+{
+	(void)opaque;
+}
+
+static unsigned int count(const char *text, const char *what)
+{
+	unsigned int n = 0;
+
+	while ((text = strstr(text, what))) {
+		text += strlen(what);
+		n++;
+	}
+	return n;
+}
+
+/* lodged asks for its keys again and again; what makes no sense is said once, with file, key and
+ * value. */
+START_TEST(values_that_are_none_are_complained_of_once)
+{
+	g_autofree char *folder = g_dir_make_tmp("conf-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(folder, "tools.conf", NULL);
+	g_autofree char *log = g_build_filename(folder, "log", NULL), *said = NULL;
+	int fd = open(log, O_RDWR | O_CREAT | O_CLOEXEC, 0600), saved = dup(STDERR_FILENO);
+	struct conf *conf;
+
+	make(folder, "tools.conf", "[time]\nsync=perhaps\n[powerops]\nscript-timeout=soon\n");
+	ck_assert_int_eq(conf_start(path, nothing, NULL, &conf), 0);
+	ck_assert_int_eq(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+	for (int i = 0; i < 5; i++) {
+		ck_assert(conf_bool(conf, "time", "sync", true));
+		ck_assert(!conf_bool(conf, "time", "sync", false));
+		ck_assert(conf_bool(conf, "time", "other", true));
+		ck_assert_int_eq(conf_int(conf, "powerops", "script-timeout", 60), 60);
+		ck_assert_int_eq(conf_int(conf, "powerops", "other", 7), 7);
+	}
+	ck_assert_int_eq(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	ck_assert(g_file_get_contents(log, &said, NULL, NULL));
+	ck_assert_uint_eq(count(said, path), 2);
+	ck_assert_uint_eq(count(said, "time.sync is yes or no, not 'perhaps'"), 1);
+	ck_assert_uint_eq(count(said, "powerops.script-timeout is a number, not 'soon'"), 1);
+	conf_stop(conf);
+	close(saved);
+	close(fd);
+	rig_remove(folder);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("lodged_time");
@@ -202,6 +252,7 @@ int main(void)
 	tcase_add_test(host, nonsense_sets_nothing);
 	tcase_add_test(system, turned_off_it_sets_nothing);
 	tcase_add_test(system, owners_are_found);
+	tcase_add_test(system, values_that_are_none_are_complained_of_once);
 	suite_add_tcase(suite, host);
 	suite_add_tcase(suite, system);
 	return unit_run(suite);
