@@ -11,6 +11,8 @@
 #define LODGED_RUN    "/run/lodge" /* 0755 root */
 #define LODGED_SOCKET LODGED_RUN "/lodged.sock" /* 0666: lodged asks the kernel who it is */
 #define LODGED_LOCK   LODGED_RUN "/lodged.lock"
+/* In that folder: a link to the tools.conf that the lodged that runs has. */
+#define LODGED_CONF_LINK "lodged.conf"
 
 /* Below the user's run-time folder. */
 #define PATH_SESSION_STATE "lodge-session.display"

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "guest-daemon/lib/paths.h"
 #include "guest-daemon/lodged/lodged.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/fields.h"
@@ -29,6 +30,7 @@
 struct local {
 	struct lodged *lodged;
 	char *path;
+	char *conf_link; /* by which lodge-toolbox finds our tools.conf */
 	int fd;
 	guint source;
 	GList *clients;
@@ -257,6 +259,15 @@ static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque)
 	return G_SOURCE_CONTINUE;
 }
 
+static void show_conf(const struct local *local)
+{
+	g_autofree char *path = g_canonicalize_filename(conf_path(local->lodged->conf), NULL);
+
+	(void)unlink(local->conf_link);
+	if (symlink(path, local->conf_link) < 0)
+		log_debug("cannot make %s: %s", local->conf_link, strerror(errno));
+}
+
 int local_start(struct lodged *lodged, struct local **ret_local)
 {
 	struct local *local = g_new0(struct local, 1);
@@ -264,16 +275,19 @@ int local_start(struct lodged *lodged, struct local **ret_local)
 
 	local->lodged = lodged;
 	local->path = g_build_filename(lodged->run_folder, "lodged.sock", NULL);
+	local->conf_link = g_build_filename(lodged->run_folder, LODGED_CONF_LINK, NULL);
 	/* The lock says that no other lodged runs: what is there is left over. */
 	(void)unlink(local->path);
 	local->fd = unix_listen(local->path, 8);
 	if (local->fd < 0) {
 		ret = local->fd;
+		g_free(local->conf_link);
 		g_free(local->path);
 		g_free(local);
 		return ret;
 	}
 	(void)chmod(local->path, 0666);
+	show_conf(local);
 	(void)fcntl(local->fd, F_SETFL, O_NONBLOCK);
 	local->source = g_unix_fd_add(local->fd, G_IO_IN, on_client, local);
 	*ret_local = local;
@@ -289,6 +303,8 @@ void local_stop(struct local *local)
 	g_source_remove(local->source);
 	close(local->fd);
 	(void)unlink(local->path);
+	(void)unlink(local->conf_link);
+	g_free(local->conf_link);
 	g_free(local->path);
 	g_free(local);
 }

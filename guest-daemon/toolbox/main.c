@@ -135,10 +135,22 @@ static int as_rpctool(const struct toolbox *toolbox, int argc, char **argv)
 	return status ? 1 : 0;
 }
 
+/* That of the lodged that runs, which may have another than the usual one: an instant VM's has. */
+static char *find_conf(const struct toolbox *toolbox)
+{
+	bool named = toolbox->only == DOOR_DAEMON && toolbox->door_path;
+	g_autofree char *folder = g_path_get_dirname(named ? toolbox->door_path : LODGED_SOCKET);
+	g_autofree char *link = g_build_filename(folder, LODGED_CONF_LINK, NULL);
+	char *path = g_file_read_link(link, NULL);
+
+	return path ? path : g_strdup(LODGE_CONF);
+}
+
 int main(int argc, char **argv)
 {
+	g_autofree char *conf = NULL;
 	g_autofree char *name = g_path_get_basename(argc ? argv[0] : "lodge-toolbox");
-	struct toolbox toolbox = { .name = name, .only = -1, .conf = LODGE_CONF };
+	struct toolbox toolbox = { .name = name, .only = -1 };
 	int status;
 
 	if (!strcmp(name, "vmware-rpctool"))
@@ -146,6 +158,8 @@ int main(int argc, char **argv)
 	status = parse_options(&toolbox, argc, argv);
 	if (status >= 0)
 		return status;
+	if (!toolbox.conf)
+		toolbox.conf = conf = find_conf(&toolbox);
 	status = run_verb(&toolbox, argc - optind, argv + optind);
 	if (fflush(stdout) || ferror(stdout))
 		return complain(&toolbox, EX_IOERR, "cannot write");

@@ -136,6 +136,27 @@ START_TEST(words_have_their_answers)
 }
 END_TEST
 
+/* Nobody has to name the file that lodged was started with. */
+START_TEST(the_daemons_configuration_is_found)
+{
+	static const char *const steps[] = { "config set time sync no", "config get time sync" };
+	struct rig rig;
+
+	rig_up(&rig, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+		g_autofree char *words = g_strdup_printf(
+			"--door=daemon --door-path=%s/lodged.sock %s", rig.folder, steps[i]);
+		g_autofree char *out = NULL, *text = NULL;
+
+		ck_assert_int_eq(run_as(&rig, "lodge-toolbox", words, &out), 0);
+		ck_assert(g_file_get_contents(rig.conf, &text, NULL, NULL));
+		ck_assert_ptr_nonnull(strstr(text, "[time]\nsync=no\n"));
+		ck_assert_str_eq(out, i ? "[time] sync = no\n" : "");
+	}
+	rig_stop(&rig);
+}
+END_TEST
+
 START_TEST(keys_are_set_and_removed)
 {
 	static const struct {
@@ -281,6 +302,7 @@ int main(void)
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, words_have_their_answers, 0, G_N_ELEMENTS(rows));
+	tcase_add_test(tests, the_daemons_configuration_is_found);
 	tcase_add_test(tests, keys_are_set_and_removed);
 	tcase_add_test(tests, clients_that_speak_no_frames_are_closed);
 	tcase_add_test(tests, one_user_leaves_room_for_others);
