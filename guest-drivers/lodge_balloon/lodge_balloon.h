@@ -6,7 +6,7 @@
  *	pages.c    taking pages from this system and giving them back, towards the target
  *	talk.c     one request to the host and its answer
  *	stats.c    statistics, when the host asks
- *	relief.c   giving back before the OOM killer runs, and to the shrinker
+ *	relief.c   giving back before the OOM killer runs, to the shrinker, and to hibernation
  *	report.c   free page reporting
  *
  * Locks: talk is held from the filling of a request until the host has answered it, and nothing is
@@ -61,7 +61,8 @@ struct lodge_balloon {
 	struct list_head small; /* single pages, by lru */
 	unsigned long n_blocks, n_small;
 	unsigned long returned; /* pages that this system needed back */
-	bool stopping;
+	bool stopping; /* there is no host, or it goes: everything is given back */
+	bool hibernating; /* the same for as long as it takes */
 	bool held; /* nothing is taken until held_until (jiffies) */
 	unsigned long held_until;
 
@@ -74,7 +75,7 @@ struct lodge_balloon {
 	struct lodge_balloon_reply *stats_reply;
 	struct work_struct stats_work;
 
-	struct notifier_block oom;
+	struct notifier_block oom, sleep;
 	struct lodge_shrinker shrinker;
 	struct lodge_reporting reporting;
 };
@@ -87,6 +88,9 @@ void lodge_balloon_begin(struct lodge_balloon *balloon);
 /* Sends what was added, and waits. 0: the host has taken it (but for ranges that it refused).
  * -ENODEV: there is no host any more. */
 int lodge_balloon_ask(struct lodge_balloon *balloon, unsigned int op);
+/* Jiffies that a host may take to answer. One that takes longer is reset: its device ends all jobs.
+ */
+unsigned long lodge_balloon_patience(void);
 int lodge_balloon_talk_create(struct lodge_balloon *balloon);
 void lodge_balloon_talk_destroy(struct lodge_balloon *balloon);
 
@@ -97,6 +101,8 @@ void lodge_balloon_wake(struct lodge_balloon *balloon);
 unsigned long lodge_balloon_deflate(struct lodge_balloon *balloon, unsigned long pages);
 /* The same because this system needs them: nothing is taken for a while. */
 unsigned long lodge_balloon_relieve(struct lodge_balloon *balloon, unsigned long pages);
+/* Everything is given back when it returns, and nothing is taken until it is called with false. */
+void lodge_balloon_hibernate(struct lodge_balloon *balloon, bool begins);
 unsigned long lodge_balloon_pages(struct lodge_balloon *balloon);
 /* Pages of 4 KiB that are left available to this system. */
 unsigned long lodge_balloon_floor(void);

@@ -12,7 +12,7 @@
 
 static void set_target(struct lodge_balloon *balloon, struct lodge_session *session)
 {
-	balloon->target = lodge_session_balloon_target(session);
+	WRITE_ONCE(balloon->target, lodge_session_balloon_target(session));
 	lodge_balloon_wake(balloon);
 }
 
@@ -88,6 +88,7 @@ static int create(struct lodge_balloon **ret_balloon)
 	INIT_LIST_HEAD(&balloon->blocks);
 	INIT_LIST_HEAD(&balloon->small);
 	INIT_DELAYED_WORK(&balloon->work, lodge_balloon_work);
+	balloon->stopping = true;
 	balloon->client.app = "balloon";
 	balloon->client.context = balloon;
 	balloon->client.attach = attach;

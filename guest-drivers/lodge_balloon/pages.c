@@ -18,13 +18,21 @@
 #define MIB_PAGES  (1ul << (20 - PAGE_SHIFT))
 #define RETRY	   (1 * HZ) /* where nothing could be had */
 #define TIDY_DELAY (10 * HZ) /* between blocks in place of single pages */
-#define HOLD	   (30 * HZ) /* after this system needed memory back */
 
 #define TAKE_FLAGS (__GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC)
 
 static unsigned int floor_mib;
 module_param_named(floor, floor_mib, uint, 0644);
 MODULE_PARM_DESC(floor, "MiB that stay available to this system (default: a 16th of its memory)");
+
+static unsigned int hold = 30;
+module_param(hold, uint, 0644);
+MODULE_PARM_DESC(hold, "seconds that nothing is taken after this system needed memory back (30)");
+
+static unsigned long hold_time(void)
+{
+	return clamp_t(unsigned long, READ_ONCE(hold), 1, 3600) * HZ;
+}
 
 unsigned long lodge_balloon_floor(void)
 {
@@ -59,17 +67,20 @@ static void free_pages_of(struct list_head *list, unsigned int order)
 
 /* ---- giving back ---- */
 
-/* Moves up to @pages of one kind to @list and into the request: how many. Talk is held. */
+/*
+ * Moves up to @pages of one kind to @list and into the request: how many. Talk is held. Those that
+ * touch each other share a range, so that the request's room alone would not end it.
+ */
 static unsigned long pick(struct lodge_balloon *balloon, bool blocks, unsigned long pages,
 			  struct list_head *list)
 {
-	unsigned long each = blocks ? LODGE_BLOCK_PAGES : 1, picked = 0;
+	unsigned long each = blocks ? LODGE_BLOCK_PAGES : 1, picked = 0, n;
 	struct list_head *from = blocks ? &balloon->blocks : &balloon->small;
 	struct page *page;
 
 	lodge_balloon_begin(balloon);
 	spin_lock(&balloon->lock);
-	while (picked < pages && !list_empty(from)) {
+	for (n = 0; n < LODGE_BALLOON_RANGES && picked < pages && !list_empty(from); n++) {
 		page = list_first_entry(from, struct page, lru);
 		if (!lodge_balloon_add(balloon, page_to_phys(page), each))
 			break;
@@ -103,8 +114,9 @@ unsigned long lodge_balloon_deflate(struct lodge_balloon *balloon, unsigned long
 {
 	unsigned long given = 0, part;
 
-	/* Single pages first: they are what keeps the system fragmented. */
-	while (given < pages) {
+	/* Single pages first: they are what keeps the system fragmented. Who has nothing to give
+	 * does not wait for those who talk. */
+	while (given < pages && lodge_balloon_pages(balloon)) {
 		part = deflate_kind(balloon, false, pages - given);
 		if (!part)
 			part = deflate_kind(balloon, true, pages - given);
@@ -121,13 +133,31 @@ unsigned long lodge_balloon_relieve(struct lodge_balloon *balloon, unsigned long
 
 	spin_lock(&balloon->lock);
 	balloon->held = true;
-	balloon->held_until = jiffies + HOLD;
+	balloon->held_until = jiffies + hold_time();
 	spin_unlock(&balloon->lock);
 	given = lodge_balloon_deflate(balloon, pages);
 	spin_lock(&balloon->lock);
 	balloon->returned += given;
+	/* The host has its word kept later: it need not say it again. */
+	if (given && !balloon->stopping)
+		queue_delayed_work(balloon->queue, &balloon->work, hold_time());
 	spin_unlock(&balloon->lock);
 	return given;
+}
+
+void lodge_balloon_hibernate(struct lodge_balloon *balloon, bool begins)
+{
+	bool stopping;
+
+	spin_lock(&balloon->lock);
+	balloon->hibernating = begins;
+	stopping = balloon->stopping;
+	spin_unlock(&balloon->lock);
+	if (stopping)
+		return;
+	lodge_balloon_wake(balloon);
+	if (begins)
+		flush_delayed_work(&balloon->work);
 }
 
 /* ---- taking ---- */
@@ -218,13 +248,13 @@ static bool tidy(struct lodge_balloon *balloon)
 /* What is missing to the target; negative: too much. 0 also while nothing may be taken. */
 static long missing(struct lodge_balloon *balloon)
 {
-	long target = balloon->target;
+	long target = READ_ONCE(balloon->target);
 	long diff;
 
 	spin_lock(&balloon->lock);
 	if (balloon->held && time_after(jiffies, balloon->held_until))
 		balloon->held = false;
-	if (balloon->stopping)
+	if (balloon->stopping || balloon->hibernating)
 		target = 0;
 	diff = target - (long)(balloon->n_blocks * LODGE_BLOCK_PAGES + balloon->n_small);
 	if (diff > 0 && balloon->held)
@@ -240,7 +270,7 @@ static unsigned long next_look(struct lodge_balloon *balloon, bool stuck)
 
 	spin_lock(&balloon->lock);
 	if (balloon->held)
-		delay = HOLD;
+		delay = hold_time();
 	else if (!delay && balloon->n_small >= LODGE_BLOCK_PAGES)
 		delay = TIDY_DELAY;
 	if (balloon->stopping)

@@ -9,9 +9,6 @@
 #include "compat/compat.h"
 #include "lodge_balloon/lodge_balloon.h"
 
-/* As long as talk.c waits. */
-#define BACK_TIMEOUT (60 * HZ)
-
 static void set(struct lodge_balloon *balloon, unsigned int place, u64 value)
 {
 	balloon->stats->values[place] = cpu_to_le64(value);
@@ -103,7 +100,7 @@ void lodge_balloon_stats_end(struct lodge_balloon *balloon)
 		mutex_lock(&balloon->talk);
 		lodge_balloon_begin(balloon);
 		(void)lodge_balloon_ask(balloon, LODGE_BALLOON_STATS);
-		if (!wait_for_completion_timeout(&balloon->stats_back, BACK_TIMEOUT)) {
+		if (!wait_for_completion_timeout(&balloon->stats_back, lodge_balloon_patience())) {
 			lodge_session_renew(balloon->session);
 			wait_for_completion(&balloon->stats_back);
 		}

@@ -4,13 +4,20 @@
  */
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 
 #include "compat/compat.h"
 #include "lodge_balloon/lodge_balloon.h"
 
-/* A host that takes longer is reset: its device ends all jobs. */
-#define ANSWER_TIMEOUT (60 * HZ)
+static unsigned int patience = 60;
+module_param(patience, uint, 0644);
+MODULE_PARM_DESC(patience, "seconds after which a host that does not answer is reset (60)");
+
+unsigned long lodge_balloon_patience(void)
+{
+	return clamp_t(unsigned long, READ_ONCE(patience), 1, 3600) * HZ;
+}
 
 static void answered(struct lodge_balloon_job *job, unsigned int used)
 {
@@ -70,7 +77,7 @@ bool lodge_balloon_add(struct lodge_balloon *balloon, phys_addr_t address, unsig
 
 static int wait_for_answer(struct lodge_balloon *balloon)
 {
-	if (!wait_for_completion_timeout(&balloon->answered, ANSWER_TIMEOUT)) {
+	if (!wait_for_completion_timeout(&balloon->answered, lodge_balloon_patience())) {
 		pr_warn_ratelimited("lodge_balloon: the host does not answer\n");
 		/* The memory of the request is the device's until then. */
 		lodge_session_renew(balloon->session);

@@ -5,6 +5,11 @@
  * twice; events are noise, for any session; at times the device breaks and asks to be reset.
  * Nothing of it may be a program's or the kernel's harm, but for errors. With calm=1 it
  * answers every request at once and says nothing by itself; writing to reset has it ask for one.
+ *
+ * With balloon=1 it has a balloon, whose pages stay where they are: target is what it asks for,
+ * given what it was given and did not give back, back all that it gave back. cycles=N asks N times
+ * for cycle_pages and then for nothing, each as soon as the other is done. With mute=1 it takes the
+ * balloon's requests and never answers.
  */
 #include <linux/device.h>
 #include <linux/io.h>
@@ -18,6 +23,7 @@
 #include <linux/virtio_ring.h>
 
 #include <lodge/backdoor.h>
+#include <lodge/balloon.h>
 #include <lodge/rpc.h>
 
 #define RING_SIZE  64
@@ -34,6 +40,8 @@ struct fake {
 	u16 seen[LODGE_BACKDOOR_QUEUES];
 	u16 held[HELD_MOST]; /* requests that are not returned yet */
 	unsigned int n_held;
+	u16 stats; /* the balloon's request that is kept, if has_stats */
+	bool has_stats;
 	u8 status;
 	bool kicked;
 	wait_queue_head_t wake;
@@ -41,6 +49,16 @@ struct fake {
 
 static bool calm;
 module_param(calm, bool, 0644);
+static bool balloon;
+module_param(balloon, bool, 0444);
+static bool mute;
+module_param(mute, bool, 0644);
+static unsigned int target, cycles, cycle_pages = 4096;
+module_param(cycles, uint, 0644);
+module_param(cycle_pages, uint, 0644);
+static int given, back;
+module_param(given, int, 0444);
+module_param(back, int, 0444);
 
 static u32 draw(u32 below)
 {
@@ -202,6 +220,104 @@ static void say_something(struct fake *fake)
 	push(vq, head, draw(30) ? len : get_random_u32());
 }
 
+/* ---- the balloon ---- */
+
+static void answer_balloon(struct fake *fake, u16 head, u16 refused)
+{
+	struct virtqueue *vq = fake->vqs[LODGE_BACKDOOR_QUEUE_BALLOON];
+	struct lodge_balloon_reply *reply = find(vq, head, true, sizeof(*reply));
+
+	if (reply) {
+		reply->refused = cpu_to_le16(refused);
+		reply->reserved = 0;
+		reply->target = cpu_to_le32(target);
+	}
+	if (calm || draw(8)) {
+		push(vq, head, sizeof(*reply));
+		return;
+	}
+	switch (draw(4)) {
+	case 0:
+		push(vq, head, draw(16));
+		break;
+	case 1:
+		push(vq, head, get_random_u32());
+		break;
+	case 2:
+		push(vq, head, sizeof(*reply));
+		push(vq, draw(20) ? head : get_random_u32(), sizeof(*reply));
+		break;
+	}
+}
+
+/* What it keeps goes back when there is something newer, or the module goes. */
+static void release_stats(struct fake *fake)
+{
+	if (fake->has_stats)
+		answer_balloon(fake, fake->stats, 0);
+	fake->has_stats = false;
+}
+
+static void take_pages(const struct lodge_balloon_request *request, int sign)
+{
+	const struct lodge_balloon_range *range = (const void *)(request + 1);
+	unsigned int i;
+
+	for (i = 0; i < le16_to_cpu(request->count); i++) {
+		given += sign * (int)le32_to_cpu(range[i].pages);
+		back += sign < 0 ? (int)le32_to_cpu(range[i].pages) : 0;
+	}
+}
+
+static void serve_balloon(struct fake *fake, u16 head)
+{
+	struct virtqueue *vq = fake->vqs[LODGE_BACKDOOR_QUEUE_BALLOON];
+	const struct lodge_balloon_request *request = find(vq, head, false, sizeof(*request));
+
+	if (mute || !request)
+		return;
+	switch (le16_to_cpu(request->op)) {
+	case LODGE_BALLOON_STATS:
+		release_stats(fake);
+		if (request->count) {
+			fake->stats = head;
+			fake->has_stats = true;
+			return;
+		}
+		break;
+	case LODGE_BALLOON_INFLATE:
+		take_pages(request, 1);
+		break;
+	case LODGE_BALLOON_DEFLATE:
+		take_pages(request, -1);
+		break;
+	}
+	answer_balloon(fake, head, calm ? 0 : draw(4) * draw(1000));
+}
+
+static void ask_for_pages(struct fake *fake, unsigned int pages)
+{
+	WRITE_ONCE(target, pages);
+	virtio_config_changed(&fake->vdev);
+}
+
+static void work_on_balloon(struct fake *fake)
+{
+	u16 head;
+
+	while (pop(fake, LODGE_BACKDOOR_QUEUE_BALLOON, &head))
+		serve_balloon(fake, head);
+	if (!mute && draw(calm ? 20 : 3) == 0)
+		release_stats(fake);
+	if (!calm && draw(10) == 0)
+		ask_for_pages(fake, draw(4) ? draw(40000) : get_random_u32());
+	if (cycles && given == (int)target) {
+		if (target)
+			cycles--;
+		ask_for_pages(fake, target ? 0 : cycle_pages);
+	}
+}
+
 static int host(void *opaque)
 {
 	struct fake *fake = opaque;
@@ -218,7 +334,8 @@ static int host(void *opaque)
 				answer(fake, head);
 			for (i = calm ? 0 : draw(6); i; i--)
 				say_something(fake);
-			/* There is no balloon. */
+			if (balloon && fake->vqs[LODGE_BACKDOOR_QUEUE_BALLOON])
+				work_on_balloon(fake);
 			for (i = 0; i < LODGE_BACKDOOR_QUEUES && fake->vqs[i]; i++)
 				vring_interrupt(0, fake->vqs[i]);
 		}
@@ -240,6 +357,7 @@ static void get(struct virtio_device *vdev, unsigned int offset, void *to, unsig
 		.payload_max = cpu_to_le32(LODGE_RPC_PAYLOAD_MAX),
 		.sessions_max = cpu_to_le32(LODGE_RPC_SESSIONS_MAX),
 		.event_size = cpu_to_le32(LODGE_BACKDOOR_EVENT_SIZE),
+		.balloon_target = cpu_to_le32(READ_ONCE(target)),
 	};
 
 	memcpy(to, (const u8 *)&config + offset, len);
@@ -262,6 +380,8 @@ static void reset(struct virtio_device *vdev)
 	mutex_lock(&fake->lock);
 	fake->status = 0;
 	fake->n_held = 0;
+	fake->has_stats = false;
+	given = 0;
 	mutex_unlock(&fake->lock);
 }
 
@@ -312,7 +432,8 @@ static int find_vqs(struct virtio_device *vdev, unsigned int n, struct virtqueue
 
 static u64 get_features(struct virtio_device *vdev)
 {
-	return BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC);
+	return BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) |
+	       (balloon ? BIT_ULL(LODGE_BACKDOOR_F_BALLOON) : 0);
 }
 
 static int finalize_features(struct virtio_device *vdev)
@@ -347,6 +468,26 @@ static int ask_for_reset(const char *value, const struct kernel_param *param)
 
 static const struct kernel_param_ops reset_ops = { .set = ask_for_reset };
 module_param_cb(reset, &reset_ops, NULL, 0200);
+
+static int set_target(const char *value, const struct kernel_param *param)
+{
+	unsigned int pages;
+	int err = kstrtouint(value, 0, &pages);
+
+	if (!err && !fake)
+		target = pages;
+	else if (!err)
+		ask_for_pages(fake, pages);
+	return err;
+}
+
+static int get_target(char *buffer, const struct kernel_param *param)
+{
+	return sprintf(buffer, "%u\n", target);
+}
+
+static const struct kernel_param_ops target_ops = { .set = set_target, .get = get_target };
+module_param_cb(target, &target_ops, NULL, 0644);
 
 static void release(struct device *device)
 {
