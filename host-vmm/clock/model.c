@@ -9,6 +9,9 @@
  * tells that the rate has changed since the last one, and that look becomes the anchor. After
  * BASELINE_MAX the anchor moves on to the middle of the way.
  *
+ * Between two looks the page knows nothing of a rate that changes, as NTP changes it all the time.
+ * How much it did of late tells how far the page can be off, and so how soon the next look is due.
+ *
  * A counter that went back, or a host that slept, is a disruption: there is no line from before to
  * now. The rate is kept, for the crystal is the same, but readers are told to wait until a second
  * look has found the line right.
@@ -34,6 +37,8 @@
 #define STEADY_MAX     3u /* doublings of the pause between looks */
 #define PAUSE_MS       1000u
 #define SETTLE_MS      100u
+#define WANDER	       500.0 /* ns that a rate which changes may put the page off until the next look */
+#define FORGET	       (739.0 * NS_PER_S) /* such changes fade by this: by half in 512 s */
 
 void clock_model_init(struct clock_model *model, uint32_t khz, uint64_t disruption)
 {
@@ -93,9 +98,11 @@ static void follow(struct clock_model *model, const struct host_clock *now)
 	const struct host_clock *last = &model->last;
 	double way = (double)(now->tsc - last->tsc) * model->period;
 	double error = (double)(now->window + last->window) / 2 * model->period + RESOLUTION;
+	double period = model->period;
 	double off = (double)(now->monotonic - last->monotonic) - way;
 	struct clock_point before = point_of(last);
 
+	model->unrest *= way < FORGET ? 1 - way / FORGET : 0;
 	if (llabs((now->realtime - last->realtime) - (now->monotonic - last->monotonic)) > STEPPED)
 		model->steps++;
 	if (fabs(off) <= error + way * model->period_error) {
@@ -107,6 +114,7 @@ static void follow(struct clock_model *model, const struct host_clock *now)
 		model->anchor = model->middle = before;
 		model->settled = measure(model, &before, now, error, true);
 		model->steady = 0;
+		model->unrest = fmax(model->unrest, fabs(model->period - period) / period);
 	}
 	move_anchor(model, now);
 }
@@ -133,7 +141,13 @@ void clock_model_disrupt(struct clock_model *model)
 
 unsigned int clock_model_next_ms(const struct clock_model *model)
 {
-	return model->settled ? PAUSE_MS << model->steady : SETTLE_MS;
+	unsigned int pause = PAUSE_MS << model->steady;
+
+	if (!model->settled)
+		return SETTLE_MS;
+	while (pause > PAUSE_MS && model->unrest * pause * NS_PER_MS > WANDER)
+		pause /= 2;
+	return pause;
 }
 
 static uint8_t status_of(const struct clock_model *model, bool one_counter)

@@ -163,6 +163,34 @@ START_TEST(test_drift)
 }
 END_TEST
 
+/* A host whose NTP client sets another rate each time that it has asked its server. */
+START_TEST(test_steered_host)
+{
+	static const int64_t every[] = { 16, 64, 256 };
+	uint64_t seed = 3, n = 0, far = 0;
+	int64_t next = 0, steer = 0;
+
+	for (int64_t ms = 0; ms < 7200 * 1000; ms += 100) {
+		if (ms >= steer) {
+			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+			ppm = 20 + (double)(seed >> 40) / (1 << 24) - 0.5;
+			steer += every[_i] * 1000;
+		}
+		pass(100 * 1000000);
+		n++;
+		far += llabs(off()) > 1000;
+		if (ms >= next) {
+			look();
+			next = ms + clock_model_next_ms(&model);
+		}
+	}
+	ck_assert_uint_lt(far * 100, n);
+	/* And nobody is woken for what was long ago. */
+	run(3600 * NS_PER_S);
+	ck_assert_uint_eq(clock_model_next_ms(&model), 8000);
+}
+END_TEST
+
 START_TEST(test_steps)
 {
 	static const int64_t steps[] = { HOUR,	       -HOUR,  24 * HOUR, -24 * HOUR,
@@ -396,6 +424,7 @@ int main(void)
 	tcase_add_loop_test(cases, test_steady_rates, 0, 7);
 	tcase_add_test(cases, test_rate_changes);
 	tcase_add_test(cases, test_drift);
+	tcase_add_loop_test(cases, test_steered_host, 0, 3);
 	tcase_add_test(cases, test_steps);
 	tcase_add_test(cases, test_leap_second);
 	tcase_add_test(cases, test_disruptions);
