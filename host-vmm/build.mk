@@ -33,6 +33,7 @@ vmm_srcs += \
 	host-vmm/machine_pause.c \
 	host-vmm/memory.c \
 	host-vmm/state.c \
+	host-vmm/tsc.c \
 	host-vmm/vcpu.c \
 	host-vmm/vcpu_faults.c \
 	host-vmm/vcpu_state.c

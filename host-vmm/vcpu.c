@@ -25,12 +25,16 @@
 
 #include "host-vmm/backdoor/vmw_ports.h"
 #include "host-vmm/bus.h"
+#include "host-vmm/clock/clock.h"
 #include "host-vmm/cpuid.h"
 #include "host-vmm/device.h"
 #include "host-vmm/kvm.h"
 #include "host-vmm/machine.h"
+#include "host-vmm/sandbox.h"
+#include "host-vmm/tsc.h"
 #include "host-vmm/vcpu_faults.h"
 #include "host-vmm/vcpu_state.h"
+#include "protocol/lib/capabilities.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 #include "protocol/lib/thread.h"
@@ -122,6 +126,15 @@ static void serve_system_event(struct vcpu *vcpu)
 	}
 }
 
+/* Before the guest goes on: its clock page is right when it reads it next. */
+static void serve_write_of_tsc(struct vcpu *vcpu)
+{
+	uint64_t offset;
+
+	if (!tsc_write(vcpu->fd, vcpu->run) && !tsc_offset(vcpu->fd, &offset))
+		clock_counter_written(vcpu->machine, vcpu->index, offset);
+}
+
 static void serve_exit(struct vcpu *vcpu)
 {
 	__atomic_add_fetch(&vcpu->exits, 1, __ATOMIC_RELAXED);
@@ -134,6 +147,9 @@ static void serve_exit(struct vcpu *vcpu)
 		break;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		break;
+	case KVM_EXIT_X86_WRMSR:
+		serve_write_of_tsc(vcpu);
 		break;
 	case KVM_EXIT_SHUTDOWN:
 		log_ratelimited(&vcpu->machine->guest_log, LOG_LEVEL_INFO,
@@ -224,6 +240,7 @@ static void *vcpu_thread(void *opaque)
 	/* By the thread itself: for another one, the C library opens a file in /proc. */
 	snprintf(name, sizeof(name), "cpu %u", vcpu->index);
 	pthread_setname_np(pthread_self(), name);
+	capabilities_keep(SANDBOX_CAPABILITIES);
 	while (obey(vcpu) == VCPU_RUN)
 		run(vcpu);
 	return NULL;
@@ -384,17 +401,7 @@ void vcpu_order_run(struct vcpu *vcpu)
 
 int vcpu_tsc_offset(const struct vcpu *vcpu, uint64_t *ret_offset)
 {
-	uint64_t offset = 0;
-	struct kvm_device_attr attribute = {
-		.group = KVM_VCPU_TSC_CTRL,
-		.attr = KVM_VCPU_TSC_OFFSET,
-		.addr = (uintptr_t)&offset,
-	};
-
-	if (ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attribute) < 0)
-		return -errno;
-	*ret_offset = offset;
-	return 0;
+	return tsc_offset(vcpu->fd, ret_offset);
 }
 
 uint32_t vcpu_tsc_khz(const struct vcpu *vcpu)

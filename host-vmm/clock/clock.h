@@ -13,6 +13,7 @@
 #define LODGE_VMM_CLOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <lodge/vmclock.h>
@@ -50,6 +51,7 @@ struct clock_model {
 	double nominal; /* ns of a count */
 	double period; /* as measured */
 	double period_error; /* part of it */
+	double unrest; /* the part that it changed by, of late */
 	struct clock_point anchor, middle; /* where the measuring began; where it begins next */
 	struct host_clock last;
 	uint64_t disruption;
@@ -62,7 +64,9 @@ void clock_model_init(struct clock_model *model, uint32_t khz, uint64_t disrupti
 void clock_model_advance(struct clock_model *model, const struct host_clock *now);
 /* The guest's counter is another one than it was, or the guest was not there for a while. */
 void clock_model_disrupt(struct clock_model *model);
-/* ms until the next look is due: 1000 to 8000 where all is steady, 100 until the line is settled.
+/*
+ * ms until the next look is due: 1000 to 8000, the more the steadier the host's rate has been; 100
+ * until the line is settled.
  */
 unsigned int clock_model_next_ms(const struct clock_model *model);
 
@@ -88,6 +92,9 @@ struct clock_info {
 
 extern const struct device_type clock_type;
 
+/* The guest has written the counter of its processor @index, which is now @tsc_offset ahead of the
+ * host's. Any thread; the processor does not run meanwhile. */
+void clock_counter_written(const struct machine *machine, size_t index, uint64_t tsc_offset);
 /* Any thread. -ENODEV: this VM has no clock page. */
 int clock_get_info(const struct machine *machine, struct clock_info *ret_info);
 /* Shows the page at @gpa, too, or no longer: the backdoor's shared memory region. Any thread.

@@ -4,8 +4,11 @@
  * host's clock, and the word to the guest's tools when its time has moved.
  *
  * The timer is one of CLOCK_REALTIME that is cancelled when that clock is set: a step of the host's
- * is in the page at once, and while nothing happens the host is looked at every eight seconds. A
- * VM that is paused has no timer.
+ * is in the page at once, and while nothing happens the host is looked at every one to eight
+ * seconds. A VM that is paused has no timer.
+ *
+ * A guest may write its counter. KVM lets us do that (tsc.h), so that the page knows before the
+ * guest reads it.
  */
 #include <endian.h>
 #include <errno.h>
@@ -28,6 +31,7 @@
 #include "host-vmm/layout.h"
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"
+#include "host-vmm/tsc.h"
 #include "host-vmm/vcpu.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
@@ -43,8 +47,9 @@ struct clock {
 	pthread_mutex_t lock; /* of all that follows, but for what is constant from create() on */
 	struct lodge_vmclock *page; /* its address is constant */
 	struct clock_model model;
-	uint64_t tsc_offset;
-	bool one_counter; /* all processors of the guest have it */
+	uint64_t offsets[VM_CPUS_MAX]; /* of the processors' counters */
+	size_t n_offsets; /* 0: not known */
+	bool written; /* by the guest, and its tools were not told */
 	bool ran; /* the guest did, since the machine was made */
 	bool runs;
 	uint64_t updates;
@@ -81,6 +86,14 @@ static void arm(const struct clock *clock, unsigned int ms)
 			      NULL);
 }
 
+static bool one_counter(const struct clock *clock)
+{
+	for (size_t i = 1; i < clock->n_offsets; i++)
+		if (clock->offsets[i] != clock->offsets[0])
+			return false;
+	return clock->n_offsets > 0;
+}
+
 /* Under the lock. Whether the guest's time has moved under it. */
 static bool look(struct clock *clock)
 {
@@ -92,7 +105,7 @@ static bool look(struct clock *clock)
 	if (host_clock_read(TRIES, &now) < 0)
 		return false;
 	clock_model_advance(&clock->model, &now);
-	clock_model_fill(&clock->model, clock->tsc_offset, clock->one_counter, &page);
+	clock_model_fill(&clock->model, clock->offsets[0], one_counter(clock), &page);
 	clock_page_publish(clock->page, &page);
 	clock->updates++;
 	return steps != clock->model.steps || disruption != clock->model.disruption;
@@ -118,7 +131,8 @@ static void timer_rang(void *opaque, uint32_t epoll_events)
 	if (read(clock->timer_fd, &count, sizeof(count)) < 0 && errno != ECANCELED)
 		return;
 	pthread_mutex_lock(&clock->lock);
-	moved = clock->runs && look(clock);
+	moved = clock->runs && (look(clock) || clock->written);
+	clock->written = clock->written && !moved;
 	if (clock->runs)
 		arm(clock, clock_model_next_ms(&clock->model));
 	pthread_mutex_unlock(&clock->lock);
@@ -128,19 +142,41 @@ static void timer_rang(void *opaque, uint32_t epoll_events)
 
 /* ---- the guest's counter ---- */
 
-/* Whether the page's counter is another one than it was. */
-static bool take_counter(struct clock *clock, const struct machine *machine)
+/* Whether a counter is another one than it was. */
+static bool take_counters(struct clock *clock, const struct machine *machine)
 {
-	uint64_t offset = 0, other;
-	bool one = machine->n_vcpus > 0 && !vcpu_tsc_offset(machine->vcpus[0], &offset);
+	uint64_t offsets[VM_CPUS_MAX] = { 0 };
+	size_t n = 0;
 	bool changed;
 
-	for (size_t i = 1; i < machine->n_vcpus && one; i++)
-		one = !vcpu_tsc_offset(machine->vcpus[i], &other) && other == offset;
-	changed = offset != clock->tsc_offset || one != clock->one_counter;
-	clock->tsc_offset = offset;
-	clock->one_counter = one;
+	while (n < machine->n_vcpus && !vcpu_tsc_offset(machine->vcpus[n], &offsets[n]))
+		n++;
+	if (n < machine->n_vcpus)
+		n = 0;
+	changed = n != clock->n_offsets ||
+		  memcmp(offsets, clock->offsets, n * sizeof(offsets[0])) != 0;
+	memcpy(clock->offsets, offsets, sizeof(offsets));
+	clock->n_offsets = n;
 	return changed;
+}
+
+/* A guest may do so as often as it likes: its tools are told by the timer, once for many. */
+void clock_counter_written(const struct machine *machine, size_t index, uint64_t tsc_offset)
+{
+	struct clock *clock = machine->clock;
+
+	if (!clock)
+		return;
+	pthread_mutex_lock(&clock->lock);
+	if (index < clock->n_offsets && clock->offsets[index] != tsc_offset) {
+		clock->offsets[index] = tsc_offset;
+		clock->written = true;
+		clock_model_disrupt(&clock->model);
+		(void)look(clock);
+		if (clock->runs)
+			arm(clock, FIRST_MS);
+	}
+	pthread_mutex_unlock(&clock->lock);
 }
 
 static void clock_running(struct device *device, bool runs)
@@ -162,7 +198,7 @@ static void clock_running(struct device *device, bool runs)
 		clock_model_init(&clock->model, vcpu_tsc_khz(machine->vcpus[0]),
 				 clock->model.disruption);
 	clock->ran = true;
-	if (take_counter(clock, machine) || again)
+	if (take_counters(clock, machine) || again)
 		clock_model_disrupt(&clock->model);
 	(void)look(clock);
 	arm(clock, FIRST_MS);
@@ -279,6 +315,11 @@ static int clock_create(struct device *device)
 			 device->name);
 		return 0;
 	}
+	ret = tsc_watch(vm_fd);
+	if (ret < 0)
+		log_debug("%s: a guest that writes its counter has a wrong clock page until it is "
+			  "reset: %s",
+			  device->name, strerror(-ret));
 	ret = start(clock, device);
 	if (ret < 0) {
 		log_error("%s: cannot be made: %s; close something", device->name, strerror(-ret));
