@@ -65,6 +65,7 @@ backdoor_region_libs := proto
 backdoor_region_pkgs := check
 unit_tests += backdoor_balloon
 backdoor_balloon_srcs = tests/unit/backdoor_balloon.c $(backdoor_srcs) $(backdoor_device_srcs) \
+	host-vmm/virtio/balloon.c $(addprefix host-vmm/memory-policy/, host.c policy.c steward.c table.c) \
 	$(virtio_rig_srcs)
 backdoor_balloon_libs := proto
 backdoor_balloon_pkgs := check

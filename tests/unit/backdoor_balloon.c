@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "host-vmm/backdoor/backdoor.h"
+#include "host-vmm/memory-policy/steward.h"
 #include "host-vmm/memory.h"
 #include "host-vmm/state.h"
 #include "host-vmm/virtio/backdoor_balloon.h"
@@ -367,6 +368,51 @@ START_TEST(statistics)
 }
 END_TEST
 
+static struct memory_status act(struct memory_steward *steward, struct memory_change change)
+{
+	struct memory_status status;
+
+	ck_assert_int_eq(memory_steward_change(steward, &change), 0);
+	memory_steward_get(steward, &status);
+	return status;
+}
+
+/* Nothing is known of a guest that tells no more, and nothing new asked of it. */
+START_TEST(a_guest_that_does_not_answer)
+{
+	struct memory_steward *steward;
+	struct memory_status status;
+
+	rig.config.memory_mode = VM_MEMORY_AUTO;
+	rig.config.memory = RIG_MEMORY;
+	ck_assert_int_eq(memory_steward_create(&rig.machine, NULL, &steward), 0);
+	rig_settle(rig.machine.loop);
+	send_stats(LODGE_BALLOON_STATS_MAX, 32ull << 20);
+	rig_settle(rig.machine.loop);
+	status = act(steward, (struct memory_change){ 0 });
+	ck_assert(status.guest.there && status.driver == MEMORY_DRIVER_LODGE);
+	ck_assert_uint_eq(status.guest.available, 32ull << 20);
+	for (unsigned int i = 0; i < 3; i++)
+		status = act(steward, (struct memory_change){ 0 });
+	ck_assert(!status.guest.there);
+	/* What the user says is asked for, and not waited for. */
+	(void)rig_raised(&driver, 0);
+	status = act(steward, (struct memory_change){ VM_MEMORY_MANUAL, 48ull << 20, 0, 0 });
+	ck_assert_uint_eq(status.target, 16ull << 20);
+	ck_assert_uint_eq(status.given, 0);
+	ck_assert(rig_raised(&driver, 0));
+	status = act(steward, (struct memory_change){ 0 });
+	ck_assert(!rig_raised(&driver, 0));
+	/* It comes back. */
+	ck_assert(rig_take(&ring, NULL, NULL));
+	send_stats(LODGE_BALLOON_STATS_MAX, 40ull << 20);
+	rig_settle(rig.machine.loop);
+	status = act(steward, (struct memory_change){ 0 });
+	ck_assert(status.guest.there);
+	memory_steward_destroy(steward);
+}
+END_TEST
+
 START_TEST(saved)
 {
 	struct state state = { 0 };
@@ -440,6 +486,7 @@ int main(void)
 	tcase_add_test(queue, large_requests);
 	tcase_add_test(queue, target);
 	tcase_add_test(queue, statistics);
+	tcase_add_test(queue, a_guest_that_does_not_answer);
 	tcase_add_test(queue, saved);
 	tcase_add_test(queue, pages_saved);
 	suite_add_tcase(suite, queue);
