@@ -114,7 +114,8 @@ static void follow(struct clock_model *model, const struct host_clock *now)
 		model->anchor = model->middle = before;
 		model->settled = measure(model, &before, now, error, true);
 		model->steady = 0;
-		model->unrest = fmax(model->unrest, fabs(model->period - period) / period);
+		if (model->unrest < fabs(model->period - period) / period)
+			model->unrest = fabs(model->period - period) / period;
 	}
 	move_anchor(model, now);
 }
