@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "host-vmm/loop.h"
 #include "protocol/lib/fd.h"
@@ -239,11 +238,9 @@ static void turn(void *opaque, uint32_t events)
 {
 	struct display *display = opaque;
 	const int64_t now = display_now();
-	uint64_t count;
 
 	(void)events;
-	(void)!read(display->timer_fd, &count, sizeof(count));
-	/* It is off now. */
+	/* It is off now. By its edges it needs no reading. */
 	display->timer_at = DISPLAY_NEVER;
 	display_want_turn(display, now);
 	for (unsigned int i = 0; i < display->n_heads; i++) {
@@ -260,7 +257,8 @@ int display_pace_start(struct display *display)
 	display->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (display->timer_fd < 0)
 		return -errno;
-	return loop_add(display->loop, display->timer_fd, EPOLLIN, turn, display, &display->timer);
+	return loop_add(display->loop, display->timer_fd, EPOLLIN | EPOLLET, turn, display,
+			&display->timer);
 }
 
 void display_pace_stop(struct display *display)
