@@ -401,7 +401,7 @@ START_TEST(a_guest_that_does_not_answer)
 	ck_assert_uint_eq(status.target, 16ull << 20);
 	ck_assert_uint_eq(status.given, 0);
 	ck_assert(rig_raised(&driver, 0));
-	status = act(steward, (struct memory_change){ 0 });
+	(void)act(steward, (struct memory_change){ 0 });
 	ck_assert(!rig_raised(&driver, 0));
 	/* It comes back. */
 	ck_assert(rig_take(&ring, NULL, NULL));
