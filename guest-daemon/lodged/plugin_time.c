@@ -44,7 +44,7 @@ struct time_plugin {
 	bool known, failed; /* the offset is; the clock could not be set, and that was said */
 	int watch_fd;
 	guint watch, timer;
-	char *told;
+	char *told, *zone_said;
 	struct log_ratelimit limit;
 };
 
@@ -164,21 +164,47 @@ static void take(struct time_plugin *time, int64_t offset, int64_t error)
 	look_in(time, action.next_s);
 }
 
+/* The host's, where tools.conf wants that. */
+static void take_zone(struct time_plugin *time, const struct door_reply *reply)
+{
+	g_autofree char *wanted = conf_string(time->lodged->conf, "time", "zone");
+	const char *zone = fields_get(reply->payload, reply->len, "zone");
+	g_autofree char *why = NULL;
+	int ret;
+
+	if (g_strcmp0(wanted, "host") != 0)
+		return;
+	if (!zone || !timekeeping_is_zone(zone)) {
+		lodged_log_once(&time->zone_said, "time zone", "the host does not tell its own");
+		return;
+	}
+	ret = time->clock->set_zone(zone);
+	why = ret < 0 ? g_strdup_printf("cannot be %s, as the host's is: %s", zone, strerror(-ret))
+		      : g_strdup_printf("%s, as the host's", zone);
+	lodged_log_once(&time->zone_said, "time zone", why);
+}
+
 static void answered(void *opaque, const struct door_reply *reply)
 {
 	g_autofree struct question *question = opaque;
 	struct time_plugin *time = question->time;
 	int64_t asked = question->at, way = now(CLOCK_REALTIME) - asked;
 	uint64_t seconds, nanoseconds;
+	bool understood;
 
 	/* The clock was set meanwhile: another question is on its way. */
 	if (asked != time->asked_at)
 		return;
 	time->asked_at = 0;
+	understood = !reply->error && reply->ok && !fields_check(reply->payload, reply->len);
+	if (understood)
+		take_zone(time, reply);
+	/* A PTP clock is better. */
+	if (time->source.fd >= 0)
+		return;
 	look_in(time, LOOK_S);
 	/* One that took too long does not tell anything. */
-	if (way < 0 || way > ROUND_MOST || reply->error || !reply->ok ||
-	    fields_check(reply->payload, reply->len))
+	if (way < 0 || way > ROUND_MOST || !understood)
 		return;
 	if (fields_number(reply->payload, reply->len, "seconds", INT64_MAX / NS_PER_S / 2,
 			  &seconds) ||
@@ -200,9 +226,20 @@ static void find_owner(struct time_plugin *time)
 	timesync_own(&time->sync, !owner);
 }
 
-static void look(struct time_plugin *time)
+static void ask(struct time_plugin *time)
 {
 	struct question *question;
+
+	if (!lodged_door(time->lodged) || time->asked_at)
+		return;
+	question = g_new(struct question, 1);
+	*question = (struct question){ time, now(CLOCK_REALTIME) };
+	time->asked_at = question->at;
+	lodged_ask(time->lodged, answered, question, "lodge.clock");
+}
+
+static void look(struct time_plugin *time)
+{
 	int64_t offset, error;
 
 	if (!time->clock)
@@ -219,12 +256,7 @@ static void look(struct time_plugin *time)
 	}
 	timekeeping_close(&time->source);
 	look_in(time, LOOK_S);
-	if (!lodged_door(time->lodged) || time->asked_at)
-		return;
-	question = g_new(struct question, 1);
-	*question = (struct question){ time, now(CLOCK_REALTIME) };
-	time->asked_at = question->at;
-	lodged_ask(time->lodged, answered, question, "lodge.clock");
+	ask(time);
 }
 
 static void look_now(struct time_plugin *time)
@@ -232,6 +264,16 @@ static void look_now(struct time_plugin *time)
 	timesync_moved(&time->sync);
 	time->asked_at = 0;
 	look(time);
+}
+
+/* As look_now(), and for the zone, which no PTP clock has. */
+static void look_at_all(struct time_plugin *time)
+{
+	g_autofree char *zone = conf_string(time->lodged->conf, "time", "zone");
+
+	look_now(time);
+	if (time->clock && zone)
+		ask(time);
 }
 
 static gboolean on_set(gint fd, GIOCondition condition, gpointer opaque)
@@ -274,12 +316,12 @@ static void reset(void *opaque)
 
 	g_clear_pointer(&time->told, g_free);
 	time->told_at = 0;
-	look_now(time);
+	look_at_all(time);
 }
 
 static void reconfigure(void *opaque)
 {
-	look_now(opaque);
+	look_at_all(opaque);
 }
 
 static void run_synchronize(void *opaque, struct door_command *command, const char *args,
@@ -316,6 +358,7 @@ static void stop(void *opaque)
 	fd_close(&time->watch_fd);
 	timekeeping_close(&time->source);
 	g_free(time->told);
+	g_free(time->zone_said);
 	g_free(time);
 }
 

@@ -19,6 +19,11 @@
 #define NS_PER_US  1000
 #define SAMPLES	   5u
 #define PTP_FOLDER "/sys/class/ptp"
+#define ZONES	   "/usr/share/zoneinfo" /* tzfile(5) */
+#define LOCALTIME  "/etc/localtime"
+#define TIMEZONE   "/etc/timezone"
+#define ZONE_MAX   64
+#define ZONE_CHARS G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "+-_/"
 
 /* ---- setting ---- */
 
@@ -49,7 +54,39 @@ static int slew(double ppm, int64_t error_ns)
 	return adjtimex(&timex) < 0 ? -errno : 0;
 }
 
-const struct timekeeping_clock timekeeping_system = { step, slew };
+bool timekeeping_is_zone(const char *name)
+{
+	g_auto(GStrv) parts = g_strsplit(name, "/", -1);
+	size_t len = strlen(name);
+
+	if (len == 0 || len >= ZONE_MAX || strspn(name, ZONE_CHARS) != len)
+		return false;
+	for (char **part = parts; *part; part++)
+		if (!**part)
+			return false;
+	return true;
+}
+
+/* localtime(5) is a link; Debian has the name in a file, too. */
+static int set_zone(const char *name)
+{
+	g_autofree char *target = g_build_filename(ZONES, name, NULL);
+	g_autofree char *now = g_file_read_link(LOCALTIME, NULL);
+	g_autofree char *line = g_strdup_printf("%s\n", name);
+
+	if (!g_file_test(target, G_FILE_TEST_IS_REGULAR))
+		return -ENOENT;
+	if (!g_strcmp0(now, target))
+		return 0;
+	(void)unlink(LOCALTIME ".lodge");
+	if (symlink(target, LOCALTIME ".lodge") < 0 || rename(LOCALTIME ".lodge", LOCALTIME) < 0)
+		return -errno;
+	if (g_file_test(TIMEZONE, G_FILE_TEST_IS_REGULAR))
+		(void)g_file_set_contents(TIMEZONE, line, -1, NULL);
+	return 0;
+}
+
+const struct timekeeping_clock timekeeping_system = { step, slew, set_zone };
 
 /* ---- who keeps it ---- */
 

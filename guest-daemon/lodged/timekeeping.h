@@ -6,12 +6,15 @@
 #ifndef LODGE_GUEST_TIMEKEEPING_H
 #define LODGE_GUEST_TIMEKEEPING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* How a system's clock is set; each a negative errno. */
 struct timekeeping_clock {
 	int (*step)(int64_t by_ns);
 	int (*slew)(double ppm, int64_t error_ns);
+	/* @name has passed timekeeping_is_zone(). -ENOENT: this system does not know it. */
+	int (*set_zone)(const char *name);
 };
 
 /* This system's. */
@@ -23,6 +26,9 @@ extern const struct timekeeping_clock timekeeping_system;
  * found a server. @proc, @run: "/proc", "/run".
  */
 const char *timekeeping_owner(const char *proc, const char *run);
+
+/* Whether @name can be one of the tz database, and leads nowhere else. */
+bool timekeeping_is_zone(const char *name);
 
 #define TIMEKEEPING_NAME_MAX 32
 

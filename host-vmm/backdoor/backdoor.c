@@ -121,6 +121,8 @@ static int backdoor_create(struct device *device)
 	backdoor->config = device->machine->config;
 	backdoor->ports_bucket = (struct rpc_bucket){ RPC_TOKENS, backdoor_now_ms() };
 	backdoor->deliver.wake_fd = -1;
+	/* Now: later there is no opening of files. */
+	host_clock_zone(backdoor->zone);
 	power_on(backdoor);
 	backdoor->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	ret = backdoor->timer_fd < 0 ? -errno : 0;

@@ -17,6 +17,7 @@
 
 #include "host-vmm/backdoor/session.h"
 #include "host-vmm/backdoor/tools.h"
+#include "host-vmm/clock/clock.h"
 #include "protocol/lib/fields.h"
 #include "protocol/lib/log.h"
 
@@ -185,6 +186,7 @@ struct backdoor {
 	const char *state_word; /* "OS_PowerOn" or "OS_Resume": due to the next tools, or NULL */
 	uint64_t session_id; /* another one each time the guest starts or is resumed */
 	char synctime; /* '0' or '1': vmx.set_option; 0: vm.conf's */
+	char zone[HOST_ZONE_MAX]; /* the host's, when the VM was made; constant */
 
 	struct var *vars; /* sorted by name */
 	size_t n_vars, vars_bytes;

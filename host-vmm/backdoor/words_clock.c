@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include "host-vmm/backdoor/private.h"
-#include "host-vmm/clock/clock.h"
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -14,7 +13,6 @@ static void lodge_clock(struct rpc_session *session, const char *arg, size_t len
 	struct fields_builder fields = FIELDS_BUILDER(256);
 	struct host_clock clock;
 
-	(void)session;
 	(void)arg;
 	(void)len;
 	if (host_clock_read(1, &clock) < 0) {
@@ -25,6 +23,8 @@ static void lodge_clock(struct rpc_session *session, const char *arg, size_t len
 	fields_addf(&fields, "nanoseconds", "%" PRId64, clock.realtime % NS_PER_S);
 	if (clock.synchronized)
 		fields_addf(&fields, "maxerror", "%" PRId64, clock.maxerror);
+	if (*session->backdoor->zone)
+		fields_add(&fields, "zone", session->backdoor->zone);
 	reply_fields(reply, &fields);
 }
 

@@ -39,6 +39,12 @@ struct host_clock {
 /* Looks @tries times and keeps the closest. -errno of adjtimex(2). */
 int host_clock_read(unsigned int tries, struct host_clock *ret_clock);
 
+#define HOST_ZONE_MAX 64 /* bytes, with the NUL */
+
+/* This system's time zone by its name in the tz database ("Europe/Berlin"), as localtime(5) has it;
+ * "" where that tells none. */
+void host_clock_zone(char ret_zone[HOST_ZONE_MAX]);
+
 struct clock_point {
 	uint64_t tsc;
 	int64_t monotonic;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A look at the host's clock: counter, wall and monotonic time at once, and what disciplines them.
+// A look at the host's clock: counter, wall and monotonic time at once, what disciplines them; and
+// its zone.
 #include "host-vmm/clock/clock.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/timex.h>
 #include <time.h>
@@ -85,4 +87,16 @@ int host_clock_read(unsigned int tries, struct host_clock *ret_clock)
 	clock.leap = leap_of(state);
 	*ret_clock = clock;
 	return 0;
+}
+
+void host_clock_zone(char ret_zone[HOST_ZONE_MAX])
+{
+	static const char folder[] = "/zoneinfo/";
+	char target[256] = "";
+	ssize_t len = readlink("/etc/localtime", target, sizeof(target) - 1);
+	const char *name = len > 0 ? strstr(target, folder) : NULL;
+
+	ret_zone[0] = '\0';
+	if (name && strlen(name + sizeof(folder) - 1) < HOST_ZONE_MAX)
+		strcpy(ret_zone, name + sizeof(folder) - 1);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "host-vmm/clock/clock.h"
 #include "host-vmm/state.h"
 #include "protocol/lib/fields.h"
 #include "protocol/lib/log.h"
@@ -102,6 +103,8 @@ START_TEST(the_hosts_time)
 	struct rpc_session *user = greet(RPC_DOOR_VIRTIO, RPC_USER, "lodge.hello app=cli");
 	struct rpc_reply reply = { 0 };
 	uint64_t seconds, nanoseconds;
+	char zone[HOST_ZONE_MAX];
+	const char *told;
 	time_t before = time(NULL);
 
 	rpc_session_request(user, "lodge.clock", 11, &reply);
@@ -114,6 +117,9 @@ START_TEST(the_hosts_time)
 			 0);
 	ck_assert_uint_ge(seconds, (uint64_t)before);
 	ck_assert_uint_le(seconds, (uint64_t)time(NULL));
+	host_clock_zone(zone);
+	told = fields_get(reply.bytes + 2, reply.len - 2, "zone");
+	ck_assert_str_eq(told ? told : "", zone);
 	rpc_reply_free(&reply);
 	expect(user, "lodge.clock x", "0 too long");
 	rpc_session_close(user);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -97,7 +98,13 @@ static int slew_nothing(double ppm, int64_t error_ns)
 	return 0;
 }
 
-static const struct timekeeping_clock no_clock = { step_nothing, slew_nothing };
+static int take_zone(const char *name)
+{
+	snprintf(the_clock.zone, sizeof(the_clock.zone), "%s", name);
+	return 0;
+}
+
+static const struct timekeeping_clock no_clock = { step_nothing, slew_nothing, take_zone };
 
 struct rig_clock *rig_clock(void)
 {

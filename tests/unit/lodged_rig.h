@@ -64,6 +64,7 @@ struct rig_clock {
 	bool on;
 	unsigned int steps, slews;
 	int64_t by; /* ns, of the last step */
+	char zone[64]; /* what it was set to last */
 };
 struct rig_clock *rig_clock(void);
 /* The display of lodged's that start from now on: NULL at first, they follow none. */

@@ -156,6 +156,51 @@ START_TEST(turned_off_it_sets_nothing)
 }
 END_TEST
 
+static void answer_zone(uint32_t tag, const char *zone)
+{
+	g_autoptr(GString) text = g_string_new("1 seconds=1");
+
+	g_string_append_c(text, '\0');
+	g_string_append_printf(text, "nanoseconds=1%czone=%s", '\0', zone);
+	g_string_append_c(text, '\0');
+	reply(tag, text->str, text->len);
+}
+
+static bool has_zone(struct rig *unused, void *opaque)
+{
+	(void)unused;
+	return !strcmp(rig_clock()->zone, opaque);
+}
+
+/* By option, and nothing that leads out of the database. */
+START_TEST(the_hosts_time_zone)
+{
+	static const char *const none[] = { "",
+					    "../../../etc/passwd",
+					    "/etc/passwd",
+					    "Europe/",
+					    "Europe//Berlin",
+					    "a b",
+					    "Etc/..",
+					    "x\n" };
+
+	*rig_clock() = (struct rig_clock){ .on = true };
+	rig_up(&rig, "[time]\nsync=no\nzone=host\n");
+	for (size_t i = 0; i < G_N_ELEMENTS(none); i++) {
+		rig_command(&rig, "reset", 5);
+		answer_zone(question(), none[i]);
+	}
+	rig_command(&rig, "reset", 5);
+	answer_zone(question(), "America/Argentina/Buenos_Aires");
+	rig_until(&rig, has_zone, (void *)"America/Argentina/Buenos_Aires");
+	ck_assert_uint_eq(rig_clock()->steps, 0);
+	teardown();
+	ck_assert(timekeeping_is_zone("Etc/GMT+12"));
+	for (size_t i = 0; i < G_N_ELEMENTS(none); i++)
+		ck_assert(!timekeeping_is_zone(none[i]));
+}
+END_TEST
+
 static void make(const char *folder, const char *path, const char *text)
 {
 	g_autofree char *file = g_build_filename(folder, path, NULL);
@@ -251,6 +296,7 @@ int main(void)
 	tcase_add_test(host, the_clock_is_set_where_time_has_moved);
 	tcase_add_test(host, nonsense_sets_nothing);
 	tcase_add_test(system, turned_off_it_sets_nothing);
+	tcase_add_test(system, the_hosts_time_zone);
 	tcase_add_test(system, owners_are_found);
 	tcase_add_test(system, values_that_are_none_are_complained_of_once);
 	suite_add_tcase(suite, host);
