@@ -54,13 +54,11 @@ int tsc_offset(int vcpu_fd, uint64_t *ret_offset)
 static int msr(int vcpu_fd, unsigned long request, uint32_t index, uint64_t *value)
 {
 	struct {
-		uint32_t n, pad;
+		struct kvm_msrs head;
 		struct kvm_msr_entry entry;
-	} one = { .n = 1, .entry = { .index = index, .data = *value } };
-	int done;
+	} one = { .head.nmsrs = 1, .entry = { .index = index, .data = *value } };
+	int done = ioctl(vcpu_fd, request, &one);
 
-	_Static_assert(sizeof(one) == sizeof(struct kvm_msrs) + sizeof(one.entry), "kvm_msrs");
-	done = ioctl(vcpu_fd, request, &one);
 	if (done < 0)
 		return -errno;
 	*value = one.entry.data;

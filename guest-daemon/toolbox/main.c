@@ -148,9 +148,9 @@ static char *find_conf(const struct toolbox *toolbox)
 
 int main(int argc, char **argv)
 {
-	g_autofree char *conf = NULL;
 	g_autofree char *name = g_path_get_basename(argc ? argv[0] : "lodge-toolbox");
 	struct toolbox toolbox = { .name = name, .only = -1 };
+	g_autofree char *conf = NULL;
 	int status;
 
 	if (!strcmp(name, "vmware-rpctool"))
@@ -158,8 +158,9 @@ int main(int argc, char **argv)
 	status = parse_options(&toolbox, argc, argv);
 	if (status >= 0)
 		return status;
+	conf = find_conf(&toolbox);
 	if (!toolbox.conf)
-		toolbox.conf = conf = find_conf(&toolbox);
+		toolbox.conf = conf;
 	status = run_verb(&toolbox, argc - optind, argv + optind);
 	if (fflush(stdout) || ferror(stdout))
 		return complain(&toolbox, EX_IOERR, "cannot write");
