@@ -36,8 +36,7 @@ static bool parse_resize(const struct wire *wire, const uint32_t *words,
 	message->resize.height = words[1];
 	message->resize.width_mm = words[2];
 	message->resize.height_mm = words[3];
-	message->resize.scale = words[4];
-	return !words[5];
+	return !words[4] && !words[5];
 }
 
 static bool parse_key(const struct wire *wire, const uint32_t *words, struct wire_message *message)

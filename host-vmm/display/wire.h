@@ -23,7 +23,7 @@ struct wire_message {
 		uint32_t heads; /* ATTACH: of those that there are */
 		uint32_t serial; /* SHOWN */
 		struct {
-			uint32_t width, height, width_mm, height_mm, scale;
+			uint32_t width, height, width_mm, height_mm;
 		} resize;
 		struct {
 			uint32_t code;

@@ -41,7 +41,7 @@ static int take(void *opaque, const struct wire_message *message)
 	heard->n++;
 	mix(heard, message->type << 8 | message->head);
 	if (message->type == LODGE_DISPLAY_RESIZE) {
-		mix(heard, message->resize.width ^ message->resize.scale);
+		mix(heard, message->resize.width ^ message->resize.height_mm);
 		mix(heard, message->resize.height_mm);
 	} else if (message->type != LODGE_DISPLAY_RELEASE) {
 		mix(heard, message->serial);

@@ -273,8 +273,8 @@ START_TEST(sizes_reach_the_display_and_bad_ones_do_no_harm)
 		    (const uint32_t[]){ bad[i][0], bad[i][1], 0, 0, 0, 0 }, 6);
 	for (unsigned int i = 0; i < 10000; i++)
 		say(fd, LODGE_DISPLAY_RESIZE, 0,
-		    (const uint32_t[]){ 400 + i % 500, 300 + i % 400, 0, 0, 100, 0 }, 6);
-	say(fd, LODGE_DISPLAY_RESIZE, 1, (const uint32_t[]){ 801, 601, 300, 200, 150, 0 }, 6);
+		    (const uint32_t[]){ 400 + i % 500, 300 + i % 400, 0, 0, 0, 0 }, 6);
+	say(fd, LODGE_DISPLAY_RESIZE, 1, (const uint32_t[]){ 801, 601, 300, 200, 0, 0 }, 6);
 	do {
 		ck_assert_int_eq(display_state(display, 1, &state), 0);
 	} while (state.want.width != 801);
@@ -305,6 +305,7 @@ static const struct {
 	{ true, LODGE_DISPLAY_RESIZE, 2, 6, { 800, 600, 0, 0, 0, 0 } },
 	{ true, LODGE_DISPLAY_RESIZE, 65535, 6, { 800, 600, 0, 0, 0, 0 } },
 	{ true, LODGE_DISPLAY_RESIZE, 0, 6, { 800, 600, 0, 0, 0, 1 } }, /* reserved */
+	{ true, LODGE_DISPLAY_RESIZE, 0, 6, { 800, 600, 0, 0, 1, 0 } }, /* reserved */
 	{ true, LODGE_DISPLAY_RESIZE, 0, 5, { 800, 600, 0, 0, 0 } },
 	{ true, LODGE_DISPLAY_SHOWN, 0, 2, { 0, 1 } },
 	{ true, LODGE_DISPLAY_KEY, 0, 2, { KEY_A, 2 } },

@@ -135,8 +135,7 @@ _Static_assert(sizeof(struct lodge_display_input) == 8, "lodge_display_input");
 struct lodge_display_resize {
 	__le32 width, height; /* device pixels */
 	__le32 width_mm, height_mm; /* 0: not known */
-	__le32 scale; /* percent that the host's desktop scales by; 0: not known */
-	__le32 reserved; /* 0 */
+	__le32 reserved[2]; /* 0 */
 };
 _Static_assert(sizeof(struct lodge_display_resize) == 24, "lodge_display_resize");
 
