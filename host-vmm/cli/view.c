@@ -79,10 +79,13 @@ int verb_view(int argc, char **argv)
 	struct vm vm = { 0 };
 	int status;
 
-	status = parse_options(&argc, &argv, "NAME", "Shows a running VM's screens in windows.",
-			       "Closing them stops nothing; they may be opened again, and several "
-			       "times.",
-			       entries);
+	status = parse_options(
+		&argc, &argv, "NAME", "Shows a running VM's screens in windows.",
+		"Closing them stops nothing; they may be opened again, and several "
+		"times.\nThe host key lets the keyboard go, and with F is full screen, "
+		"with D Ctrl-Alt-Del,\nwith S a screenshot, with G a grab, with Q the "
+		"end: lodge-view(1).",
+		entries);
 	if (!status)
 		status = one_name(argc, argv, "view");
 	if (!status)

@@ -150,9 +150,11 @@ static bool host_key(struct view *view, struct window *window, uint8_t keycode, 
 	if (view->options->host_key != 0 && keysym == view->options->host_key) {
 		if (!down && view->host_down && !view->host_used)
 			toggle_grab(view, window);
-		if (down != view->host_down)
-			view->host_used = false;
+		if (down == view->host_down)
+			return true;
+		view->host_used = false;
 		view->host_down = down;
+		window_title(window);
 		return true;
 	}
 	if (!view->host_down)
@@ -184,4 +186,5 @@ void keyboard_focus(struct view *view, struct window *window, bool in)
 		return;
 	view->focus = NULL;
 	keyboard_release(view);
+	window_title(window);
 }

@@ -396,11 +396,13 @@ static int serve(struct view *view)
 	return EX_OK;
 }
 
-/* What works, and not as people may expect. */
-static void warn(const struct view *view)
+/* What people look for in a window, and what works, but not as they may expect. */
+static void explain(const struct view *view)
 {
 	const struct view_options *options = view->options;
 
+	if (options->host_key != 0 && isatty(STDOUT_FILENO))
+		printf("%s and " KEYBOARD_COMMANDS "\n", options->host_key_name);
 	if (view->screen.other_rules)
 		fprintf(stderr, "lodge-view: this X server numbers keys in a way of its own; some "
 				"may be others in the guest\n");
@@ -433,7 +435,7 @@ static int run(struct view *view)
 			message);
 		return EX_UNAVAILABLE;
 	}
-	warn(view);
+	explain(view);
 	ret = link_open(options->socket, &link_ops, view, &view->link);
 	if (ret < 0)
 		fprintf(stderr, "lodge-view: %s: %s; does the VM run, and has it a display?\n",

@@ -120,6 +120,8 @@ void window_set_fullscreen(struct window *window, bool on);
 void window_show_cursor(struct window *window);
 
 /* keyboard.c */
+/* What the keys beside the host key do, for titles and the terminal. */
+#define KEYBOARD_COMMANDS "F full screen, G grab, D Ctrl-Alt-Del, S screenshot, Q close"
 void keyboard_key(struct view *view, struct window *window, uint8_t keycode, bool down);
 void keyboard_focus(struct view *view, struct window *window, bool in);
 /* All that is held is let go, here and in the guest. */

@@ -52,6 +52,8 @@ static void set_text(struct window *window, xcb_atom_t property, xcb_atom_t type
 
 static const char *state_of(const struct window *window)
 {
+	if (window->view->host_down && window->view->focus == window)
+		return ": " KEYBOARD_COMMANDS;
 	if (window->view->grab == window)
 		return ": keyboard grabbed";
 	if (window->picture.frame.source == LODGE_DISPLAY_NONE)
@@ -81,7 +83,7 @@ void window_title(struct window *window)
 
 	if (view->n_heads > 1)
 		snprintf(number, sizeof(number), " (%u)", window->head + 1);
-	if (view->grab == window && view->options->host_key != 0)
+	if (view->grab == window && view->options->host_key != 0 && !view->host_down)
 		snprintf(hint, sizeof(hint), ", %s lets go", view->options->host_key_name);
 	snprintf(title, sizeof(title), "%s%s%s%s%s - Lodge", view->name, number, state_of(window),
 		 hint, locks_of(view));
@@ -369,7 +371,6 @@ void window_tell_size(struct window *window)
 		.height = htole32(window->told[1]),
 		.width_mm = htole32(window->told_mm[0]),
 		.height_mm = htole32(window->told_mm[1]),
-		.scale = htole32(window->view->screen.scale),
 	};
 	link_send(window->view->link, LODGE_DISPLAY_RESIZE, window->head, &resize, sizeof(resize));
 }

@@ -356,6 +356,21 @@ START_TEST(the_title_tells_locks)
 }
 END_TEST
 
+START_TEST(the_title_tells_what_goes_with_the_host_key)
+{
+	xcb_window_t window = start(LODGE_DISPLAY_GPU, 640, 480);
+
+	view_focus(&rig, window);
+	view_key(&rig, KEY_RIGHTCTRL, true);
+	(void)view_find(&rig, "card: F full screen, G grab, D Ctrl-Alt-Del");
+	view_key(&rig, KEY_RIGHTCTRL, false);
+	(void)view_find(&rig, "card: keyboard grabbed, Control_R lets go");
+	view_key(&rig, KEY_RIGHTCTRL, true);
+	view_key(&rig, KEY_RIGHTCTRL, false);
+	(void)view_find(&rig, "card - Lodge");
+}
+END_TEST
+
 /* ---- the pointer ---- */
 
 static void cursor_size(uint32_t size[2])
@@ -522,6 +537,7 @@ int main(int argc, char **argv)
 		the_whole_screen_and_back_whoever_asked,
 		it_answers_that_it_is_alive,
 		the_title_tells_locks,
+		the_title_tells_what_goes_with_the_host_key,
 		the_pointer_is_always_seen,
 		it_works_in_its_sandbox,
 		the_host_key_and_s_shoot,
