@@ -105,6 +105,42 @@ START_TEST(t45_sizes)
 }
 END_TEST
 
+/* A mode set each, of any size, over the one before, which goes while it is shown or when it is
+ * not. */
+START_TEST(t45_storm)
+{
+	unsigned int shown = 0;
+
+	srand(5);
+	for (uint32_t i = 0; i < 10000; i++) {
+		const uint32_t id = 1 + i % 2, width = (uint32_t)rand() % 4096,
+			       height = (uint32_t)rand() % 2048;
+		const struct virtio_gpu_rect all = rect(0, 0, width, height);
+		struct virtio_gpu_mem_entry pages = { GPU_PAGES, width * height * 4, 0 };
+		uint32_t code;
+
+		(void)gpu_rig_plain(&gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, id);
+		code = gpu_rig_create_2d(&gpu, id, BGRX, width, height);
+		ck_assert_uint_eq(code, width && height ? OK : PARAMETER);
+		(void)gpu_rig_attach(&gpu, id, &pages, 1);
+		code = gpu_rig_scanout(&gpu, i % GPU_HEADS, id, all);
+		if (code == OK) {
+			const struct display_picture *picture =
+				&gpu.display.heads[i % GPU_HEADS].picture;
+
+			shown++;
+			ck_assert_uint_eq(picture->width, width);
+			ck_assert_uint_eq(picture->height, height);
+		}
+		(void)gpu_rig_transfer(&gpu, id, all, 0);
+		(void)gpu_rig_flush(&gpu, id, all);
+		gpu_rig_show(&gpu, i % GPU_HEADS);
+		gpu.display.heads[i % GPU_HEADS].n_damage = 0;
+	}
+	ck_assert_uint_ge(shown, 1000);
+}
+END_TEST
+
 static const struct virtio_gpu_rect bad_rects[] = {
 	{ 0, 0, 101, 1 },
 	{ 0, 0, 1, 51 },
@@ -400,6 +436,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, t45_sizes);
+	tcase_add_test(tcase, t45_storm);
 	tcase_add_test(tcase, t46_cursors);
 	tcase_add_test(tcase, t47_rectangles);
 	tcase_add_test(tcase, t48_offsets_and_strides);
