@@ -300,7 +300,7 @@ static int start(struct lodged *lodged, void **ret_state)
 
 	time->lodged = lodged;
 	time->clock = lodged->clock;
-	time->source.fd = -1;
+	time->source.fd = time->source.page_fd = -1;
 	time->watch_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (time->watch_fd >= 0 && time->clock) {
 		watch_clock(time);

@@ -2,6 +2,7 @@
 // This system's clock: who keeps it, the host's PTP clocks, and the setting.
 #include "guest-daemon/lodged/timekeeping.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -12,6 +13,8 @@
 #include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <lodge/vmclock.h>
 
 #include "protocol/lib/fd.h"
 
@@ -144,12 +147,14 @@ const char *timekeeping_owner(const char *proc, const char *run)
 
 /* ---- PTP clocks ---- */
 
+#define VMCLOCK "ptp_vmclock"
+
 /* By what their drivers call them; the best first. */
 static const struct {
 	const char *clock, *by;
 } known[] = {
 	{ "lodge", "lodge_clock" },
-	{ "vmclock0", "ptp_vmclock" },
+	{ "vmclock0", VMCLOCK },
 	{ "KVM virtual PTP", "ptp_kvm" },
 };
 
@@ -183,17 +188,24 @@ int timekeeping_open(struct timekeeping_source *ret_source)
 	}
 	if (!best)
 		return -ENOENT;
+	ret_source->page_fd = -1;
 	ret_source->fd = open(best, O_RDWR | O_CLOEXEC);
 	if (ret_source->fd < 0)
 		return -errno;
 	snprintf(ret_source->by, sizeof(ret_source->by), "%s",
 		 known[G_N_ELEMENTS(known) - (size_t)most].by);
-	return 0;
+	if (strcmp(ret_source->by, VMCLOCK) != 0)
+		return 0;
+	ret_source->page_fd = open("/dev/vmclock0", O_RDONLY | O_CLOEXEC);
+	if (ret_source->page_fd < 0)
+		timekeeping_close(ret_source);
+	return ret_source->fd < 0 ? -ENODATA : 0;
 }
 
 void timekeeping_close(struct timekeeping_source *source)
 {
 	fd_close(&source->fd);
+	fd_close(&source->page_fd);
 	source->by[0] = '\0';
 }
 
@@ -222,19 +234,45 @@ static int measure_around(int fd, int64_t *ret_offset, int64_t *ret_error)
 	return closest == INT64_MAX ? -EAGAIN : 0;
 }
 
-int timekeeping_measure(const struct timekeeping_source *source, int64_t *ret_offset,
-			int64_t *ret_error)
+static int measure(int fd, int64_t *ret_offset, int64_t *ret_error)
 {
 	struct ptp_sys_offset_precise cross = { 0 };
 
-	if (source->fd < 0)
-		return -ENOENT;
-	if (ioctl(source->fd, PTP_SYS_OFFSET_PRECISE, &cross) == 0) {
+	if (ioctl(fd, PTP_SYS_OFFSET_PRECISE, &cross) == 0) {
 		*ret_offset = ns_of(&cross.device) - ns_of(&cross.sys_realtime);
 		*ret_error = 0;
 		return 0;
 	}
 	if (errno != EOPNOTSUPP && errno != ENOTTY && errno != EINVAL)
 		return -errno;
-	return measure_around(source->fd, ret_offset, ret_error);
+	return measure_around(fd, ret_offset, ret_error);
+}
+
+int timekeeping_tai(int page_fd, int64_t *ret_seconds)
+{
+	struct lodge_vmclock page;
+
+	/* The driver gives a copy that no update has torn. */
+	if (pread(page_fd, &page, sizeof(page), 0) != sizeof(page) ||
+	    le32toh(page.magic) != LODGE_VMCLOCK_MAGIC ||
+	    !(le64toh(page.flags) & LODGE_VMCLOCK_TAI_OFFSET_VALID))
+		return -ENODATA;
+	*ret_seconds = (int16_t)le16toh(page.tai_offset_sec);
+	return 0;
+}
+
+int timekeeping_measure(const struct timekeeping_source *source, int64_t *ret_offset,
+			int64_t *ret_error)
+{
+	int64_t tai = 0, offset;
+	int ret;
+
+	if (source->fd < 0)
+		return -ENOENT;
+	ret = source->page_fd < 0 ? 0 : timekeeping_tai(source->page_fd, &tai);
+	if (!ret)
+		ret = measure(source->fd, &offset, ret_error);
+	if (!ret)
+		*ret_offset = offset - tai * NS_PER_S;
+	return ret;
 }

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // lodged's plug-in for the clock against a host that tells its time, and what it finds in a system.
 #include <check.h>
+#include <endian.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <lodge/vmclock.h>
 
 #include "guest-daemon/lodged/timekeeping.h"
 #include "tests/unit/lodged_rig.h"
@@ -237,6 +242,27 @@ START_TEST(owners_are_found)
 }
 END_TEST
 
+/* The kernel's own driver tells TAI, 37 s ahead in 2017 and since; who takes that for UTC sets the
+ * clock wrong. */
+START_TEST(tai_is_known_or_not)
+{
+	struct lodge_vmclock page = { .magic = htole32(LODGE_VMCLOCK_MAGIC),
+				      .flags = htole64(LODGE_VMCLOCK_TAI_OFFSET_VALID),
+				      .tai_offset_sec = htole16(37) };
+	int fd = memfd_create("page", MFD_CLOEXEC);
+	int64_t tai = 1;
+
+	ck_assert_int_eq(timekeeping_tai(fd, &tai), -ENODATA);
+	ck_assert_int_eq(pwrite(fd, &page, sizeof(page), 0), sizeof(page));
+	ck_assert_int_eq(timekeeping_tai(fd, &tai), 0);
+	ck_assert_int_eq(tai, 37);
+	page.flags = 0;
+	ck_assert_int_eq(pwrite(fd, &page, sizeof(page), 0), sizeof(page));
+	ck_assert_int_eq(timekeeping_tai(fd, &tai), -ENODATA);
+	close(fd);
+}
+END_TEST
+
 static void nothing(void *opaque)
 {
 	(void)opaque;
@@ -297,6 +323,7 @@ int main(void)
 	tcase_add_test(host, nonsense_sets_nothing);
 	tcase_add_test(system, turned_off_it_sets_nothing);
 	tcase_add_test(system, the_hosts_time_zone);
+	tcase_add_test(system, tai_is_known_or_not);
 	tcase_add_test(system, owners_are_found);
 	tcase_add_test(system, values_that_are_none_are_complained_of_once);
 	suite_add_tcase(suite, host);
