@@ -9,6 +9,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "shared-fs/server/ops.h"
@@ -26,12 +28,14 @@
 #include "tests/unit/unit.h"
 
 #define SERVER_THREADS 4
+#define SOMEBODY       65534
 #define MESSAGE_MAX    ((1u << 20) + 4096)
 
 struct place {
 	const char *folder;
 	const char *mount;
 	int fuse_fd;
+	uid_t user; /* whose server it is, with an exact share; 0: root's */
 	struct fs *fs;
 	pid_t server;
 };
@@ -72,19 +76,30 @@ static void *serve(void *arg)
 	return NULL;
 }
 
+static int become(uid_t user)
+{
+	if ((setgroups(0, NULL) && errno != EPERM) || setresgid(user, user, user) ||
+	    setresuid(user, user, user))
+		return -errno;
+	/* Or its descriptors in /proc would be root's. */
+	return prctl(PR_SET_DUMPABLE, 1) ? -errno : 0;
+}
+
 /* In the server's process. */
 static int run_server(struct place *place)
 {
-	static const struct owner_map nobody;
+	const struct owner_map rules = { .exact = place->user };
 	struct fs_config config = { .fd_limit = 2000 };
 	struct sandbox sandbox = { .mode = SANDBOX_NONE };
 	pthread_t threads[SERVER_THREADS];
 	int fd = open(place->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	umask(0);
+	if (place->user && become(place->user))
+		return 1;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (fs_create(&config, &place->fs) ||
-	    fs_share_add(place->fs, "share", fd, false, &nobody, true) || chdir("/proc") ||
+	    fs_share_add(place->fs, "share", fd, false, &rules, true) || chdir("/proc") ||
 	    fs_attach(place->fs) || sandbox_seal(&sandbox, NULL, NULL, 0))
 		return 1;
 	place->fs->switch_ids = sandbox.can_switch_ids;
@@ -190,8 +205,23 @@ static bool driver_is_new(void)
 	       (major > 6 || (major == 6 && minor >= 1));
 }
 
+/* As @user's server, whose folder needs attributes; 0: root's. */
+static int mount_for_test(struct rig *rig, uid_t user)
+{
+	rig->place = (struct place){ .folder = rig->folder, .mount = rig->mount, .user = user };
+	if (geteuid())
+		return -EPERM;
+	if (!driver_is_new())
+		return -ENOSYS;
+	if (user &&
+	    (chown(rig->folder, user, user) || setxattr(rig->folder, "user.probe", "1", 1, 0) ||
+	     removexattr(rig->folder, "user.probe")))
+		return -errno;
+	return mount_it(&rig->place);
+}
+
 /* False where there are no mounts of FUSE: the folder alone is there then. */
-static bool begin(struct rig *rig)
+static bool begin_as(struct rig *rig, uid_t user)
 {
 	int ret;
 
@@ -204,11 +234,15 @@ static bool begin(struct rig *rig)
 	ck_assert_int_eq(mkdir(rig->folder, 0777), 0);
 	ck_assert_int_eq(mkdir(rig->control, 0777), 0);
 	ck_assert_int_eq(mkdir(rig->mount, 0777), 0);
-	rig->place = (struct place){ .folder = rig->folder, .mount = rig->mount };
-	ret = geteuid() ? -EPERM : driver_is_new() ? mount_it(&rig->place) : -ENOSYS;
+	ret = mount_for_test(rig, user);
 	if (ret)
 		printf("not tried: a mount of FUSE: %s\n", strerror(-ret));
 	return !ret;
+}
+
+static bool begin(struct rig *rig)
+{
+	return begin_as(rig, 0);
 }
 
 static void end(const struct rig *rig, bool mounted)
@@ -235,40 +269,63 @@ static FILE *conform(const char *folder)
 	return said;
 }
 
-/* A file system that lacks something lacks it through the server, too; all else conforms. */
-START_TEST(calls_conform_as_without_it)
+/* The next line of a case: @line of 512. False at the end. */
+static bool next_case(FILE *said, char line[512])
 {
-	char own[512];
-	char mounted[512];
-	struct rig rig;
-	FILE *said[2];
+	/* Why a case failed or was skipped is on lines of its own. */
+	while (fgets(line, 512, said)) {
+		if (!strncmp(line, "ok ", 3) || !strncmp(line, "not ok ", 7))
+			return true;
+	}
+	return false;
+}
+
+/* A file system that lacks something lacks it through the server, too; all else conforms, but for
+ * the cases @spared (NULL: none). */
+static void compare_cases(const struct rig *rig, const char *const spared[2])
+{
+	FILE *said[2] = { conform(rig->control), conform(rig->mount) };
+	char own[512], mounted[512], name[64];
 	int n = 0;
 
-	if (!begin(&rig)) {
-		end(&rig, false);
-		return;
-	}
-	said[0] = conform(rig.control);
-	said[1] = conform(rig.mount);
-	while (fgets(own, sizeof(own), said[0])) {
-		/* Why a case failed or was skipped is on lines of its own. */
-		if (strncmp(own, "ok ", 3) && strncmp(own, "not ok ", 7))
-			continue;
-		do {
-			ck_assert_ptr_nonnull(fgets(mounted, sizeof(mounted), said[1]));
-		} while (strncmp(mounted, "ok ", 3) && strncmp(mounted, "not ok ", 7));
-		if (!strncmp(own, "ok ", 3) && strncmp(mounted, "ok ", 3)) {
-			char why[512] = "";
+	for (; next_case(said[0], own); n++) {
+		char why[512] = "";
 
-			ck_assert_ptr_nonnull(fgets(why, sizeof(why), said[1]));
+		ck_assert(next_case(said[1], mounted));
+		if (strncmp(own, "ok ", 3) || !strncmp(mounted, "ok ", 3))
+			continue;
+		ck_assert_int_eq(sscanf(mounted, "not ok %*d %63s", name), 1);
+		ck_assert_ptr_nonnull(fgets(why, sizeof(why), said[1]));
+		if (!spared || (strcmp(name, spared[0]) != 0 && strcmp(name, spared[1]) != 0))
 			ck_abort_msg("%s%s", mounted, why);
-		}
-		n++;
 	}
 	ck_assert_int_gt(n, 40);
 	pclose(said[0]);
 	pclose(said[1]);
-	end(&rig, true);
+}
+
+START_TEST(calls_conform_as_without_it)
+{
+	struct rig rig;
+	bool mounted = begin(&rig);
+
+	if (mounted)
+		compare_cases(&rig, NULL);
+	end(&rig, mounted);
+}
+END_TEST
+
+/* Owners, modes and devices are kept beside files that belong to its user, but for the owners of
+ * symbolic links, which have no attributes. */
+START_TEST(calls_conform_by_an_ordinary_users_server)
+{
+	static const char *const owners_of_links[2] = { "owners", "new-owners" };
+	struct rig rig;
+	bool mounted = begin_as(&rig, SOMEBODY);
+
+	if (mounted)
+		compare_cases(&rig, owners_of_links);
+	end(&rig, mounted);
 }
 END_TEST
 
@@ -364,6 +421,7 @@ int main(int argc, char **argv)
 	tests = tcase_create("mounted");
 	tcase_set_timeout(tests, getenv("TREE_SIZE") ? 600 : 120);
 	tcase_add_test(tests, calls_conform_as_without_it);
+	tcase_add_test(tests, calls_conform_by_an_ordinary_users_server);
 	tcase_add_loop_test(tests, random_calls_agree, 0, 3);
 	tcase_add_test(tests, trees_are_as_without_it);
 	suite_add_tcase(suite, tests);

@@ -128,6 +128,11 @@ static void owners_may(struct conform *c)
 	good(chown("f", ANN, TEAM));
 	check(with_groups(set_gid_bit) == 0);
 	check(mode_of(c, "f") == 02755);
+	/* Of a fifo, too, and by root's hand. */
+	good(mkfifo("p", 0600));
+	good(chmod("p", 06755));
+	good(chown("p", ANN, TEAM));
+	check(mode_of(c, "p") == 0755);
 	give_dir(c, "d", ANN, 0755);
 	check(user_error(ANN, ANN, chmod("d", 01777)) == 0);
 	check(mode_of(c, "d") == 01777);
