@@ -79,13 +79,21 @@ def piece_path(image):
 
 def make_initramfs(env, path, agent):
     """The initramfs of rpc's rows, and behind it the agent with what it needs."""
-    files = {"/bin/agent": agent, "/bin/busybox": shutil.which("busybox"), "/piece": piece_path(path)}
-    files.update((library, library) for library in libraries(agent))
+    return add_agent(env.initramfs("rpc"), path, agent,
+                     {"/bin/busybox": shutil.which("busybox"), "/piece": piece_path(path)})
+
+
+def add_agent(initramfs, path, agent, files):
+    """An initramfs, and behind it the agent with its libraries, its configuration and other files."""
+    files = {"/bin/agent": agent, **files}
+    for program in list(files.values()):
+        if program.endswith(".so") or program == agent:
+            files.update((library, library) for library in libraries(program))
     folders = set()
     for name in list(files) + ["/etc/x", "/run/x", "/tmp/x", "/var/run/x"]:
         while name := os.path.dirname(name).rstrip("/"):
             folders.add(name)
-    with open(env.initramfs("rpc"), "rb") as base, open(path, "wb") as out:
+    with open(initramfs, "rb") as base, open(path, "wb") as out:
         shutil.copyfileobj(base, out)
         for name in sorted(folders):
             out.write(newc(name[1:], stat.S_IFDIR | 0o755))

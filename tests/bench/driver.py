@@ -19,6 +19,7 @@ import time
 
 import balloon
 import bulk
+import clock
 import counts
 import display
 import floors
@@ -26,7 +27,7 @@ import machines
 import rpc
 from stats import Series
 
-ROUNDS = {"boot": 4, "boot.stock": 2, "fs": 6, "blk": 6, "rpc": 6, "bulk": 2, "display": 4, "balloon": 3}
+ROUNDS = {"boot": 4, "boot.stock": 2, "fs": 6, "blk": 6, "rpc": 6, "bulk": 2, "display": 4, "balloon": 3, "clock": 4}
 # A peer that costs so many times the best one's after two rounds is timed no more: it only eats time.
 HOPELESS = 1.5
 # And one that costs so many times the best one's in its first run is timed no more at all.
@@ -51,13 +52,14 @@ BLK_ROWS = ["blk.read-seq-qd1", "blk.read-seq-qd32", "blk.write-seq-qd32", "blk.
 RPC_ROWS = ["rpc.virtio", "rpc.port", "rpc.ioports"]
 BULK_ROWS = ["rpc.exec-bulk"]
 BALLOON_ROWS = ["balloon.inflate", "balloon.untouched", "balloon.deflate"]
+CLOCK_ROWS = ["clock.read", "clock.offset", "clock.system"]
 DISPLAY_ROWS = ["display.resize", "display.script", "display.idle"]
 # More for the kernel's command line. boot.lean leaves out what takes the guest's kernel a third of its time
 # whoever runs it: tests of its own ciphers, and patching for a single processor.
 BOOT_APPEND = {"boot.start": "", "boot.lean": " cryptomgr.notests noreplace-smp", "boot.stock": "", "boot.entry": ""}
 NAMES = (["boot.start", "boot.lean", "boot.stock", "boot.entry", "memory.private"] + FS_ROWS + EXT4_ROWS +
          EXT4_DAX_ROWS + NO_DAX_ROWS + FS2_ROWS + FS2_NO_DAX_ROWS +
-         BLK_ROWS + RPC_ROWS + BULK_ROWS + BALLOON_ROWS + DISPLAY_ROWS)
+         BLK_ROWS + RPC_ROWS + BULK_ROWS + BALLOON_ROWS + CLOCK_ROWS + DISPLAY_ROWS)
 
 
 class Environment:
@@ -447,6 +449,21 @@ def bench_balloon(env, work, rows):
             vm.stop()
 
 
+def bench_clock(env, work, rows):
+    """Clocks of guests beside their host's."""
+    vms = clock.make_all(env, work)
+    try:
+        start_all(vms)
+        if "clock.read" in rows:
+            run_rows(env, [vm for vm in vms if vm.name != "open-vm-tools"], ["clock.read"], ROUNDS["clock"], rate_of,
+                     ["ptp_kvm"])
+        if set(rows) - {"clock.read"}:
+            clock.compare(env, vms, rows, env.minutes or 1, show)
+    finally:
+        for vm in vms:
+            vm.stop()
+
+
 def bench_display(env, work, rows):
     """A screen in a window."""
     vms = display.make_all(env, work)
@@ -464,7 +481,8 @@ def bench_display(env, work, rows):
 GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs),
           ("fs-ext4", bench_ext4), ("fs-ext4-dax", bench_ext4_dax), ("fs-nodax", bench_no_dax), ("fs2", bench_fs2),
           ("fs2-nodax", bench_fs2_no_dax),
-          ("blk", bench_blk), ("rpc", bench_rpc), ("balloon", bench_balloon), ("display", bench_display)]
+          ("blk", bench_blk), ("rpc", bench_rpc), ("balloon", bench_balloon), ("clock", bench_clock),
+          ("display", bench_display)]
 
 
 def main():
@@ -473,7 +491,7 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--kernel", required=True)
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each row (few, by default)")
-    parser.add_argument("--minutes", type=float, default=0, help="how long memory.private's guests are used first")
+    parser.add_argument("--minutes", type=float, default=0, help="how long memory.private's guests are used first, and clocks compared (1)")
     parser.add_argument("--mib", type=int, default=64, help="MiB of output of rpc.exec-bulk")
     parser.add_argument("--quick", action="store_true", help="display.*: fewer and shorter runs, one peer")
     parser.add_argument("--seconds", type=int, default=0, help="length of display.script")

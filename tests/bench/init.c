@@ -149,12 +149,13 @@ static int do_start(char *words)
 	return 0;
 }
 
-/* A job's name, and what display_jobs want to know beside it. */
+/* A job's name, and what some want to know beside it. */
 static void do_job(char *words)
 {
-	static const struct job *const tables[] = { fs_jobs, blk_jobs, rpc_jobs, display_jobs };
+	static const struct job *const tables[] = { fs_jobs, blk_jobs, rpc_jobs, display_jobs,
+						    clock_jobs };
 	const char *const name = strtok(words, " "), *const more = strtok(NULL, " ");
-	const char *const paths[] = { folder, DISK, DISK, more };
+	const char *const paths[] = { folder, DISK, DISK, more, more };
 	const struct job *job = NULL;
 	struct job_result result;
 	int ret = -ENOENT;

@@ -27,6 +27,7 @@ extern const struct job fs_jobs[];
 extern const struct job blk_jobs[];
 extern const struct job rpc_jobs[]; /* need no path */
 extern const struct job display_jobs[]; /* the script wants seconds */
+extern const struct job clock_jobs[]; /* clock.samples wants seconds */
 
 /* rpcports.c's part of rpc_jobs. */
 int rpc_ports_round_trips(const char *path, struct job_result *ret_result);
