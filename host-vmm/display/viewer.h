@@ -60,6 +60,12 @@ void display_viewer_ready(struct display *display, struct display_viewer *viewer
 /* It has shown the damage @serial; any but the last one's says nothing. */
 void display_shown(struct display *display, struct display_viewer *viewer, unsigned int head,
 		   uint32_t serial);
+/*
+ * So many pixels are so many millimetres where it is: the head's monitor becomes as fine, and keeps
+ * its size in pixels. A 0 says nothing.
+ */
+void display_measure(struct display *display, unsigned int head, uint32_t width, uint32_t height,
+		     uint32_t width_mm, uint32_t height_mm);
 /* A pixel of a head among all heads together: false where the head is off. */
 bool display_place(struct display *display, unsigned int head, struct display_rect *ret_place,
 		   uint32_t *ret_width, uint32_t *ret_height);

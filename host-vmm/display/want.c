@@ -9,6 +9,7 @@
 /* A size that every guest takes, until somebody asks for another. */
 #define FIRST_WIDTH  1024
 #define FIRST_HEIGHT 768
+#define MEASURE_MAX  65535u /* mm; wider than any EDID can say */
 
 /* Millimetres of so many pixels at 96 to the inch of 25.4 mm. */
 static uint32_t default_mm(uint32_t pixels)
@@ -101,6 +102,34 @@ static void resize(void *opaque)
 	display_want_turn(display, display_now());
 	display_pace(display);
 	call->ret = 0;
+}
+
+/* Of @wanted pixels, where @pixels are @mm; what is known stays where it is the same to a
+ * millimetre. */
+static uint32_t measured(uint32_t known, uint32_t wanted, uint32_t pixels, uint32_t mm)
+{
+	const uint64_t now = (uint64_t)wanted * mm / pixels;
+
+	return now + 1 < known || now > (uint64_t)known + 1 ? (uint32_t)now : known;
+}
+
+void display_measure(struct display *display, unsigned int index, uint32_t width, uint32_t height,
+		     uint32_t width_mm, uint32_t height_mm)
+{
+	struct display_want *asked = &display->heads[index].asked;
+	struct display_want now = *asked;
+
+	if (!asked->enabled || !width || !height || !width_mm || !height_mm ||
+	    width_mm > MEASURE_MAX || height_mm > MEASURE_MAX)
+		return;
+	now.width_mm = measured(asked->width_mm, asked->width, width, width_mm);
+	now.height_mm = measured(asked->height_mm, asked->height, height, height_mm);
+	if (now.width_mm == asked->width_mm && now.height_mm == asked->height_mm)
+		return;
+	*asked = now;
+	display->want_waits = true;
+	display_want_turn(display, display_now());
+	display_pace(display);
 }
 
 int display_resize(struct display *display, unsigned int head, uint32_t width, uint32_t height,

@@ -295,6 +295,11 @@ static int take(void *opaque, const struct wire_message *message)
 	case LODGE_DISPLAY_RESIZE:
 		take_resize(window, message);
 		break;
+	case LODGE_DISPLAY_MEASURE:
+		display_measure(window->host->display, message->head, message->resize.width,
+				message->resize.height, message->resize.width_mm,
+				message->resize.height_mm);
+		break;
 	/* Codes that no device of ours has are other keyboards', and no fault. */
 	case LODGE_DISPLAY_KEY:
 		if (message->key.code <= UINT16_MAX)

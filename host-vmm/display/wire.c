@@ -28,15 +28,21 @@ static bool parse_shown(const struct wire *wire, const uint32_t *words,
 	return !words[1];
 }
 
-static bool parse_resize(const struct wire *wire, const uint32_t *words,
-			 struct wire_message *message)
+static bool parse_measure(const struct wire *wire, const uint32_t *words,
+			  struct wire_message *message)
 {
 	(void)wire;
 	message->resize.width = words[0];
 	message->resize.height = words[1];
 	message->resize.width_mm = words[2];
 	message->resize.height_mm = words[3];
-	return !words[4] && !words[5];
+	return true;
+}
+
+static bool parse_resize(const struct wire *wire, const uint32_t *words,
+			 struct wire_message *message)
+{
+	return parse_measure(wire, words, message) && !words[4] && !words[5];
 }
 
 static bool parse_key(const struct wire *wire, const uint32_t *words, struct wire_message *message)
@@ -83,6 +89,7 @@ static const struct kind kinds[] = {
 	{ LODGE_DISPLAY_BUTTON, sizeof(struct lodge_display_key), parse_key },
 	{ LODGE_DISPLAY_WHEEL, sizeof(struct lodge_display_move), parse_move },
 	{ LODGE_DISPLAY_RELEASE, 0, parse_nothing },
+	{ LODGE_DISPLAY_MEASURE, sizeof(struct lodge_display_measure), parse_measure },
 };
 
 /* The kind of the message whose header is there, or NULL. */

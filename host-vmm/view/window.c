@@ -240,6 +240,7 @@ void window_frame(struct window *window, const struct link_frame *frame, int fd)
 		return;
 	}
 	window_show_cursor(window);
+	window_measure(window);
 	if (!window->sized && !window->fullscreen && !fits(window))
 		ask_for_size(window, frame->width, frame->height);
 	/* A guest whose driver comes up has not heard of the size when it makes its first frame. */
@@ -269,23 +270,43 @@ void window_configured(struct window *window, const xcb_configure_notify_event_t
 	place(window, true, false);
 }
 
-static void measure(const struct window *window, uint32_t mm[2])
+static void measure(const struct window *window, const uint32_t pixels[2], uint32_t mm[2])
 {
 	screen_measure(&window->view->screen, window->root_x + (int)window->width / 2,
-		       window->root_y + (int)window->height / 2, window->told[0], window->told[1],
-		       &mm[0], &mm[1]);
+		       window->root_y + (int)window->height / 2, pixels[0], pixels[1], &mm[0],
+		       &mm[1]);
+}
+
+/* Of a window that asks for no size: how large the guest's own is. */
+static void tell_measure(struct window *window, const uint32_t size[2], const uint32_t mm[2])
+{
+	const struct lodge_display_measure body = {
+		.width = htole32(size[0]),
+		.height = htole32(size[1]),
+		.width_mm = htole32(mm[0]),
+		.height_mm = htole32(mm[1]),
+	};
+
+	memcpy(window->told_mm, mm, sizeof(window->told_mm));
+	link_send(window->view->link, LODGE_DISPLAY_MEASURE, window->head, &body, sizeof(body));
 }
 
 /* On another monitor the same pixels have another size. */
 void window_measure(struct window *window)
 {
+	const bool sized = window->told[0] != 0;
+	const uint32_t own[2] = { window->picture.frame.width, window->picture.frame.height };
 	uint32_t mm[2];
 
-	if (window->told[0] == 0)
+	if (!sized && window->picture.frame.source != LODGE_DISPLAY_GPU)
 		return;
-	measure(window, mm);
-	if (memcmp(mm, window->told_mm, sizeof(mm)) != 0)
+	measure(window, sized ? window->told : own, mm);
+	if (memcmp(mm, window->told_mm, sizeof(mm)) == 0)
+		return;
+	if (sized)
 		window->resize_due = true;
+	else
+		tell_measure(window, own, mm);
 }
 
 /* Pixels that the other heads leave of the video memory, as far as this view sees them. */
@@ -365,7 +386,7 @@ void window_tell_size(struct window *window)
 		return;
 	window->resize_due = false;
 	choose_size(window, window->told);
-	measure(window, window->told_mm);
+	measure(window, window->told, window->told_mm);
 	resize = (struct lodge_display_resize){
 		.width = htole32(window->told[0]),
 		.height = htole32(window->told[1]),

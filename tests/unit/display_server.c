@@ -306,6 +306,8 @@ static const struct {
 	{ true, LODGE_DISPLAY_RESIZE, 65535, 6, { 800, 600, 0, 0, 0, 0 } },
 	{ true, LODGE_DISPLAY_RESIZE, 0, 6, { 800, 600, 0, 0, 0, 1 } }, /* reserved */
 	{ true, LODGE_DISPLAY_RESIZE, 0, 6, { 800, 600, 0, 0, 1, 0 } }, /* reserved */
+	{ true, LODGE_DISPLAY_MEASURE, 2, 4, { 800, 600, 100, 100 } },
+	{ true, LODGE_DISPLAY_MEASURE, 0, 5, { 800, 600, 100, 100, 0 } },
 	{ true, LODGE_DISPLAY_RESIZE, 0, 5, { 800, 600, 0, 0, 0 } },
 	{ true, LODGE_DISPLAY_SHOWN, 0, 2, { 0, 1 } },
 	{ true, LODGE_DISPLAY_KEY, 0, 2, { KEY_A, 2 } },

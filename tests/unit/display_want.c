@@ -108,6 +108,36 @@ START_TEST(a_size_that_is_said_again_is_told_again)
 }
 END_TEST
 
+START_TEST(a_measure_changes_no_pixels)
+{
+	static const uint32_t nothing[][4] = {
+		{ 0, 600, 100, 100 },	  { 800, 0, 100, 100 },
+		{ 800, 600, 0, 100 },	  { 800, 600, 100, 0 },
+		{ 1, 1, UINT32_MAX, 10 }, { 1024, 768, 271, 203 }, /* as it is */
+	};
+
+	for (size_t i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++)
+		display_measure(display, 0, nothing[i][0], nothing[i][1], nothing[i][2],
+				nothing[i][3]);
+	rig_advance(200);
+	ck_assert_uint_eq(told, 0);
+	display_measure(display, 0, 800, 600, 100, 100);
+	rig_advance(200);
+	ck_assert_uint_eq(told, 1);
+	ck_assert_uint_eq(last.width, 1024);
+	ck_assert_uint_eq(last.height, 768);
+	ck_assert_uint_eq(last.width_mm, 128);
+	ck_assert_uint_eq(last.height_mm, 128);
+	for (uint32_t i = 0; i < 10000; i++)
+		display_measure(display, 0, 1 + i, 1 + 2 * i, UINT16_MAX - i, 1 + i);
+	rig_advance(200);
+	ck_assert_uint_le(told, 3);
+	/* One that is off has none. */
+	ck_assert_int_eq(display_resize(display, 1, 0, 0, 0, 0), 0);
+	display_measure(display, 1, 800, 600, 100, 100);
+}
+END_TEST
+
 /* T45 */
 START_TEST(sizes_that_no_head_can_have_are_refused)
 {
@@ -172,6 +202,7 @@ int main(void)
 	tcase_add_test(tests, one_word_is_told_at_once);
 	tcase_add_test(tests, a_storm_is_told_ten_times_a_second_and_ends_at_the_last);
 	tcase_add_test(tests, a_size_that_is_said_again_is_told_again);
+	tcase_add_test(tests, a_measure_changes_no_pixels);
 	tcase_add_test(tests, sizes_that_no_head_can_have_are_refused);
 	tcase_add_test(tests, all_pictures_together_fit_the_memory);
 	suite_add_tcase(suite, tests);

@@ -236,6 +236,23 @@ START_TEST(pixels_have_the_size_of_their_monitors)
 }
 END_TEST
 
+START_TEST(a_window_without_a_size_of_its_own_tells_how_fine_it_is)
+{
+	xcb_window_t window;
+
+	set_monitor("left", 0, 200, 300);
+	set_monitor("right", 800, 400, 600);
+	window = start(LODGE_DISPLAY_GPU, 640, 480);
+	view_wait_for(wanted().width_mm == 256 && wanted().height_mm == 192);
+	say_place(window, 900, 10, 640, 480);
+	view_wait_for(wanted().width_mm == 512 && wanted().height_mm == 384);
+	ck_assert_uint_eq(wanted().width, 1024);
+	ck_assert_uint_eq(wanted().height, 768);
+	forget_monitor("left");
+	forget_monitor("right");
+}
+END_TEST
+
 static void set_resources(const char *text)
 {
 	xcb_change_property(rig.x, XCB_PROP_MODE_REPLACE, rig.root->root, XCB_ATOM_RESOURCE_MANAGER,
@@ -533,6 +550,7 @@ int main(int argc, char **argv)
 		sizes_keep_to_the_least,
 		two_views_of_two_sizes,
 		pixels_have_the_size_of_their_monitors,
+		a_window_without_a_size_of_its_own_tells_how_fine_it_is,
 		a_monitor_that_does_not_say_has_the_desktops_scale,
 		the_whole_screen_and_back_whoever_asked,
 		it_answers_that_it_is_alive,

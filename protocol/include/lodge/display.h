@@ -46,6 +46,7 @@ enum lodge_display_type {
 	LODGE_DISPLAY_BUTTON = 70,
 	LODGE_DISPLAY_WHEEL = 71,
 	LODGE_DISPLAY_RELEASE = 72, /* all keys and buttons that this window holds; no body */
+	LODGE_DISPLAY_MEASURE = 73, /* how large pixels are where the window is */
 };
 
 struct lodge_display_header {
@@ -138,6 +139,13 @@ struct lodge_display_resize {
 	__le32 reserved[2]; /* 0 */
 };
 _Static_assert(sizeof(struct lodge_display_resize) == 24, "lodge_display_resize");
+
+/* So many pixels of a head have this size: of windows that ask for no size of their own. */
+struct lodge_display_measure {
+	__le32 width, height; /* device pixels; 0 says nothing */
+	__le32 width_mm, height_mm; /* 0: not known */
+};
+_Static_assert(sizeof(struct lodge_display_measure) == 16, "lodge_display_measure");
 
 /* LODGE_DISPLAY_KEY and LODGE_DISPLAY_BUTTON: code is a KEY_ or BTN_ of
  * <linux/input-event-codes.h>. */
