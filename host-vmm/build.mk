@@ -15,6 +15,7 @@ vmm_srcs += \
 	host-vmm/chardev.c \
 	host-vmm/chardev_open.c \
 	host-vmm/clock/device.c \
+	host-vmm/clock/leap.c \
 	host-vmm/clock/model.c \
 	host-vmm/cpuid.c \
 	host-vmm/devices/i8042.c \
@@ -49,7 +50,7 @@ vmm_machine_libs := vmm proto
 vmm_machine_pkgs := check
 
 unit_tests += clock_model
-clock_model_srcs := tests/unit/clock_model.c host-vmm/clock/host.c host-vmm/clock/model.c
+clock_model_srcs := tests/unit/clock_model.c host-vmm/clock/host.c host-vmm/clock/leap.c host-vmm/clock/model.c
 clock_model_pkgs := check
 
 fuzz_targets += clock_line

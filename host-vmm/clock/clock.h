@@ -39,6 +39,18 @@ struct host_clock {
 /* Looks @tries times and keeps the closest. -errno of adjtimex(2). */
 int host_clock_read(unsigned int tries, struct host_clock *ret_clock);
 
+/* What a list of leap seconds tells, where the kernel was not told. */
+struct leap_list {
+	int32_t tai; /* TAI - UTC in seconds; 0: not known */
+	int64_t until; /* s since 1970: from then on the list does not tell */
+};
+
+/*
+ * Of the list at @path (leap-seconds.list of the IERS, which the tz database brings) for @now, in
+ * seconds since 1970. -errno of fopen(3); -ENODATA: it does not tell, as one that has expired.
+ */
+int leap_list_read(const char *path, int64_t now, struct leap_list *ret_list);
+
 #define HOST_ZONE_MAX 64 /* bytes, with the NUL */
 
 /* This system's time zone by its name in the tz database ("Europe/Berlin"), as localtime(5) has it;

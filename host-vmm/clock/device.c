@@ -38,6 +38,7 @@
 
 #define TRIES	  8u /* of a look: the closest counts */
 #define FIRST_MS  100u
+#define LEAP_LIST "/usr/share/zoneinfo/leap-seconds.list"
 #define NS_PER_S  1000000000l
 #define NS_PER_MS 1000000l
 /* VMware's word for it, which open-vm-tools know, too; 1: also back. */
@@ -47,6 +48,7 @@ struct clock {
 	pthread_mutex_t lock; /* of all that follows, but for what is constant from create() on */
 	struct lodge_vmclock *page; /* its address is constant */
 	struct clock_model model;
+	struct leap_list leap;
 	uint64_t offsets[VM_CPUS_MAX]; /* of the processors' counters */
 	size_t n_offsets; /* 0: not known */
 	bool written; /* by the guest, and its tools were not told */
@@ -104,6 +106,8 @@ static bool look(struct clock *clock)
 	/* No look, no news: what the page says ages, and the next look is soon. */
 	if (host_clock_read(TRIES, &now) < 0)
 		return false;
+	if (!now.tai && now.realtime < clock->leap.until * NS_PER_S)
+		now.tai = clock->leap.tai;
 	clock_model_advance(&clock->model, &now);
 	clock_model_fill(&clock->model, clock->offsets[0], one_counter(clock), &page);
 	clock_page_publish(clock->page, &page);
@@ -315,6 +319,8 @@ static int clock_create(struct device *device)
 			 device->name);
 		return 0;
 	}
+	/* Now: later there is no opening of files. Without one, guests are not told. */
+	(void)leap_list_read(LEAP_LIST, time(NULL), &clock->leap);
 	ret = tsc_watch(vm_fd);
 	if (ret < 0)
 		log_debug("%s: a guest that writes its counter has a wrong clock page until it is "

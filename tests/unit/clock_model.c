@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "guest-drivers/lodge_clock/line.h"
 #include "host-vmm/clock/clock.h"
@@ -399,6 +400,53 @@ START_TEST(test_readers)
 }
 END_TEST
 
+/* 2017 and 2030 by the list, whose seconds are those of NTP. */
+#define LIST                                                         \
+	"#$ 3960835200\n#@ 4133980800\n2272060800 10 # 1 Jan 1972\n" \
+	"3692217600 37 # 1 Jan 2017\n4102444800 38 # 1 Jan 2030\nrubbish\n12 x\n"
+#define SECONDS_2017 1483228800
+#define SECONDS_2030 1893456000
+
+START_TEST(test_leap_list)
+{
+	static const struct {
+		const char *text;
+		int64_t now;
+		int ret;
+		int32_t tai;
+		int64_t until;
+	} rows[] = {
+		{ LIST, SECONDS_2017, 0, 37, SECONDS_2030 },
+		{ LIST, SECONDS_2030 - 1, 0, 37, SECONDS_2030 },
+		{ LIST, SECONDS_2030, 0, 38, 4133980800 - 2208988800 },
+		{ LIST, SECONDS_2017 - 1, 0, 10, SECONDS_2017 },
+		{ LIST, 4133980800 - 2208988800, -ENODATA, 0, 0 },
+		{ LIST, 0, -ENODATA, 0, 0 },
+		{ "3692217600 37\n", SECONDS_2017, -ENODATA, 0, 0 },
+		{ "#@ 9223372036854775807\n3692217600 -37\n-1 99999\n", SECONDS_2017, -ENODATA, 0,
+		  0 },
+		{ "", SECONDS_2017, -ENODATA, 0, 0 },
+	};
+	char path[] = "/tmp/leap.XXXXXX";
+	int fd = mkstemp(path);
+
+	ck_assert_int_ge(fd, 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct leap_list list = { 0 };
+		size_t len = strlen(rows[i].text);
+
+		ck_assert_int_eq(ftruncate(fd, 0), 0);
+		ck_assert_int_eq(pwrite(fd, rows[i].text, len, 0), (ssize_t)len);
+		ck_assert_int_eq(leap_list_read(path, rows[i].now, &list), rows[i].ret);
+		ck_assert_int_eq(list.tai, rows[i].tai);
+		ck_assert_int_eq(list.until, rows[i].until);
+	}
+	close(fd);
+	unlink(path);
+	ck_assert_int_eq(leap_list_read(path, 0, &(struct leap_list){ 0 }), -ENOENT);
+}
+END_TEST
+
 /* This machine's own clock, as far as it can be known here. */
 START_TEST(test_host)
 {
@@ -432,6 +480,7 @@ int main(void)
 	tcase_add_test(cases, test_nonsense);
 	tcase_add_test(cases, test_guests_reading);
 	tcase_add_test(cases, test_readers);
+	tcase_add_test(cases, test_leap_list);
 	tcase_add_test(cases, test_host);
 	tcase_set_timeout(cases, 120);
 	suite_add_tcase(suite, cases);
