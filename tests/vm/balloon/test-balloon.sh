@@ -41,6 +41,9 @@ ok "and what it used is gone from the host" wait_for 90 has_shrunk
 
 ok "lodge set memory=256M" lodge set "$name" memory=256M
 ok "the balloon grows to 128 MiB" wait_for 60 is_mib 128 128 actual
+like "$(lodge info "$name")" 'memory +[01] +virtio-balloon' "lodge info names driver and rung"
+like "$(lodge info --json "$name")" '"driver" *: *"virtio-balloon"|"by" *: *"virtio-balloon' "and so does --json"
+like "$(lodge top --once --interval 1 --json)" '"driver" *: *"virtio-balloon"' "lodge top --json, too"
 ok "lodge set memory=off" lodge set "$name" memory=off
 ok "and shrinks to nothing" wait_for 60 is_mib 0 0 actual
 kill $vm
