@@ -263,7 +263,7 @@ help:
 	@echo 'make demo          a guest opens a folder of this machine'
 	@echo 'make modules       the guest'"'"'s kernel modules [KDIR=/lib/modules/VERSION/build]'
 	@echo 'make check         all tests; parts: check-unit check-static check-fuzz check-vm [T=name]'
-	@echo 'make check-drivers the modules build for the kernels of four Debian suites'
+	@echo 'make check-drivers the modules build for the kernels of four Debian suites [KDIR=tree...: for those]'
 	@echo 'make bench         Lodge and its peer side by side [NAME=word]'
 	@echo 'make fuzz          search for inputs that break a parser [F=name] [SECONDS=60]'
 	@echo 'make lint          clang-format, clang-tidy, cppcheck, shellcheck'

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # `make modules [KDIR=]`: the guest's kernel modules, in $(BUILD)/modules/VERSION. `make check-drivers`: they build
-# without a warning for the kernel of every Debian suite.
+# without a warning for the kernel of every Debian suite; `make check-drivers KDIR="TREE..."`: for those trees alone.
 .PHONY: modules check-drivers
 
 newest_kernel = $(shell printf '%s\n' /lib/modules/*/build | sort -V | tail -n 1)
@@ -13,6 +13,6 @@ modules:
 
 check-drivers:
 	$(ensure) tests
-	$(Q)BUILD='$(abs_build)' tests/drivers/build-all
+	$(Q)BUILD='$(abs_build)' tests/drivers/build-all $(KDIR:%=--tree '%')
 
 man_pages += guest-drivers/lodge.4.scd
