@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Kernel mode setting, as compat.h does it: one interface from the first kernel that has shmem
- * buffers and managed DRM devices (5.9) on.
+ * Kernel mode setting, as compat.h does it: one interface from the DRM of Linux 5.1 (CentOS 8.1)
+ * on.
  */
 #ifndef LODGE_COMPAT_DISPLAY_H
 #define LODGE_COMPAT_DISPLAY_H
 
+#include <linux/dma-mapping.h>
 #include <linux/hrtimer.h>
 #include <linux/pci.h>
 #include <linux/virtio_gpu.h>
@@ -16,12 +17,23 @@
 #include <drm/drm_fb_helper.h>
 #include <drm/drm_framebuffer.h>
 #include <drm/drm_gem_framebuffer_helper.h>
-#include <drm/drm_gem_shmem_helper.h>
-#include <drm/drm_managed.h>
 #include <drm/drm_plane_helper.h>
 
 #include "compat/config.h"
 
+#ifdef LODGE_HAVE_DRM_SHMEM
+#include <drm/drm_gem_shmem_helper.h>
+#else
+#include <linux/dma-buf.h>
+
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_ioctl.h>
+#include <drm/drm_prime.h>
+#endif
+#ifdef LODGE_HAVE_DRM_MANAGED
+#include <drm/drm_managed.h>
+#endif
 #ifdef LODGE_HAVE_LINUX_APERTURE
 #include <linux/aperture.h>
 #endif
@@ -143,7 +155,7 @@ struct virtio_gpu_set_scanout_blob {
 	}
 #endif
 
-#ifdef LODGE_HAVE_FB_CREATE_INFO
+#if defined(LODGE_HAVE_FB_CREATE_INFO)
 #define LODGE_FB_PARAMETERS                                                                \
 	struct drm_device *drm, struct drm_file *file, const struct drm_format_info *info, \
 		const struct drm_mode_fb_cmd2 *request
@@ -151,7 +163,15 @@ struct virtio_gpu_set_scanout_blob {
 #else
 #define LODGE_FB_PARAMETERS \
 	struct drm_device *drm, struct drm_file *file, const struct drm_mode_fb_cmd2 *request
+#ifdef LODGE_HAVE_FB_INIT
 #define lodge_fb_init(fb, funcs) drm_gem_fb_init_with_funcs(drm, fb, file, request, funcs)
+#else
+#define lodge_fb_init(fb, funcs) lodge_fb_init_old(drm, fb, file, request, funcs)
+/* For formats of one plane. */
+int lodge_fb_init_old(struct drm_device *drm, struct drm_framebuffer *fb, struct drm_file *file,
+		      const struct drm_mode_fb_cmd2 *request,
+		      const struct drm_framebuffer_funcs *funcs);
+#endif
 #endif
 
 #ifdef LODGE_HAVE_GEM_PLANE_PREPARE
@@ -160,7 +180,7 @@ struct virtio_gpu_set_scanout_blob {
 #define lodge_gem_prepare_fb drm_gem_fb_prepare_fb
 #endif
 
-/* What a drm_driver says of its buffers, of its console and of its age: with a comma. */
+/* What a drm_driver says of its buffers, with a comma; LODGE_FILE_OPS is what programs open. */
 #if defined(LODGE_HAVE_SHMEM_IMPORT_NO_MAP)
 #define LODGE_BUFFER_OPS                                                  \
 	.gem_prime_import_sg_table = drm_gem_shmem_prime_import_sg_table, \
@@ -168,8 +188,41 @@ struct virtio_gpu_set_scanout_blob {
 #elif defined(LODGE_HAVE_SHMEM_CREATE_CACHED)
 #define LODGE_BUFFER_OPS \
 	DRM_GEM_SHMEM_DRIVER_OPS, .gem_create_object = drm_gem_shmem_create_object_cached,
-#else
+#elif defined(LODGE_HAVE_DRM_SHMEM)
 #define LODGE_BUFFER_OPS DRM_GEM_SHMEM_DRIVER_OPS,
+#else
+#define LODGE_BUFFER_OPS                                                                      \
+	.gem_free_object_unlocked = lodge_buffer_free, .gem_vm_ops = &lodge_buffer_vm_ops,    \
+	.dumb_create = lodge_dumb_create, .prime_handle_to_fd = drm_gem_prime_handle_to_fd,   \
+	.prime_fd_to_handle = drm_gem_prime_fd_to_handle,                                     \
+	.gem_prime_export = drm_gem_prime_export, .gem_prime_import = drm_gem_prime_import,   \
+	.gem_prime_pin = lodge_buffer_pin, .gem_prime_get_sg_table = lodge_buffer_table,      \
+	.gem_prime_import_sg_table = lodge_prime_import, .gem_prime_vmap = lodge_buffer_vmap, \
+	.gem_prime_vunmap = lodge_buffer_vunmap, .gem_prime_mmap = lodge_prime_mmap,
+#endif
+
+#ifdef LODGE_HAVE_DRM_SHMEM
+#define LODGE_FILE_OPS(name) DEFINE_DRM_GEM_FOPS(name)
+#else
+#define LODGE_FILE_OPS(name)                         \
+	static const struct file_operations name = { \
+		.owner = THIS_MODULE,                \
+		.open = drm_open,                    \
+		.release = drm_release,              \
+		.unlocked_ioctl = drm_ioctl,         \
+		.compat_ioctl = drm_compat_ioctl,    \
+		.poll = drm_poll,                    \
+		.read = drm_read,                    \
+		.llseek = noop_llseek,               \
+		.mmap = lodge_buffer_mmap,           \
+	}
+#endif
+
+/* Some kernels want to hear that buffers are shared with other drivers. */
+#ifdef LODGE_HAVE_DRIVER_PRIME
+#define LODGE_DRIVER_PRIME DRIVER_PRIME
+#else
+#define LODGE_DRIVER_PRIME 0
 #endif
 
 /*
@@ -201,12 +254,94 @@ struct lodge_console_makers {
 #define LODGE_CURSOR_HOTSPOT 0
 #endif
 
+/*
+ * Devices that give back what they have when their last user is gone. LODGE_RELEASE_OPS is the
+ * driver's part of it, with a comma.
+ */
+#ifdef LODGE_HAVE_DRM_MANAGED
+#define LODGE_RELEASE_OPS
 /* Some kernels want a driver that they could write to, and do not. */
 static inline struct drm_device *lodge_drm_alloc(const struct drm_driver *driver,
 						 struct device *parent)
 {
 	return drm_dev_alloc((struct drm_driver *)driver, parent);
 }
+#else
+#define LODGE_RELEASE_OPS	 .release = lodge_drm_release,
+#define drmm_add_action_or_reset lodge_drmm_add_action
+typedef void (*drmres_release_t)(struct drm_device *drm, void *data);
+/* Calls @release in the end, at once where there is no memory for that: -ENOMEM. */
+int lodge_drmm_add_action(struct drm_device *drm, drmres_release_t release, void *data);
+void *drmm_kzalloc(struct drm_device *drm, size_t size, gfp_t flags);
+int drmm_mode_config_init(struct drm_device *drm);
+struct drm_device *lodge_drm_alloc(const struct drm_driver *driver, struct device *parent);
+void lodge_drm_release(struct drm_device *drm);
+#endif
+
+/* Nobody gets at the device any more but who has it open. The caller keeps his reference, which DRM
+ * without shmem buffers drops here. */
+static inline void lodge_drm_unplug(struct drm_device *drm)
+{
+#ifndef LODGE_HAVE_DRM_SHMEM
+	drm_dev_get(drm);
+#endif
+	drm_dev_unplug(drm);
+}
+
+/*
+ * When the last vblank was: CRTCs are asked, or the driver is. LODGE_TIMESTAMP defines NAME for the
+ * latter out of the former's FUNCTION.
+ */
+#ifdef LODGE_HAVE_CRTC_TIMESTAMP
+#define LODGE_TIMESTAMP(name, function)	   struct lodge_no_##name
+#define LODGE_CRTC_TIMESTAMP_OPS(function) .get_vblank_timestamp = (function),
+#define LODGE_DRIVER_TIMESTAMP_OPS(function)
+#else
+#define LODGE_TIMESTAMP(name, function)                                                            \
+	static bool name(struct drm_device *drm, unsigned int pipe, int *max_error, ktime_t *time, \
+			 bool in_interrupt)                                                        \
+	{                                                                                          \
+		return function(drm_crtc_from_index(drm, pipe), max_error, time, in_interrupt);    \
+	}
+#define LODGE_CRTC_TIMESTAMP_OPS(function)
+#define LODGE_DRIVER_TIMESTAMP_OPS(function) .get_vblank_timestamp = (function),
+#endif
+
+/* Where there are two, the plain one wants a lock held. */
+#ifdef LODGE_HAVE_GEM_PUT_UNLOCKED
+#define drm_gem_object_put drm_gem_object_put_unlocked
+#endif
+
+#ifndef LODGE_HAVE_DMA_SGTABLE
+static inline int dma_map_sgtable(struct device *device, struct sg_table *table,
+				  enum dma_data_direction direction, unsigned long attrs)
+{
+	int n = dma_map_sg(device, table->sgl, table->orig_nents, direction);
+
+	if (n <= 0)
+		return -EINVAL;
+	table->nents = n;
+	return 0;
+}
+
+static inline void dma_unmap_sgtable(struct device *device, struct sg_table *table,
+				     enum dma_data_direction direction, unsigned long attrs)
+{
+	dma_unmap_sg(device, table->sgl, table->orig_nents, direction);
+}
+#endif
+
+#ifndef LODGE_HAVE_DEVICE_IOMMU_MAPPED
+static inline bool device_iommu_mapped(struct device *device)
+{
+	return device->iommu_group;
+}
+#endif
+
+/* Does the device address memory past what translates addresses for its bus? */
+#ifndef LODGE_HAVE_VIRTIO_DMA_QUIRK
+#define virtio_has_dma_quirk virtio_has_iommu_quirk
+#endif
 
 static inline s32 lodge_hot_x(const struct drm_plane_state *state)
 {
@@ -253,6 +388,8 @@ static inline int lodge_take_aperture(struct pci_dev *pci, const struct drm_driv
 	return aperture_remove_conflicting_pci_devices(pci, driver->name);
 #elif defined(LODGE_HAVE_DRM_APERTURE)
 	return drm_aperture_remove_conflicting_pci_framebuffers(pci, driver);
+#elif defined(LODGE_HAVE_PCI_FRAMEBUFFERS_OF_BAR)
+	return drm_fb_helper_remove_conflicting_pci_framebuffers(pci, 0, driver->name);
 #else
 	return drm_fb_helper_remove_conflicting_pci_framebuffers(pci, driver->name);
 #endif
@@ -307,6 +444,7 @@ static inline void lodge_allow_vblanks(struct drm_device *drm)
 #endif
 }
 
+#ifdef LODGE_HAVE_DRM_SHMEM
 #ifdef LODGE_HAVE_SHMEM_OF_GEM
 #define lodge_shmem(object) (object)
 #else
@@ -335,5 +473,28 @@ static inline struct sg_table *lodge_import_table(struct drm_gem_object *object)
 {
 	return to_drm_gem_shmem_obj(object)->sgt;
 }
+#else
+/* Keeps the pages of a buffer that is not imported, until it goes. */
+int lodge_buffer_pin(struct drm_gem_object *object);
+static inline void lodge_buffer_unpin(struct drm_gem_object *object)
+{
+}
+struct sg_table *lodge_buffer_table(struct drm_gem_object *object);
+struct sg_table *lodge_import_table(struct drm_gem_object *object);
+
+/* Of the driver and of what programs open. */
+extern const struct vm_operations_struct lodge_buffer_vm_ops;
+struct drm_gem_object *lodge_buffer_create(struct drm_device *drm, size_t size);
+void lodge_buffer_free(struct drm_gem_object *object);
+int lodge_buffer_mmap(struct file *file, struct vm_area_struct *vma);
+void *lodge_buffer_vmap(struct drm_gem_object *object);
+void lodge_buffer_vunmap(struct drm_gem_object *object, void *address);
+int lodge_dumb_create(struct drm_file *file, struct drm_device *drm,
+		      struct drm_mode_create_dumb *request);
+int lodge_prime_mmap(struct drm_gem_object *object, struct vm_area_struct *vma);
+struct drm_gem_object *lodge_prime_import(struct drm_device *drm,
+					  struct dma_buf_attachment *attachment,
+					  struct sg_table *table);
+#endif
 
 #endif

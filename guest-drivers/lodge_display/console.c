@@ -19,9 +19,12 @@ static const struct {
 
 static void make_room(struct drm_fb_helper_surface_size *sizes)
 {
-	u64 bytes = ((u64)totalram_pages() << PAGE_SHIFT) / MEMORY_SHARE;
+	struct sysinfo info;
 	unsigned int i;
+	u64 bytes;
 
+	si_meminfo(&info);
+	bytes = (u64)info.totalram * info.mem_unit / MEMORY_SHARE;
 	for (i = 0; i < ARRAY_SIZE(rooms); i++) {
 		if ((u64)rooms[i].width * rooms[i].height * sizeof(u32) * COPIES > bytes)
 			continue;

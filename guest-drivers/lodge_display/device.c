@@ -7,7 +7,6 @@
 #include <linux/kernel.h>
 #include <linux/slab.h>
 
-#include <drm/drm_managed.h>
 #include <drm/drm_modeset_helper.h>
 #include <drm/drm_probe_helper.h>
 #include <drm/drm_property.h>
@@ -252,7 +251,7 @@ void lodge_display_destroy(struct lodge_display *display)
 	display->frozen = true;
 	cancel_delayed_work_sync(&display->renew);
 	cancel_work_sync(&display->change);
-	drm_dev_unplug(drm);
+	lodge_drm_unplug(drm);
 	drm_atomic_helper_shutdown(drm);
 	lodge_rings_stop(display);
 	flush_work(&display->reap);

@@ -87,7 +87,7 @@ static const struct drm_crtc_funcs crtc_funcs = {
 	.atomic_destroy_state = drm_atomic_helper_crtc_destroy_state,
 	.enable_vblank = lodge_pace_enable_vblank,
 	.disable_vblank = lodge_pace_disable_vblank,
-	.get_vblank_timestamp = lodge_pace_timestamp,
+	LODGE_CRTC_TIMESTAMP_OPS(lodge_pace_timestamp)
 };
 
 static int create_connector(struct lodge_head *head)

@@ -15,16 +15,20 @@
 
 #include "lodge_display/lodge_display.h"
 
-DEFINE_DRM_GEM_FOPS(file_operations);
+LODGE_FILE_OPS(file_operations);
+
+LODGE_TIMESTAMP(vblank_timestamp, lodge_pace_timestamp);
 
 const struct drm_driver lodge_drm_driver = {
-	.driver_features = DRIVER_MODESET | DRIVER_GEM | DRIVER_ATOMIC | LODGE_CURSOR_HOTSPOT,
+	.driver_features = DRIVER_MODESET | DRIVER_GEM | DRIVER_ATOMIC | LODGE_DRIVER_PRIME |
+			   LODGE_CURSOR_HOTSPOT,
 	.fops = &file_operations,
 	.name = KBUILD_MODNAME,
 	.desc = "Lodge display",
 	.major = 1,
 	.minor = 0,
-	LODGE_DRIVER_DATE LODGE_BUFFER_OPS LODGE_CONSOLE_OPS(lodge_console_probe)
+	LODGE_DRIVER_DATE LODGE_RELEASE_OPS LODGE_BUFFER_OPS LODGE_CONSOLE_OPS(lodge_console_probe)
+		LODGE_DRIVER_TIMESTAMP_OPS(vblank_timestamp)
 };
 
 static int probe(struct virtio_device *vdev)
