@@ -21,6 +21,8 @@
 #define NS_PER_S   1000000000ll
 #define NS_PER_US  1000
 #define SAMPLES	   5u
+#define TWO_TO_64  18446744073709551616.0
+#define AHEAD_MOST 1000.0 /* s */
 #define PTP_FOLDER "/sys/class/ptp"
 #define ZONES	   "/usr/share/zoneinfo" /* tzfile(5) */
 #define LOCALTIME  "/etc/localtime"
@@ -248,31 +250,62 @@ static int measure(int fd, int64_t *ret_offset, int64_t *ret_error)
 	return measure_around(fd, ret_offset, ret_error);
 }
 
-int timekeeping_tai(int page_fd, int64_t *ret_seconds)
+int timekeeping_page_time(int page_fd, uint64_t counter, double *ret_seconds)
 {
 	struct lodge_vmclock page;
+	double period;
+	int64_t counts;
 
 	/* The driver gives a copy that no update has torn. */
 	if (pread(page_fd, &page, sizeof(page), 0) != sizeof(page) ||
-	    le32toh(page.magic) != LODGE_VMCLOCK_MAGIC ||
-	    !(le64toh(page.flags) & LODGE_VMCLOCK_TAI_OFFSET_VALID))
+	    le32toh(page.magic) != LODGE_VMCLOCK_MAGIC || page.counter_period_shift > 63 ||
+	    page.counter_id != LODGE_VMCLOCK_COUNTER_TSC || page.time_type != LODGE_VMCLOCK_UTC ||
+	    (page.clock_status != LODGE_VMCLOCK_SYNCHRONIZED &&
+	     page.clock_status != LODGE_VMCLOCK_FREERUNNING))
 		return -ENODATA;
-	*ret_seconds = (int16_t)le16toh(page.tai_offset_sec);
+	counts = (int64_t)(counter - le64toh(page.counter_value));
+	period = (double)le64toh(page.counter_period_frac_sec) / TWO_TO_64 /
+		 (double)(1ull << page.counter_period_shift);
+	*ret_seconds = (double)le64toh(page.time_sec) +
+		       (double)le64toh(page.time_frac_sec) / TWO_TO_64 + (double)counts * period;
+	return 0;
+}
+
+/*
+ * Whole seconds that the clock is ahead of UTC. ptp_vmclock's told UTC, and tells TAI in newer
+ * kernels, or what it has for that: the page that it is made from says how it is meant.
+ */
+static int seconds_ahead(const struct timekeeping_source *source, int64_t *ret_seconds)
+{
+	struct timespec now;
+	double page, ahead;
+	int ret;
+
+	/* clock_getres(2), "Dynamic clocks" */
+	if (clock_gettime((~(clockid_t)source->fd << 3) | 3, &now) < 0)
+		return -errno;
+	ret = timekeeping_page_time(source->page_fd, __builtin_ia32_rdtsc(), &page);
+	if (ret < 0)
+		return ret;
+	ahead = (double)now.tv_sec + (double)now.tv_nsec / NS_PER_S - page;
+	if (ahead > AHEAD_MOST || ahead < -AHEAD_MOST)
+		return -ERANGE;
+	*ret_seconds = (int64_t)(ahead + (ahead < 0 ? -0.5 : 0.5));
 	return 0;
 }
 
 int timekeeping_measure(const struct timekeeping_source *source, int64_t *ret_offset,
 			int64_t *ret_error)
 {
-	int64_t tai = 0, offset;
+	int64_t ahead = 0, offset;
 	int ret;
 
 	if (source->fd < 0)
 		return -ENOENT;
-	ret = source->page_fd < 0 ? 0 : timekeeping_tai(source->page_fd, &tai);
+	ret = source->page_fd < 0 ? 0 : seconds_ahead(source, &ahead);
 	if (!ret)
 		ret = measure(source->fd, &offset, ret_error);
 	if (!ret)
-		*ret_offset = offset - tai * NS_PER_S;
+		*ret_offset = offset - ahead * NS_PER_S;
 	return ret;
 }

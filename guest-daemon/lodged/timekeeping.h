@@ -35,17 +35,19 @@ bool timekeeping_is_zone(const char *name);
 /* A PTP clock that is the host's. */
 struct timekeeping_source {
 	int fd; /* -1: none */
-	int page_fd; /* of ptp_vmclock, which tells TAI: /dev/vmclock0, what that is from UTC; else
-			-1 */
+	int page_fd; /* of ptp_vmclock, whose time may be TAI: /dev/vmclock0, which is UTC; else -1
+		      */
 	char by[TIMEKEEPING_NAME_MAX]; /* "lodge_clock", "ptp_vmclock", "ptp_kvm" */
 };
 
 /* The best one there is: -ENOENT. */
 int timekeeping_open(struct timekeeping_source *ret_source);
 void timekeeping_close(struct timekeeping_source *source);
-/* Seconds that TAI is ahead of UTC, by the clock page that @page_fd reads as. -ENODATA: it does not
- * tell. */
-int timekeeping_tai(int page_fd, int64_t *ret_seconds);
+/*
+ * Seconds since 1970 in UTC when the counter is @counter, by the clock page that @page_fd reads as;
+ * good to a millisecond. -ENODATA: it does not tell.
+ */
+int timekeeping_page_time(int page_fd, uint64_t counter, double *ret_seconds);
 /* ns that the host's clock is ahead of this system's, and what that may be off by. */
 int timekeeping_measure(const struct timekeeping_source *source, int64_t *ret_offset,
 			int64_t *ret_error);

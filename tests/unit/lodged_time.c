@@ -242,23 +242,29 @@ START_TEST(owners_are_found)
 }
 END_TEST
 
-/* The kernel's own driver tells TAI, 37 s ahead in 2017 and since; who takes that for UTC sets the
- * clock wrong. */
-START_TEST(tai_is_known_or_not)
+/* Which tells UTC or TAI by the kernel's own driver is found by the page that it is made from. */
+START_TEST(the_page_tells_utc)
 {
 	struct lodge_vmclock page = { .magic = htole32(LODGE_VMCLOCK_MAGIC),
-				      .flags = htole64(LODGE_VMCLOCK_TAI_OFFSET_VALID),
-				      .tai_offset_sec = htole16(37) };
+				      .counter_id = LODGE_VMCLOCK_COUNTER_TSC,
+				      .clock_status = LODGE_VMCLOCK_SYNCHRONIZED,
+				      .counter_value = htole64(1000000),
+				      .counter_period_shift = 29, /* 2.5 GHz: 4e-10 s */
+				      .counter_period_frac_sec = htole64(3961408125713216880ull),
+				      .time_sec = htole64(1795000000),
+				      .time_frac_sec = htole64(1ull << 63) };
 	int fd = memfd_create("page", MFD_CLOEXEC);
-	int64_t tai = 1;
+	double seconds;
 
-	ck_assert_int_eq(timekeeping_tai(fd, &tai), -ENODATA);
+	ck_assert_int_eq(timekeeping_page_time(fd, 0, &seconds), -ENODATA);
 	ck_assert_int_eq(pwrite(fd, &page, sizeof(page), 0), sizeof(page));
-	ck_assert_int_eq(timekeeping_tai(fd, &tai), 0);
-	ck_assert_int_eq(tai, 37);
-	page.flags = 0;
+	ck_assert_int_eq(timekeeping_page_time(fd, 1000000 + 25000000000ull, &seconds), 0);
+	ck_assert_double_eq_tol(seconds, 1795000010.5, 0.001);
+	ck_assert_int_eq(timekeeping_page_time(fd, 0, &seconds), 0);
+	ck_assert_double_eq_tol(seconds, 1795000000.4996, 0.001);
+	page.clock_status = LODGE_VMCLOCK_UNRELIABLE;
 	ck_assert_int_eq(pwrite(fd, &page, sizeof(page), 0), sizeof(page));
-	ck_assert_int_eq(timekeeping_tai(fd, &tai), -ENODATA);
+	ck_assert_int_eq(timekeeping_page_time(fd, 0, &seconds), -ENODATA);
 	close(fd);
 }
 END_TEST
@@ -323,7 +329,7 @@ int main(void)
 	tcase_add_test(host, nonsense_sets_nothing);
 	tcase_add_test(system, turned_off_it_sets_nothing);
 	tcase_add_test(system, the_hosts_time_zone);
-	tcase_add_test(system, tai_is_known_or_not);
+	tcase_add_test(system, the_page_tells_utc);
 	tcase_add_test(system, owners_are_found);
 	tcase_add_test(system, values_that_are_none_are_complained_of_once);
 	suite_add_tcase(suite, host);

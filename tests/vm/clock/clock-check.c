@@ -6,7 +6,8 @@
  *
  * page N: readings of the clock page by the counter, lines "COUNTER NS MARKER STATUS".
  *
- * ptp DEVICE N: whether a PTP clock tells what the page does, lines "ok - ...".
+ * ptp DEVICE N [tai]: whether a PTP clock tells what the page does, lines "ok - ..."; it may tell
+ * TAI.
  *
  * rate DEVICE: readings a second.
  *
@@ -187,16 +188,19 @@ static clockid_t clock_of(int fd)
 
 /* Whether @ns lies where the page says that the counter stood between the two. */
 static int64_t outside(const volatile struct lodge_vmclock *page, uint64_t before, uint64_t after,
-		       int64_t ns)
+		       int64_t ns, bool tai)
 {
 	uint64_t at;
 	struct lodge_vmclock copy = copy_page(page, &at);
 	int64_t least = time_of(&copy, before), most = time_of(&copy, after);
 
+	/* TAI, or what a driver takes for it, is whole seconds away. */
+	if (tai)
+		ns -= (ns - least + (ns < least ? -NS_PER_S : NS_PER_S) / 2) / NS_PER_S * NS_PER_S;
 	return ns < least ? least - ns : ns > most ? ns - most : 0;
 }
 
-static int ptp(const char *path, int n)
+static int ptp(const char *path, int n, bool tai)
 {
 	const volatile struct lodge_vmclock *page = find_page();
 	int64_t worst_read = 0, worst_cross = 0, worst_system = 0;
@@ -211,7 +215,7 @@ static int ptp(const char *path, int n)
 		before = counter();
 		ns = now(clock_of(fd));
 		after = counter();
-		off = outside(page, before, after, ns);
+		off = outside(page, before, after, ns, tai);
 		worst_read = off > worst_read ? off : worst_read;
 		system = now(CLOCK_REALTIME);
 		before = counter();
@@ -220,7 +224,7 @@ static int ptp(const char *path, int n)
 			continue;
 		}
 		after = counter();
-		off = outside(page, before, after, ptp_ns(&cross.device));
+		off = outside(page, before, after, ptp_ns(&cross.device), tai);
 		worst_cross = off > worst_cross ? off : worst_cross;
 		off = ptp_ns(&cross.sys_realtime) < system ||
 		      ptp_ns(&cross.sys_realtime) > now(CLOCK_REALTIME);
@@ -353,8 +357,8 @@ int main(int argc, char **argv)
 		return host(atof(argv[2]));
 	if (!strcmp(word, "page") && argc == 3)
 		return read_page(atoi(argv[2]));
-	if (!strcmp(word, "ptp") && argc == 4)
-		return ptp(argv[2], atoi(argv[3]));
+	if (!strcmp(word, "ptp") && (argc == 4 || argc == 5))
+		return ptp(argv[2], atoi(argv[3]), argc == 5);
 	if (!strcmp(word, "rate") && argc == 3)
 		return rate(argv[2]);
 	if (!strcmp(word, "compare") && argc == 3)
