@@ -297,7 +297,7 @@ static int seconds_ahead(const struct timekeeping_source *source, int64_t *ret_s
 int timekeeping_measure(const struct timekeeping_source *source, int64_t *ret_offset,
 			int64_t *ret_error)
 {
-	int64_t ahead = 0, offset;
+	int64_t ahead = 0, offset = 0;
 	int ret;
 
 	if (source->fd < 0)
