@@ -267,7 +267,7 @@ void lodge_resources_again(struct lodge_display *display)
 	}
 	mutex_unlock(&display->resources_lock);
 	if (err)
-		dev_err(&display->vdev->dev, "pictures are lost, error %d\n", err);
+		dev_err_ratelimited(&display->vdev->dev, "pictures are lost, error %d\n", err);
 }
 
 static void framebuffer_destroy(struct drm_framebuffer *base)

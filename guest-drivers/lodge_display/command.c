@@ -99,20 +99,36 @@ int lodge_commands_post(struct lodge_display *display, enum lodge_ring_number nu
 	return err;
 }
 
+static u32 good_answer(const struct lodge_command *command)
+{
+	switch (le32_to_cpu(command->request.header.type)) {
+	case VIRTIO_GPU_CMD_GET_DISPLAY_INFO:
+		return VIRTIO_GPU_RESP_OK_DISPLAY_INFO;
+	case VIRTIO_GPU_CMD_GET_EDID:
+		return VIRTIO_GPU_RESP_OK_EDID;
+	default:
+		return VIRTIO_GPU_RESP_OK_NODATA;
+	}
+}
+
 /* virtio 1.2 section 5.7.6.7 */
 static int answer_error(const struct lodge_command *command)
 {
 	const struct virtio_gpu_ctrl_hdr *header = command->answer;
+	u32 type;
 
 	if (!header)
 		return 0;
 	if (command->used < sizeof(*header))
 		return -EPROTO;
-	switch (le32_to_cpu(header->type)) {
+	type = le32_to_cpu(READ_ONCE(header->type));
+	if (type == good_answer(command))
+		return command->used < command->answer_size ? -EPROTO : 0;
+	switch (type) {
 	case VIRTIO_GPU_RESP_OK_NODATA:
 	case VIRTIO_GPU_RESP_OK_DISPLAY_INFO:
 	case VIRTIO_GPU_RESP_OK_EDID:
-		return command->used < command->answer_size ? -EPROTO : 0;
+		return -EPROTO;
 	case VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY:
 		return -ENOMEM;
 	case VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID:
@@ -192,6 +208,7 @@ int lodge_rings_start(struct lodge_display *display)
 void lodge_rings_stop(struct lodge_display *display)
 {
 	struct lodge_command *command;
+	bool had_rings = false;
 	LIST_HEAD(done);
 	unsigned int i;
 
@@ -210,11 +227,14 @@ void lodge_rings_stop(struct lodge_display *display)
 			list_add_tail(&command->link, &done);
 		list_splice_tail_init(&ring->backlog, &done);
 		ring->vq = NULL;
+		had_rings = true;
 	}
 	list_for_each_entry(command, &done, link)
 		command->error = -ENODEV;
 	finish(&done);
-	display->vdev->config->del_vqs(display->vdev);
+	/* A device that could not be started again is stopped twice. */
+	if (had_rings)
+		display->vdev->config->del_vqs(display->vdev);
 }
 
 static void call_free(struct kref *ref)
@@ -312,6 +332,7 @@ int lodge_call_post(struct lodge_display *display, struct lodge_call *call)
 {
 	int err = READ_ONCE(display->silent) ? -EIO : 0;
 
+	call->deadline = jiffies + msecs_to_jiffies(LODGE_CALL_TIMEOUT_MS);
 	kref_get(&call->ref);
 	if (!err)
 		err = lodge_commands_post(display, LODGE_RING_CONTROL, &call->command, 1);
@@ -324,9 +345,11 @@ int lodge_call_post(struct lodge_display *display, struct lodge_call *call)
 
 int lodge_call_wait(struct lodge_display *display, struct lodge_call *call)
 {
-	if (!wait_for_completion_timeout(&call->done, msecs_to_jiffies(LODGE_CALL_TIMEOUT_MS))) {
+	long left = call->deadline - jiffies;
+
+	if (!wait_for_completion_timeout(&call->done, max(left, 0L))) {
 		if (!READ_ONCE(display->silent))
-			dev_err(&display->vdev->dev, "the device does not answer\n");
+			dev_err_ratelimited(&display->vdev->dev, "the device does not answer\n");
 		WRITE_ONCE(display->silent, true);
 		return -ETIMEDOUT;
 	}

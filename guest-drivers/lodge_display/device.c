@@ -63,7 +63,8 @@ static void renew_work(struct work_struct *work)
 		dev_warn_ratelimited(&vdev->dev, "the device is broken; resetting it\n");
 		err = lodge_virtio_renew(vdev);
 		if (err)
-			dev_err(&vdev->dev, "no reset, error %d; bind the driver again\n", err);
+			dev_err_ratelimited(&vdev->dev,
+					    "no reset, error %d; bind the driver again\n", err);
 	}
 	device_unlock(&vdev->dev);
 }
@@ -72,6 +73,13 @@ void lodge_display_broken(struct lodge_display *display)
 {
 	WRITE_ONCE(display->silent, true);
 	schedule_delayed_work(&display->renew, RENEW_DELAY);
+}
+
+/* What the device says is not looked at any more. */
+static void stop_listening(struct lodge_display *display)
+{
+	cancel_delayed_work_sync(&display->renew);
+	cancel_work_sync(&display->change);
 }
 
 /* As DRM's own, but that a frame's end is waited for by those alone who wait for it. */
@@ -213,6 +221,7 @@ static int start_display(struct lodge_display *display)
 	return 0;
 stop_rings:
 	lodge_rings_stop(display);
+	stop_listening(display);
 	flush_work(&display->reap);
 	return err;
 }
@@ -249,11 +258,12 @@ void lodge_display_destroy(struct lodge_display *display)
 	struct virtio_device *vdev = display->vdev;
 
 	display->frozen = true;
-	cancel_delayed_work_sync(&display->renew);
-	cancel_work_sync(&display->change);
+	stop_listening(display);
 	lodge_drm_unplug(drm);
 	drm_atomic_helper_shutdown(drm);
 	lodge_rings_stop(display);
+	/* Its last interrupt may have come in between. */
+	stop_listening(display);
 	flush_work(&display->reap);
 	vdev->priv = NULL;
 	/* Programs that have it open still have it, and framebuffers that no device knows. */

@@ -112,6 +112,7 @@ struct lodge_call {
 	struct lodge_command command;
 	struct kref ref;
 	struct completion done;
+	unsigned long deadline; /* jiffies, from when it was posted on */
 	unsigned int n_chunks;
 	void **chunks; /* memory of command.more */
 	struct scatterlist *table;
@@ -125,8 +126,9 @@ int lodge_call_add_entries(struct lodge_call *call, struct sg_table *table, bool
 			   u32 *ret_n);
 int lodge_call_post(struct lodge_display *display, struct lodge_call *call);
 /*
- * Waits, and ends the call whatever comes. -ENODEV, -ETIMEDOUT, -EIO (silent), -EPROTO (an answer
- * that is none), -EINVAL, -ENOMEM: what the device says.
+ * Waits, and ends the call whatever comes; for calls that were posted together no longer than for
+ * one. -ENODEV, -ETIMEDOUT, -EIO (silent), -EPROTO (an answer that is none), -EINVAL, -ENOMEM: what
+ * the device says.
  */
 int lodge_call_wait(struct lodge_display *display, struct lodge_call *call);
 void lodge_call_put(struct lodge_call *call);

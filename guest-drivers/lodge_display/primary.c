@@ -47,8 +47,8 @@ static bool batch_begin(struct lodge_head *head)
 	    batch_is_free(head))
 		return true;
 	if (!READ_ONCE(display->silent))
-		dev_err(&display->vdev->dev, "head %u: the device holds on to a frame\n",
-			head->number);
+		dev_err_ratelimited(&display->vdev->dev,
+				    "head %u: the device holds on to a frame\n", head->number);
 	WRITE_ONCE(display->silent, true);
 	return false;
 }

@@ -4,6 +4,7 @@
  * something changed; a connector's modes come from what it said last, with no word to the device.
  */
 #include <linux/kernel.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #include <drm/drm_edid.h>
@@ -18,6 +19,19 @@
 #define PLAIN_HEIGHT_MAX 2160
 #define REFRESH_HZ	 60
 
+/* Part of memory that a picture may have: a console is made of the wanted size, with a copy. */
+#define MEMORY_SHARE 4
+
+/* A size that nobody could mean. */
+static bool fits_memory(u32 width, u32 height)
+{
+	struct sysinfo info;
+
+	si_meminfo(&info);
+	return (u64)width * height * sizeof(u32) <=
+	       (u64)info.totalram * info.mem_unit / MEMORY_SHARE;
+}
+
 static void take_place(struct lodge_want *want, const struct virtio_gpu_display_one *said)
 {
 	want->enabled = le32_to_cpu(said->enabled);
@@ -25,10 +39,26 @@ static void take_place(struct lodge_want *want, const struct virtio_gpu_display_
 	want->y = min_t(u32, le32_to_cpu(said->r.y), INT_MAX);
 	want->width = min_t(u32, le32_to_cpu(said->r.width), LODGE_SIDE_MAX);
 	want->height = min_t(u32, le32_to_cpu(said->r.height), LODGE_SIDE_MAX);
-	if (!want->width || !want->height) {
+	if (!want->width || !want->height || !fits_memory(want->width, want->height)) {
 		want->width = DEFAULT_WIDTH;
 		want->height = DEFAULT_HEIGHT;
 	}
+}
+
+/* What the kernel would find fault with in many lines of its log, as often as the device likes. */
+static bool is_sound(const struct edid *edid, u32 size)
+{
+	static const u8 header[] = { 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0 };
+	const u8 *bytes = (const u8 *)edid;
+	u8 sum = 0;
+	u32 i;
+
+	for (i = 0; i < size; i++) {
+		sum += bytes[i];
+		if ((i + 1) % EDID_LENGTH == 0 && sum)
+			return false;
+	}
+	return !memcmp(edid->header, header, sizeof(header)) && edid->version == 1;
 }
 
 /* What is no valid EDID is as none. Checked is the copy: the answer is the device's to change. */
@@ -40,7 +70,8 @@ static void take_edid(struct lodge_want *want, const struct virtio_gpu_resp_edid
 	BUILD_BUG_ON(sizeof(want->edid) != sizeof(said->edid));
 	memcpy(want->edid, said->edid, sizeof(want->edid));
 	whole = (edid->extensions + 1) * EDID_LENGTH;
-	if (whole > min_t(u32, size, sizeof(want->edid)) || !drm_edid_is_valid(edid))
+	if (whole > min_t(u32, size, sizeof(want->edid)) || !is_sound(edid, whole) ||
+	    !drm_edid_is_valid(edid))
 		whole = 0;
 	memset(want->edid + whole, 0, sizeof(want->edid) - whole);
 	want->edid_size = whole;
@@ -105,8 +136,8 @@ bool lodge_wants_update(struct lodge_display *display)
 	if (wants)
 		err = ask(display, wants);
 	if (err) {
-		dev_err(&display->vdev->dev, "what the heads should be is not known, error %d\n",
-			err);
+		dev_err_ratelimited(&display->vdev->dev,
+				    "what the heads should be is not known, error %d\n", err);
 		goto free_wants;
 	}
 	mutex_lock(&display->wants_lock);
