@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # lodge_balloon in a guest: what it gives is gone from the host's memory, and comes back on the host's word, before the
-# OOM killer, and when the module goes, also while it is at work.
+# OOM killer, across suspend, and when the module goes, also while it is at work; what the guest kept stays as it was.
 # TIMEOUT: 300
 # NEEDS: lodge
 # shellcheck disable=SC2016 # for the guest
@@ -24,6 +24,7 @@ if ! in_guest "modules=$BUILD/modules/\$(uname -r)
 	mkdir /dev/shm/full && mount -t tmpfs -o size=300M full /dev/shm/full
 	dd if=/dev/zero of=/dev/shm/full/file bs=1M count=256 2>/dev/null
 	rm /dev/shm/full/file
+	head -c 16M /dev/urandom >/dev/shm/full/pattern; md5sum /dev/shm/full/pattern >/dev/shm/full/sum
 	lsmod | grep -q ^lodge_backdoor || insmod \$modules/lodge_backdoor.ko
 	insmod \$modules/lodge_balloon.ko reporting=0"; then
 	fail "the modules are loaded" "$said" "$(cat vm.log)"
@@ -33,6 +34,17 @@ ok "the module tells how the guest is" wait_for 60 is_driver lodge_balloon
 ok "lodge info names the rung" grep -q "memory *2 *lodge_balloon" <(lodge info "$name")
 full=$(resident)
 ok "256 MiB that were used are resident ($full MiB)" test "$full" -ge 256
+
+# From a tenth to nearly all, and back, with what the guest keeps in its memory.
+for _ in 1 2; do
+	lodge set "$name" memory=200M
+	wait_for 60 is_mib 300 312 actual || break
+	lodge set "$name" memory=464M
+	wait_for 60 is_mib 48 48 actual || break
+done
+ok "to 200 MiB and back, twice" is_mib 48 48 actual
+in_guest 'md5sum -c --status /dev/shm/full/sum'
+is "$?" 0 "what the guest kept is what it was"
 
 ok "lodge set memory=256M" lodge set "$name" memory=256M
 ok "the guest gives 256 MiB" wait_for 60 is_mib 256 256 actual
@@ -70,6 +82,15 @@ in_guest 'cd /sys/bus/virtio/drivers/lodge_backdoor; dev=$(echo virtio*)
 	echo $dev >unbind; sed -n "s/^MemAvailable: *\([0-9]*\).*/\1/p" /proc/meminfo; echo $dev >bind'
 ok "unbound, the guest has its memory ($said KiB)" test "$said" -ge $((350 << 10))
 ok "bound, it gives it again" wait_for 60 is_mib 288 288 actual
+in_guest 'echo devices >/sys/power/pm_test; echo 0 >/sys/module/suspend/parameters/pm_test_delay
+	for state in freeze mem disk; do
+		grep -qw $state /sys/power/state && echo $state >/sys/power/state
+	done
+	echo none >/sys/power/pm_test; md5sum -c --status /dev/shm/full/sum'
+is "$?" 0 "suspended three ways under a full balloon, the guest has what it kept"
+ok "and gives the rest again" wait_for 60 is_mib 288 288 actual
+in_guest 'lodge-toolbox stat balloon'
+is "$said" "288 MB" "lodge-toolbox stat balloon"
 in_guest 'rmmod lodge_balloon && sed -n "s/^MemAvailable: *\([0-9]*\).*/\1/p" /proc/meminfo'
 ok "without the module the guest has its memory ($said KiB)" test "$said" -ge $((350 << 10))
 ok "and the host counts none" wait_for 20 is_mib 0 0 actual
