@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A guest with lodge_backdoor suspends and resumes: sessions are reset, new ones work, a module gets another. First as
+# A guest with lodge_backdoor and lodge_clock suspends and resumes: sessions are reset, new ones work, a module gets another; the
+# clock, which programs have open, tells what the clock page does (T31). First as
 # far as pm_test goes, which is all that a driver sees; then for good, to idle, until the power button wakes it. Shares
 # would refuse it (virtiofs cannot suspend), so this guest has an initramfs only.
 # TIMEOUT: 180
@@ -11,8 +12,10 @@
 . "$TOP/tests/vm/vhost-user/guest.sh"
 
 mkdir -p tree/bin tree/modules
-cp "$BUILD/guest/backdoor-client" tree/bin/
-cp "$BUILD/modules/$kernel/lodge_backdoor.ko" "$BUILD/modules/test/lodge_test_client.ko" tree/
+cp "$BUILD/guest/backdoor-client" "$BUILD/guest/clock-check" tree/bin/
+cp "$BUILD/modules/$kernel/lodge_backdoor.ko" "$BUILD/modules/$kernel/lodge_clock.ko" \
+	"$BUILD/modules/test/lodge_test_client.ko" tree/
+add_module ptp
 add_module button
 # shellcheck disable=SC2016 # for the guest
 make_guest '
@@ -20,10 +23,14 @@ make_guest '
 	dmesg -c >/dev/null
 	insmod /lodge_backdoor.ko
 	insmod /lodge_test_client.ko
+	for module in pps_core ptp; do insmod /modules/$module.ko; done
+	insmod /lodge_clock.ko
+	exec 6</dev/ptp0
 	answers() { dmesg | grep -c "is commanded, and answers"; }
 	soon() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt 900 ] || return 1; sleep 0.1; done; }
 	soon "[ \$(answers) -ge 1 ]" && say "module attached"
 	echo 0 >/sys/module/suspend/parameters/pm_test_delay
+	clock_is_right() { clock-check ptp /dev/ptp0 5 >/tmp/clock && ! grep "^not ok" /tmp/clock; }
 	asleep() { cat /sys/power/suspend_stats/success; }
 	# pm_test, and what to write to state. A button that comes too early ends the attempt, and there is another.
 	sleep_once() {
@@ -41,6 +48,7 @@ make_guest '
 		sleep_once $round && say "resumed: $round"
 		wait
 		while read -r line; do say "$line"; done </tmp/wait
+		clock_is_right && say "clock right: $round"
 		backdoor-client basic | grep -q "^not ok" || say "works: $round"
 		soon "[ \$(answers) -gt $before ]" && say "module attached again: $round"
 	done
@@ -79,6 +87,7 @@ wake "none mem"
 end_vm "the guest goes down by itself"
 for round in "devices freeze" "platform freeze" "none freeze" "none mem"; do
 	ok "it suspends and resumes ($round)" said "resumed: $round"
+	ok "the clock tells what the page does ($round)" said "clock right: $round"
 	ok "a new session works ($round)" said "works: $round"
 	ok "the module has a new one ($round)" said "module attached again: $round"
 done
