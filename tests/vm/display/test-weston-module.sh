@@ -3,7 +3,7 @@
 # weston on lodge_display: every pixel; the module is not to be unloaded under it; and a device that falls silent under it
 # holds up nobody for more than seconds.
 # TIMEOUT: 400
-# NEEDS: lodge weston card-check identify perl python3
+# NEEDS: lodge weston card-check perl python3
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
 [ -n "${WESTON:-}" ] || skip "a start of weston takes a minute on an emulated processor: WESTON=1 has it run"
@@ -39,7 +39,7 @@ make_card 905x655
 start_weston 905x655
 run inside rmmod lodge_display
 like "$status $err" '^1 .*in use' "the module is not unloaded under it"
-ok "which hurts nobody" shows_card
+ok "which hurts nobody" shows_card 905x655
 inside python3 /mnt/lodge/job/silence.py
 ok "over a silent device, weston can be ended" timeout 60 lodge exec box -- \
 	sh -c 'pkill -x weston; while pidof weston >/dev/null; do sleep 0.1; done'

@@ -1,0 +1,48 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# For scenarios of Wayland compositors: a guest with udev and the in-box driver, or $module if that is set.
+
+module=${module:-}
+cat >begin.sh <<'END'
+mount -t debugfs none /sys/kernel/debug
+if [ $# = 0 ]; then modprobe virtio_gpu; else
+	modprobe drm_shmem_helper
+	modprobe drm_kms_helper
+	insmod $1
+fi
+/lib/systemd/systemd-udevd --daemon
+udevadm trigger --action=add
+udevadm settle
+mkdir -p -m 700 /run/wayland
+touch /mnt/lodge/job/there
+exec sleep 100000
+END
+lodge run --name box --memory 512M --set display.heads=1 --share "job=$PWD" -- sh /mnt/lodge/job/begin.sh ${module:+"$module"} \
+	>guest.out 2>&1 </dev/null &
+vm=$!
+ok "the guest is up" wait_for 120 test -e there
+inside() { lodge exec box -- env PATH="$PATH" "$@"; }
+fact() { lodge info --json box | perl -MJSON::PP -e 'local $/; print decode_json(<STDIN>)->{tools}{facts}{display}{$ARGV[0]} // "none"' "$1"; }
+tells() { [ "$(fact "$1")" = "$2" ]; }
+mode_sets() { lodge info --json box | sed -n 's/.*"mode_sets" : \([0-9]*\).*/\1/p' | head -n 1; }
+# shows_card SIZE: every pixel
+shows_card() { lodge screenshot box shot.png && [ "$(card-check shot.png 1)" = "$1" ]; }
+
+# The card of a size, as a program without a compositor draws it.
+make_card() {
+	lodge resize --no-wait box "$1"
+	rm -f picture.out
+	inside card-draw >picture.out 2>&1 </dev/null &
+	local program=$!
+	wait_for 20 grep -q "^1 $1" picture.out || fail "$1: the card is drawn" "$(cat picture.out)"
+	lodge screenshot box card.png
+	inside pkill -x card-draw
+	wait $program
+}
+
+end_guest() {
+	ok "the VM ends" lodge kill box
+	wait "$vm" || true
+	# shellcheck disable=SC2154 # of lib.sh
+	[ "$failures" = 0 ] || sed 's/^/# /' guest.out ./*.log
+}
