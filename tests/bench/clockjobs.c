@@ -16,7 +16,7 @@
 #define READ_SECONDS 0.5
 #define READ_AT_ONCE 50
 #define PAUSE_US     100000
-#define SAMPLES_MAX  40000u /* an hour and some */
+#define SAMPLES_MAX  1200 /* spread over the time: a console loses what is more */
 
 /* Each as the counter in the middle of a reading, and ns since 1970; 0: could not be had. */
 struct sample {
@@ -138,7 +138,8 @@ static int write_samples(const struct sample *samples, size_t n)
 /* @seconds: for so long. */
 static int sample_clocks(const char *seconds, struct job_result *ret_result)
 {
-	double began = now(), end = began + (seconds ? strtod(seconds, NULL) : 0);
+	double began = now(), length = seconds ? strtod(seconds, NULL) : 0, end = began + length;
+	const double pause = length * 1e6 / SAMPLES_MAX;
 	struct sample *samples = malloc(SAMPLES_MAX * sizeof(*samples));
 	int fd = open_clock(), ret;
 	size_t n = 0;
@@ -149,7 +150,7 @@ static int sample_clocks(const char *seconds, struct job_result *ret_result)
 	}
 	while (n < SAMPLES_MAX && now() < end) {
 		take_sample(fd, &samples[n++]);
-		usleep(PAUSE_US);
+		usleep(pause > PAUSE_US ? (useconds_t)pause : PAUSE_US);
 	}
 	*ret_result = (struct job_result){ n, now() - began };
 	if (fd >= 0)
