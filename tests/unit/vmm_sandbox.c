@@ -363,28 +363,6 @@ static void *other_thread(void *opaque)
 	return NULL;
 }
 
-/* A thread that was there before is bound, too. */
-START_TEST(test_all_threads)
-{
-	pthread_t thread;
-	int status;
-	pid_t pid;
-
-	ck_assert_int_eq(pipe(go_pipe), 0);
-	pid = fork();
-	if (!pid) {
-		if (pthread_create(&thread, NULL, other_thread, NULL) || sandbox_enter(&needs))
-			_exit(STATUS_NO_SANDBOX);
-		if (write(go_pipe[1], "x", 1) == 1)
-			pthread_join(thread, NULL);
-		_exit(0);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert(WIFEXITED(status));
-	ck_assert_int_eq(WEXITSTATUS(status), EPERM);
-}
-END_TEST
-
 /* Capabilities, of which root's monitor has a few left, in a thread that begins behind the sandbox,
  * too. */
 static bool has_capabilities(void)
@@ -399,6 +377,35 @@ static bool has_capabilities(void)
 	       data[1].permitted || data[1].effective || data[1].inheritable;
 }
 
+/* How a process ends whose @thread, made before, runs on when the main thread is in the sandbox. */
+static int status_of_thread(void *(*thread)(void *))
+{
+	pthread_t made;
+	int status;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(go_pipe), 0);
+	pid = fork();
+	if (!pid) {
+		if (pthread_create(&made, NULL, thread, NULL) || sandbox_enter(&needs) ||
+		    has_capabilities())
+			_exit(STATUS_NO_SANDBOX);
+		if (write(go_pipe[1], "x", 1) == 1)
+			pthread_join(made, NULL);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* A thread that was there before is bound, too. */
+START_TEST(test_all_threads)
+{
+	ck_assert_int_eq(status_of_thread(other_thread), EPERM);
+}
+END_TEST
+
 static void *late_thread(void *opaque)
 {
 	char byte;
@@ -412,23 +419,7 @@ static void *late_thread(void *opaque)
 
 START_TEST(test_capabilities)
 {
-	pthread_t thread;
-	int status;
-	pid_t pid;
-
-	ck_assert_int_eq(pipe(go_pipe), 0);
-	pid = fork();
-	if (!pid) {
-		if (pthread_create(&thread, NULL, late_thread, NULL) || sandbox_enter(&needs) ||
-		    has_capabilities())
-			_exit(STATUS_NO_SANDBOX);
-		if (write(go_pipe[1], "x", 1) == 1)
-			pthread_join(thread, NULL);
-		_exit(0);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert(WIFEXITED(status));
-	ck_assert_int_eq(WEXITSTATUS(status), EPERM);
+	ck_assert_int_eq(status_of_thread(late_thread), EPERM);
 }
 END_TEST
 
