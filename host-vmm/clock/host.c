@@ -9,7 +9,8 @@
 #include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
+
+#include "protocol/lib/counter.h"
 
 #define NS_PER_S  1000000000ll
 #define NS_PER_US 1000ll
@@ -22,25 +23,14 @@ static int64_t now(clockid_t clock)
 	return (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec;
 }
 
-/* Neither before what stands before it nor behind what follows: Intel SDM volume 2B, RDTSC. */
-static uint64_t counter(void)
-{
-	uint64_t tsc;
-
-	_mm_lfence();
-	tsc = __rdtsc();
-	_mm_lfence();
-	return tsc;
-}
-
 /* CLOCK_MONOTONIC stands between two readings of CLOCK_REALTIME, whose middle is at its moment. */
 static void look(struct host_clock *best)
 {
-	uint64_t before = counter();
+	uint64_t before = counter_read();
 	int64_t realtime = now(CLOCK_REALTIME);
 	int64_t monotonic = now(CLOCK_MONOTONIC);
 	int64_t again = now(CLOCK_REALTIME);
-	uint64_t after = counter();
+	uint64_t after = counter_read();
 
 	if (after - before >= best->window || again < realtime)
 		return;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
+#include "protocol/lib/counter.h"
 #include "tests/bench/job.h"
 
 #define NS_PER_S     1000000000ll
@@ -29,16 +29,6 @@ static int64_t ns_of(clockid_t clock)
 	struct timespec time;
 
 	return clock_gettime(clock, &time) ? 0 : time.tv_sec * NS_PER_S + time.tv_nsec;
-}
-
-static uint64_t counter(void)
-{
-	uint64_t value;
-
-	_mm_lfence();
-	value = __rdtsc();
-	_mm_lfence();
-	return value;
 }
 
 /* clock_getres(2), "Dynamic clocks" */
@@ -74,10 +64,10 @@ static int time_readings(const char *path, struct job_result *ret_result)
 
 static int64_t take(clockid_t clock, uint64_t *ret_at, uint64_t *ret_window)
 {
-	uint64_t before = counter();
+	uint64_t before = counter_read();
 	int64_t ns = ns_of(clock);
 
-	*ret_window = counter() - before;
+	*ret_window = counter_read() - before;
 	*ret_at = before + *ret_window / 2;
 	return ns;
 }

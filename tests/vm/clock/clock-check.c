@@ -29,11 +29,11 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include <lodge/vmclock.h>
 
 #include "host-vmm/layout.h"
+#include "protocol/lib/counter.h"
 
 #define NS_PER_S 1000000000ll
 #define TRIES	 8
@@ -52,16 +52,6 @@ static void die(const char *what)
 	exit(1);
 }
 
-static uint64_t counter(void)
-{
-	uint64_t value;
-
-	_mm_lfence();
-	value = __rdtsc();
-	_mm_lfence();
-	return value;
-}
-
 static int64_t now(clockid_t clock)
 {
 	struct timespec time;
@@ -75,9 +65,9 @@ static struct moment look(void)
 	struct moment best = { .window = UINT64_MAX };
 
 	for (int i = 0; i < TRIES; i++) {
-		uint64_t before = counter();
+		uint64_t before = counter_read();
 		int64_t ns = now(CLOCK_REALTIME);
-		uint64_t after = counter();
+		uint64_t after = counter_read();
 
 		if (after - before < best.window)
 			best = (struct moment){ before + (after - before) / 2, ns, after - before };
@@ -137,7 +127,7 @@ static struct lodge_vmclock copy_page(const volatile struct lodge_vmclock *page,
 		while ((seq = __atomic_load_n(&page->seq_count, __ATOMIC_ACQUIRE)) & 1)
 			;
 		memcpy(&copy, (const void *)page, sizeof(copy));
-		*ret_at = counter();
+		*ret_at = counter_read();
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	} while (__atomic_load_n(&page->seq_count, __ATOMIC_RELAXED) != seq);
 	return copy;
@@ -212,18 +202,18 @@ static int ptp(const char *path, int n, bool tai)
 		int64_t ns, off, system;
 		uint64_t before, after;
 
-		before = counter();
+		before = counter_read();
 		ns = now(clock_of(fd));
-		after = counter();
+		after = counter_read();
 		off = outside(page, before, after, ns, tai);
 		worst_read = off > worst_read ? off : worst_read;
 		system = now(CLOCK_REALTIME);
-		before = counter();
+		before = counter_read();
 		if (ioctl(fd, PTP_SYS_OFFSET_PRECISE, &cross)) {
 			*(errno == EOPNOTSUPP ? &no_cross : &failed) += 1;
 			continue;
 		}
-		after = counter();
+		after = counter_read();
 		off = outside(page, before, after, ptp_ns(&cross.device), tai);
 		worst_cross = off > worst_cross ? off : worst_cross;
 		off = ptp_ns(&cross.sys_realtime) < system ||
