@@ -92,10 +92,23 @@ static int adopt(struct fs *fs, uint16_t share, const struct inode *dir, int fd,
 	return ret;
 }
 
+/* Where there is no descriptor left for it: a folder that the guest knows has one. */
+static int find_known_share(struct fs *fs, uint16_t share, int fd, struct inode **ret_inode,
+			    struct statx *ret_stx)
+{
+	const struct found found = { .share = share, .stx = ret_stx };
+	int no_fd = -1;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx))
+		return -errno;
+	return inode_find(fs, &found, &no_fd, ret_inode) ? -ENFILE : 0;
+}
+
 static int find_share(struct fs *fs, const char *name, struct inode **ret_inode,
 		      struct statx *ret_stx)
 {
 	int share;
+	int ret;
 	int fd;
 
 	pthread_mutex_lock(&fs->lock);
@@ -106,8 +119,11 @@ static int find_share(struct fs *fs, const char *name, struct inode **ret_inode,
 		return share;
 	if (fd < 0)
 		return -errno;
-	fd_charge(fs, 1);
-	return adopt(fs, (uint16_t)share, NULL, fd, ret_inode, ret_stx);
+	if (!fd_charge(fs, 1))
+		return adopt(fs, (uint16_t)share, NULL, fd, ret_inode, ret_stx);
+	ret = find_known_share(fs, (uint16_t)share, fd, ret_inode, ret_stx);
+	close(fd);
+	return ret;
 }
 
 int entry_find(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,

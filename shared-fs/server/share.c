@@ -160,8 +160,11 @@ static void restore_root(struct fs *fs, uint16_t share, const struct statx *stx)
 
 	if (fd < 0)
 		return;
-	fd_charge(fs, 1);
 	/* Without it, the folder's names are looked up anew, as all others are. */
+	if (fd_charge(fs, 1)) {
+		close(fd);
+		return;
+	}
 	inode_find(fs, &found, &fd, &inode);
 	inode_put(fs, inode);
 	if (fd >= 0) {
