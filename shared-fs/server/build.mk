@@ -63,6 +63,12 @@ fsd_limits_srcs := tests/unit/fsd_limits.c tests/unit/fsd_harness.c
 fsd_limits_libs := fsd proto
 fsd_limits_pkgs := check
 
+# Shares that are taken away, locks that are waited for.
+unit_tests += fsd_shares
+fsd_shares_srcs := tests/unit/fsd_shares.c tests/unit/fsd_harness.c
+fsd_shares_libs := fsd proto
+fsd_shares_pkgs := check
+
 unit_tests += fsd_kept
 fsd_kept_srcs := tests/unit/fsd_kept.c tests/unit/fsd_harness.c
 fsd_kept_libs := fsd proto

@@ -9,7 +9,8 @@
 void handles_reset(struct fs *fs);
 void inodes_reset(struct fs *fs);
 
-/* For fs_share_remove(). */
+/* For fs_share_remove(), in this order: a file that is open has a reference to its inode. */
+void handles_drop_share(struct fs *fs, uint16_t share);
 void inodes_drop_share(struct fs *fs, uint16_t share);
 
 /* Entries read ahead for an open folder. NULL is fine. */

@@ -121,7 +121,8 @@ int handle_release(struct fs *fs, uint64_t fh, const struct inode *inode)
 	return 0;
 }
 
-void handles_reset(struct fs *fs)
+/* Those of inodes of @share, or with @all. */
+static void close_handles(struct fs *fs, uint16_t share, bool all)
 {
 	for (uint32_t i = 0;; i++) {
 		struct handle *handle;
@@ -133,11 +134,21 @@ void handles_reset(struct fs *fs)
 			return;
 		}
 		i = handle->slot.index;
-		if (!handle->closed && !handle->is_data)
+		if (!handle->closed && !handle->is_data && (all || handle->inode->share == share))
 			handle->closed = true;
 		else
 			handle = NULL;
 		pthread_mutex_unlock(&fs->lock);
 		handle_put(fs, handle);
 	}
+}
+
+void handles_reset(struct fs *fs)
+{
+	close_handles(fs, NO_SHARE, true);
+}
+
+void handles_drop_share(struct fs *fs, uint16_t share)
+{
+	close_handles(fs, share, false);
 }

@@ -127,6 +127,16 @@ static struct remains take_remains(struct fs *fs, struct inode *inode)
 	return remains;
 }
 
+/* With fs->lock: takes what an inode has, which stays in the table. */
+static struct remains strip_locked(struct fs *fs, struct inode *inode)
+{
+	struct remains remains = take_remains(fs, inode);
+
+	inode->fd = -1;
+	inode->locks = NULL;
+	return remains;
+}
+
 /* With fs->lock. Takes an inode that nobody uses out of the table. */
 static bool detach_if_unused(struct fs *fs, struct inode *inode, struct remains *ret_remains)
 {
@@ -141,6 +151,15 @@ static bool detach_if_unused(struct fs *fs, struct inode *inode, struct remains 
 			session_root_gone(fs, inode->share);
 	}
 	slots_free(&fs->inodes, inode);
+	return true;
+}
+
+/* With fs->lock. A request was still at it when its share was removed. */
+static bool strip_if_removed(struct fs *fs, struct inode *inode, struct remains *ret_remains)
+{
+	if (inode->refs || inode->share == NO_SHARE || !fs->shares[inode->share].removed)
+		return false;
+	*ret_remains = strip_locked(fs, inode);
 	return true;
 }
 
@@ -215,7 +234,8 @@ void inode_put(struct fs *fs, struct inode *inode)
 
 		pthread_mutex_lock(&fs->lock);
 		inode->refs--;
-		gone = detach_if_unused(fs, inode, &remains);
+		gone = detach_if_unused(fs, inode, &remains) ||
+		       strip_if_removed(fs, inode, &remains);
 		pthread_mutex_unlock(&fs->lock);
 		inode = gone ? close_remains(fs, &remains) : NULL;
 	}
@@ -283,12 +303,13 @@ static struct inode *revive_locked(struct fs *fs, struct inode *inode, uint64_t 
 	return inode;
 }
 
-/* With fs->lock: @inode, which has a descriptor, is in that folder. As count_closed_locked(). */
+/* With fs->lock: @inode is in that folder. As count_closed_locked(). */
 static struct inode *move_locked(struct fs *fs, struct inode *inode, uint64_t parent_id)
 {
 	struct inode *unused;
 
-	if (inode->parent_id == parent_id)
+	/* It has a descriptor, or its share was removed meanwhile. */
+	if (inode->parent_id == parent_id || inode->fd < 0)
 		return NULL;
 	unused = count_closed_locked(fs, inode);
 	inode->parent_id = parent_id;
@@ -405,11 +426,8 @@ static void drop_some(struct fs *fs, uint16_t share, bool folders)
 			return;
 		}
 		i = inode->slot.index;
-		if (inode->share == share && !inode->refs && S_ISDIR(inode->type) == folders) {
-			remains = take_remains(fs, inode);
-			inode->fd = -1;
-			inode->locks = NULL;
-		}
+		if (inode->share == share && !inode->refs && S_ISDIR(inode->type) == folders)
+			remains = strip_locked(fs, inode);
 		pthread_mutex_unlock(&fs->lock);
 		inode_put(fs, close_remains(fs, &remains));
 	}

@@ -223,6 +223,7 @@ int fs_share_remove(struct fs *fs, const char *name)
 	if (i < 0)
 		return i;
 	close(fd);
+	handles_drop_share(fs, (uint16_t)i);
 	inodes_drop_share(fs, (uint16_t)i);
 	dax_drop_share(fs->dax, (uint16_t)i);
 	return 0;
