@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "protocol/lib/fd.h"
+
 #define LOCK_WAITS_MAX 5
 #define WAIT_FIRST_NS  1000000
 #define WAIT_MOST_NS   50000000
@@ -27,51 +29,63 @@ static struct lock_owner **find_owner(struct inode *inode, uint64_t owner)
 	return at;
 }
 
-/* Takes @fd where it returns true. */
-static bool keep_owner(struct fs *fs, struct inode *inode, uint64_t owner, int fd)
+/* With fs->lock: another descriptor of what @owner has, -1: it has nothing. */
+static int dup_locked(struct inode *inode, uint64_t owner)
+{
+	const struct lock_owner *found = *find_owner(inode, owner);
+
+	return found ? fcntl(found->fd, F_DUPFD_CLOEXEC, 3) : -1;
+}
+
+/* Another descriptor of what @owner has: of @fd, which is taken then, or of what another thread was
+ * faster with; -1. */
+static int keep_owner(struct fs *fs, struct inode *inode, uint64_t owner, int *fd)
 {
 	struct lock_owner *fresh;
+	int other;
 
 	pthread_mutex_lock(&fs->lock);
-	fresh = slots_alloc(&fs->lock_owners);
+	other = dup_locked(inode, owner);
+	if (other >= 0)
+		goto out;
+	other = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
+	fresh = other >= 0 ? slots_alloc(&fs->lock_owners) : NULL;
 	if (fresh) {
 		fresh->owner = owner;
-		fresh->fd = fd;
+		fresh->fd = fd_steal(fd);
 		fresh->next = inode->locks;
 		__atomic_store_n(&fresh->inode_id, slot_id(&inode->slot), __ATOMIC_RELEASE);
 		inode->locks = fresh;
+	} else {
+		fd_close(&other);
 	}
+out:
 	pthread_mutex_unlock(&fs->lock);
-	return fresh;
+	return other;
 }
 
 /* A descriptor of the file for @owner's locks: its own to close. */
 static int owner_fd(struct fs *fs, struct inode *inode, uint64_t owner)
 {
-	struct lock_owner **at;
-	int kept;
+	int other;
 	int fd;
 
 	pthread_mutex_lock(&fs->lock);
-	at = find_owner(inode, owner);
-	fd = *at ? fcntl((*at)->fd, F_DUPFD_CLOEXEC, 3) : -1;
+	other = dup_locked(inode, owner);
 	pthread_mutex_unlock(&fs->lock);
-	if (fd >= 0)
-		return fd;
+	if (other >= 0)
+		return other;
 	fd = inode_open(fs, inode, O_RDWR);
 	if (fd == -EACCES || fd == -EROFS || fd == -EPERM)
 		fd = inode_open(fs, inode, O_RDONLY);
 	if (fd < 0)
 		return fd;
-	kept = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (kept < 0 || !keep_owner(fs, inode, owner, kept)) {
-		if (kept >= 0)
-			close(kept);
+	other = keep_owner(fs, inode, owner, &fd);
+	if (fd >= 0) {
 		close(fd);
 		fd_uncharge(fs, 1);
-		return -ENOLCK;
 	}
-	return fd;
+	return other < 0 ? -ENOLCK : other;
 }
 
 int lock_owner_drop(struct fs *fs, struct inode *inode, uint64_t owner)
