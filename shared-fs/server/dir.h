@@ -8,6 +8,7 @@
 /* For fs_reset() alone. */
 void handles_reset(struct fs *fs);
 void inodes_reset(struct fs *fs);
+void interrupts_reset(struct fs *fs);
 
 /* For fs_share_remove(), in this order: a file that is open has a reference to its inode. */
 void handles_drop_share(struct fs *fs, uint16_t share);

@@ -103,6 +103,7 @@ void fs_reset(struct fs *fs)
 {
 	__atomic_store_n(&fs->started, false, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&fs->epoch, 1, __ATOMIC_ACQ_REL);
+	interrupts_reset(fs);
 	dax_clear(fs->dax);
 	__atomic_store_n(&fs->maps_all, false, __ATOMIC_RELAXED);
 	data_close_all(fs);

@@ -143,6 +143,7 @@ struct handle {
 #define INODE_HASH_BUCKETS 4096 /* at the start; grows with the table */
 #define SEEN_NAMES	   65536
 #define DATA_FILES	   256 /* files that are open without the guest's saying so */
+#define INTERRUPTS_KEPT	   256
 
 struct fs {
 	struct fs_config config;
@@ -159,7 +160,8 @@ struct fs {
 	int proc_fd; /* /proc/self/fd */
 	int data_wake; /* eventfd, signalled when data_sweep() is to be called each second; -1 */
 	uint32_t epoch; /* atomic: counts resets, ends waits for locks */
-	uint64_t interrupted; /* atomic: unique of the last INTERRUPT */
+	uint32_t n_interrupts; /* atomic */
+	uint64_t interrupted[INTERRUPTS_KEPT]; /* atomic: uniques; 0: none */
 	uint32_t n_fds; /* atomic: descriptors held for the guest */
 	uint32_t n_streams; /* atomic */
 	uint32_t n_lock_waits; /* atomic */
@@ -171,7 +173,6 @@ struct fs {
 	struct share shares[SHARES_MAX];
 	uint32_t n_prefixes;
 	struct ino_prefix prefixes[INO_PREFIXES_MAX];
-	uint64_t next_fallback_ino;
 	uint32_t n_buckets;
 	uint32_t *buckets; /* process; slot index + 1 */
 	uint8_t seen[SEEN_NAMES]; /* atomic: fingerprints of names that led to known inodes */

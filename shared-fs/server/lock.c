@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "protocol/lib/fd.h"
+#include "shared-fs/server/dir.h"
 
 #define LOCK_WAITS_MAX 5
 #define WAIT_FIRST_NS  1000000
@@ -187,6 +188,21 @@ int64_t op_setlk(struct request *req)
 	return try_lock(req, request_body(req, fuse_lk_in));
 }
 
+static bool is_interrupted(const struct fs *fs, uint64_t unique)
+{
+	for (size_t i = 0; unique && i < INTERRUPTS_KEPT; i++) {
+		if (__atomic_load_n(&fs->interrupted[i], __ATOMIC_ACQUIRE) == unique)
+			return true;
+	}
+	return false;
+}
+
+void interrupts_reset(struct fs *fs)
+{
+	for (size_t i = 0; i < INTERRUPTS_KEPT; i++)
+		__atomic_store_n(&fs->interrupted[i], 0, __ATOMIC_RELEASE);
+}
+
 static int wait_lock(const struct request *req)
 {
 	const struct fuse_lk_in *body = request_body(req, fuse_lk_in);
@@ -200,7 +216,7 @@ static int wait_lock(const struct request *req)
 		if (ret != -EAGAIN)
 			return ret;
 		if (__atomic_load_n(&fs->epoch, __ATOMIC_ACQUIRE) != epoch ||
-		    __atomic_load_n(&fs->interrupted, __ATOMIC_ACQUIRE) == req->in.unique)
+		    is_interrupted(fs, req->in.unique))
 			return -EINTR;
 		nanosleep(&wait, NULL);
 		if (wait.tv_nsec < WAIT_MOST_NS)
@@ -222,9 +238,12 @@ int64_t op_setlkw(struct request *req)
 
 int64_t op_interrupt(struct request *req)
 {
-	/* Only waits for locks can be ended early, and few at a time: the last number is enough,
-	 * the kernel repeats an interrupt that had no effect. */
-	__atomic_store_n(&req->fs->interrupted, request_body(req, fuse_interrupt_in)->unique,
-			 __ATOMIC_RELEASE);
+	struct fs *fs = req->fs;
+	uint32_t i = __atomic_fetch_add(&fs->n_interrupts, 1, __ATOMIC_RELAXED);
+
+	/* Only waits for locks can be ended early. A wait may be with the workers still, and looks
+	 * now and then: so the last ones are kept. */
+	__atomic_store_n(&fs->interrupted[i % INTERRUPTS_KEPT],
+			 request_body(req, fuse_interrupt_in)->unique, __ATOMIC_RELEASE);
 	return 0;
 }
