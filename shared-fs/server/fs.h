@@ -227,6 +227,8 @@ int fs_share_add(struct fs *fs, const char *name, int fd, bool read_only,
 int fs_share_remove(struct fs *fs, const char *name); /* -ENOENT */
 /* The share of an inode; valid while the inode is referenced. NULL for the synthetic root. */
 struct share *inode_share(struct fs *fs, const struct inode *inode);
+/* Whether that has been taken away since @inode was referenced. */
+bool share_is_removed(struct fs *fs, const struct inode *inode);
 /* With fs->lock: index of the share with that name or -ENOENT. */
 int share_find_locked(const struct fs *fs, const char *name, size_t len);
 

@@ -218,6 +218,8 @@ static int wait_lock(const struct request *req)
 		if (__atomic_load_n(&fs->epoch, __ATOMIC_ACQUIRE) != epoch ||
 		    is_interrupted(fs, req->in.unique))
 			return -EINTR;
+		if (share_is_removed(fs, req->inode))
+			return -ESTALE;
 		nanosleep(&wait, NULL);
 		if (wait.tv_nsec < WAIT_MOST_NS)
 			wait.tv_nsec *= 2;

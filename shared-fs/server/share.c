@@ -234,6 +234,16 @@ struct share *inode_share(struct fs *fs, const struct inode *inode)
 	return inode->share == NO_SHARE ? NULL : &fs->shares[inode->share];
 }
 
+bool share_is_removed(struct fs *fs, const struct inode *inode)
+{
+	bool removed;
+
+	pthread_mutex_lock(&fs->lock);
+	removed = inode->share != NO_SHARE && fs->shares[inode->share].removed;
+	pthread_mutex_unlock(&fs->lock);
+	return removed;
+}
+
 /*
  * Two devices may use the same inode numbers, so each (share, device) has a prefix of 16 bits. The
  * first has 0: the usual share shows the host's numbers. Where a number has no room for a prefix,

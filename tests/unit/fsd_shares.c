@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +16,22 @@
 #include "tests/unit/unit.h"
 
 #define FD_LIMIT 50
+#define ROUNDS	 300
+#define WAITERS	 3
 
 static char folder[64];
 static struct fs *fs;
+
+/* One of several threads that ask at once. */
+struct caller_thread {
+	pthread_t thread;
+	pthread_barrier_t *barrier;
+	struct scratch *scratch;
+	uint64_t unique;
+	uint64_t nodeid;
+	struct fuse_lk_in lock;
+	int64_t result;
+};
 
 static struct scratch *new_scratch(void)
 {
@@ -171,6 +185,145 @@ START_TEST(a_request_outlives_its_share)
 }
 END_TEST
 
+static void *wait_for_lock(void *arg)
+{
+	struct caller_thread *caller = arg;
+	struct fuse_in_header in = { .len = (uint32_t)(sizeof(in) + sizeof(caller->lock)),
+				     .opcode = FUSE_SETLKW,
+				     .unique = caller->unique,
+				     .nodeid = caller->nodeid };
+	struct fuse_out_header out;
+	struct iovec iov[] = { { &in, sizeof(in) },
+			       { &caller->lock, sizeof(caller->lock) },
+			       { &out, sizeof(out) } };
+	struct request req;
+	uint32_t written;
+
+	if (caller->barrier)
+		pthread_barrier_wait(caller->barrier);
+	fs_request(&req, fs, caller->scratch, iov, 2, in.len, 1, sizeof(out), true, &written);
+	caller->result = written ? out.error : 1;
+	return NULL;
+}
+
+static void start(struct caller_thread *callers, int n, uint64_t file, pthread_barrier_t *barrier)
+{
+	for (int i = 0; i < n; i++) {
+		callers[i].barrier = barrier;
+		callers[i].nodeid = file;
+		callers[i].scratch = new_scratch();
+		ck_assert_int_eq(
+			pthread_create(&callers[i].thread, NULL, wait_for_lock, &callers[i]), 0);
+	}
+}
+
+static void join(struct caller_thread *callers, int n)
+{
+	for (int i = 0; i < n; i++) {
+		pthread_join(callers[i].thread, NULL);
+		free(callers[i].scratch);
+	}
+}
+
+/* A program of the host has the file locked. */
+static int lock_on_host(void)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[80];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/f", folder);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	return fd;
+}
+
+static void wait_until_they_wait(int n)
+{
+	while (__atomic_load_n(&fs->n_lock_waits, __ATOMIC_RELAXED) != (uint32_t)n)
+		usleep(1000);
+}
+
+static void interrupt(uint64_t unique)
+{
+	struct fuse_interrupt_in in = { .unique = unique };
+
+	call(FUSE_INTERRUPT, 0, &in, sizeof(in), NULL, 0);
+}
+
+/* Ctrl-C goes to each process of a group. */
+START_TEST(all_who_wait_are_interrupted)
+{
+	struct caller_thread callers[WAITERS] = { 0 };
+	uint64_t file = lookup(lookup(FUSE_ROOT_ID, "share"), "f");
+	int fd = lock_on_host();
+
+	for (int i = 0; i < WAITERS; i++) {
+		callers[i].unique = 100 + (uint64_t)i;
+		callers[i].lock = (struct fuse_lk_in){ .owner = (uint64_t)i + 1,
+						       .lk = { .type = F_WRLCK, .end = 9 } };
+	}
+	/* Nor need it have begun to wait. */
+	interrupt(callers[0].unique);
+	start(callers, WAITERS, file, NULL);
+	wait_until_they_wait(WAITERS - 1);
+	for (int i = 1; i < WAITERS; i++)
+		interrupt(callers[i].unique);
+	join(callers, WAITERS);
+	for (int i = 0; i < WAITERS; i++)
+		ck_assert_int_eq(callers[i].result, -EINTR);
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_wait_ends_with_its_share)
+{
+	struct caller_thread caller = { .unique = 1,
+					.lock = { .owner = 1, .lk = { .type = F_WRLCK } } };
+	uint64_t file = lookup(lookup(FUSE_ROOT_ID, "share"), "f");
+	int fd = lock_on_host();
+
+	start(&caller, 1, file, NULL);
+	wait_until_they_wait(1);
+	ck_assert_int_eq(fs_share_remove(fs, "share"), 0);
+	join(&caller, 1);
+	ck_assert_int_eq(caller.result, -ESTALE);
+	close(fd);
+}
+END_TEST
+
+/* Threads of one program that lock at once are one owner, whose locks all go together. */
+START_TEST(threads_are_one_owner)
+{
+	uint64_t file = lookup(lookup(FUSE_ROOT_ID, "share"), "f");
+	struct caller_thread callers[2];
+	struct inode *inode;
+	pthread_barrier_t barrier;
+
+	ck_assert_int_eq(pthread_barrier_init(&barrier, NULL, 2), 0);
+	ck_assert_int_eq(inode_get(fs, file, &inode), 0);
+	for (int round = 0; round < ROUNDS; round++) {
+		memset(callers, 0, sizeof(callers));
+		for (uint64_t i = 0; i < 2; i++) {
+			callers[i].unique = i + 1;
+			callers[i].lock = (struct fuse_lk_in){
+				.owner = 5, .lk = { .type = F_WRLCK, .start = i, .end = i }
+			};
+		}
+		start(callers, 2, file, &barrier);
+		join(callers, 2);
+		ck_assert_int_eq(callers[0].result, 0);
+		ck_assert_int_eq(callers[1].result, 0);
+		ck_assert_uint_eq(fs->lock_owners.n_used, 1);
+		ck_assert_int_eq(lock_owner_drop(fs, inode, 5), 0);
+		ck_assert_uint_eq(fs->lock_owners.n_used, 0);
+	}
+	ck_assert_uint_eq(fs->n_fds, 2); /* the share's and the file's own */
+	inode_put(fs, inode);
+	pthread_barrier_destroy(&barrier);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("fsd_shares");
@@ -181,6 +334,9 @@ int main(void)
 	tcase_add_test(tcase, looking_at_a_share_is_no_gain);
 	tcase_add_test(tcase, a_share_that_goes_is_closed);
 	tcase_add_test(tcase, a_request_outlives_its_share);
+	tcase_add_test(tcase, all_who_wait_are_interrupted);
+	tcase_add_test(tcase, a_wait_ends_with_its_share);
+	tcase_add_test(tcase, threads_are_one_owner);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
