@@ -255,6 +255,7 @@ enum request_result fs_request_in_mode(struct request *req, struct fs *fs, struc
 				 .n_out = n_out,
 				 .reply = iov + n_out,
 				 .n_reply = n_in,
+				 .epoch = mode->epoch,
 				 .payload = scratch->reply };
 	guest_copy_from_iov(&req->in, sizeof(req->in), req->out, req->n_out);
 	op = find_op(req->in.opcode);

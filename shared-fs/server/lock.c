@@ -208,14 +208,13 @@ static int wait_lock(const struct request *req)
 	const struct fuse_lk_in *body = request_body(req, fuse_lk_in);
 	struct fs *fs = req->fs;
 	struct timespec wait = { .tv_nsec = WAIT_FIRST_NS };
-	uint32_t epoch = __atomic_load_n(&fs->epoch, __ATOMIC_ACQUIRE);
 	int ret;
 
 	for (;;) {
 		ret = try_lock(req, body);
 		if (ret != -EAGAIN)
 			return ret;
-		if (__atomic_load_n(&fs->epoch, __ATOMIC_ACQUIRE) != epoch ||
+		if (__atomic_load_n(&fs->epoch, __ATOMIC_ACQUIRE) != req->epoch ||
 		    is_interrupted(fs, req->in.unique))
 			return -EINTR;
 		if (share_is_removed(fs, req->inode))

@@ -58,7 +58,9 @@ void queue_complete(struct queue *queue, uint16_t head, uint32_t written)
 
 static enum request_result run_chain(struct queue *queue, struct chain *chain, bool again)
 {
-	struct request_mode mode = { .journal = &queue->record->journal, .again = again };
+	struct request_mode mode = { .journal = &queue->record->journal,
+				     .again = again,
+				     .epoch = queue->epoch };
 	enum request_result result;
 	struct request req;
 	uint32_t written;
@@ -149,8 +151,14 @@ static int serve(struct queue *queue, struct batch *ret_batch)
 	unsigned int unsignalled = 0;
 
 	*ret_batch = (struct batch){ 0 };
-	while (!__atomic_load_n(&queue->stopping, __ATOMIC_ACQUIRE)) {
-		int ret = vring_pop(&queue->ring, queue->memory, queue->chain);
+	for (;;) {
+		int ret;
+
+		/* In this order: queue_stop() has another one begin after it has said so. */
+		queue->epoch = __atomic_load_n(&queue->fs->epoch, __ATOMIC_ACQUIRE);
+		if (__atomic_load_n(&queue->stopping, __ATOMIC_ACQUIRE))
+			break;
+		ret = vring_pop(&queue->ring, queue->memory, queue->chain);
 
 		if (ret < 0)
 			return ret;
@@ -315,6 +323,7 @@ int queue_start(struct queue *queue)
 	    !queue->enabled)
 		return 0;
 	__atomic_store_n(&queue->stopping, false, __ATOMIC_RELEASE);
+	queue->epoch = __atomic_load_n(&queue->fs->epoch, __ATOMIC_ACQUIRE);
 	ret = prepare(queue);
 	if (!ret)
 		ret = thread_start(&queue->thread, SERVER_STACK_SIZE, 0, queue_thread, queue);
@@ -330,6 +339,8 @@ void queue_stop(struct queue *queue)
 	if (!queue->running)
 		return;
 	__atomic_store_n(&queue->stopping, true, __ATOMIC_RELEASE);
+	/* A wait for a lock ends here, which the thread itself may be at: its caller sees EINTR. */
+	__atomic_add_fetch(&queue->fs->epoch, 1, __ATOMIC_ACQ_REL);
 	signal_eventfd(queue->stop_fd);
 	pthread_join(queue->thread, NULL);
 	queue->running = false;

@@ -47,6 +47,7 @@ struct queue {
 	bool broken; /* atomic: the ring broke the rules; until the front end stops the queue */
 	bool resumed; /* another server was at work on it */
 	bool stopping; /* atomic */
+	uint32_t epoch; /* of fs, when the last request was taken */
 	int kick_fd;
 	int call_fd; /* guarded by used_lock */
 	int err_fd;

@@ -55,6 +55,7 @@ struct request {
 	struct inode *inode; /* of in.nodeid, referenced */
 	struct journal *journal; /* or NULL */
 	bool again; /* a server that died had begun it: it may have been done */
+	uint32_t epoch; /* of the file system, when it was taken: a wait ends with that */
 	/* The handler's answer: its return value is the error, or the payload's length. The payload
 	 * is what payload points to (the scratch's reply at the start), NULL: it is there already.
 	 */
@@ -72,6 +73,7 @@ struct request_mode {
 	bool may_block; /* run it whatever it takes */
 	struct journal *journal; /* of the request, begun; or NULL */
 	bool again; /* another server had begun it, and @journal is what it noted */
+	uint32_t epoch; /* as in struct request */
 };
 
 /*
@@ -88,7 +90,8 @@ static inline enum request_result fs_request(struct request *req, struct fs *fs,
 					     size_t n_out, size_t out_len, size_t n_in,
 					     size_t in_len, bool may_block, uint32_t *ret_written)
 {
-	const struct request_mode mode = { .may_block = may_block };
+	const struct request_mode mode = { .may_block = may_block,
+					   .epoch = __atomic_load_n(&fs->epoch, __ATOMIC_ACQUIRE) };
 
 	return fs_request_in_mode(req, fs, scratch, iov, n_out, out_len, n_in, in_len, &mode,
 				  ret_written);

@@ -11,11 +11,12 @@
 
 static void run_job(struct job *job, struct scratch *scratch)
 {
+	const struct request_mode mode = { .may_block = true, .epoch = job->epoch };
 	struct request req;
 	uint32_t written;
 
-	fs_request(&req, job->queue->fs, scratch, job->iov, job->n_out, job->out_len, job->n_in,
-		   job->in_len, true, &written);
+	fs_request_in_mode(&req, job->queue->fs, scratch, job->iov, job->n_out, job->out_len,
+			   job->n_in, job->in_len, &mode, &written);
 	queue_complete(job->queue, job->head, written);
 }
 
@@ -97,6 +98,7 @@ int workers_submit(struct workers *workers, struct queue *queue, const struct ch
 		goto out;
 	job = &workers->jobs[(workers->first + workers->n_jobs) % JOBS_MAX];
 	job->queue = queue;
+	job->epoch = queue->epoch;
 	job->head = chain->head;
 	job->n_out = chain->n_out;
 	job->n_in = chain->n_in;

@@ -16,6 +16,7 @@
 
 struct job {
 	struct queue *queue;
+	uint32_t epoch;
 	uint16_t head;
 	uint16_t n_out;
 	uint16_t n_in;

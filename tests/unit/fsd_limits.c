@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The edges of what a guest may ask for (T09, T10, T15 and T18 of the reliability tests): sizes
- * that are nearly nothing, numbers that are nobody's any more, files that are no files, and as many
- * of each thing as there may be. */
+/* The edges of what a guest may ask for (T09, T10, T15, T18 and T29 of the reliability tests):
+ * sizes that are nearly nothing, numbers that are nobody's any more, files that are no files, and
+ * as many of each thing as there may be. */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_ring.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -224,6 +225,45 @@ START_TEST(t18_locks)
 }
 END_TEST
 
+/* A wait for a lock in more pieces than workers take is the queue's own thread's, which is to end.
+ */
+START_TEST(t29_stopped_while_a_lock_is_waited_for)
+{
+	struct fuse_in_header in = { .len = sizeof(in) + sizeof(struct fuse_lk_in),
+				     .opcode = FUSE_SETLKW,
+				     .unique = 5 };
+	struct fuse_lk_in lock = { .owner = 1, .lk = { .type = F_WRLCK } };
+	struct flock on_host = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct vhost_user_vring_state state = { .index = 1 };
+	struct raw_desc desc[2 + sizeof(lock) / 6];
+	const uint16_t last = sizeof(desc) / sizeof(desc[0]) - 1;
+	char path[256];
+	int fd;
+
+	start(true, 0);
+	in.nodeid = make("f", "text");
+	fd = open(fsd_path(&rig, "f", path), O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &on_host), 0);
+	memcpy(rig.memory + RIG_OUT, &in, sizeof(in));
+	desc[0] = (struct raw_desc){ RIG_GUEST_BASE + RIG_OUT, sizeof(in), VRING_DESC_F_NEXT, 1 };
+	for (uint16_t i = 1; i < last; i++) {
+		memcpy(rig.memory + RIG_OUT + 1024 * i, (char *)&lock + 6 * (i - 1), 6);
+		desc[i] = (struct raw_desc){ RIG_GUEST_BASE + RIG_OUT + 1024 * i, 6,
+					     VRING_DESC_F_NEXT, (uint16_t)(i + 1) };
+	}
+	desc[last] = (struct raw_desc){ RIG_GUEST_BASE + RIG_IN, 64, VRING_DESC_F_WRITE, 0 };
+	fsd_ring_put(&rig, 1, desc, last + 1u);
+	fsd_ring_kick(&rig, 1);
+	while (!__atomic_load_n(&rig.fs->n_lock_waits, __ATOMIC_RELAXED))
+		usleep(1000);
+	ck_assert_int_eq(fsd_rig_message(&rig, VHOST_USER_GET_VRING_BASE, &state, sizeof(state),
+					 NULL, 0, &state, sizeof(state)),
+			 0);
+	close(fd);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("fsd_limits");
@@ -236,6 +276,7 @@ int main(void)
 	tcase_add_test(limits, t15_devices_of_the_host);
 	tcase_add_test(limits, t18_open_folders);
 	tcase_add_test(limits, t18_locks);
+	tcase_add_test(limits, t29_stopped_while_a_lock_is_waited_for);
 	suite_add_tcase(suite, limits);
 	return unit_run(suite);
 }

@@ -29,6 +29,7 @@ struct caller_thread {
 	struct scratch *scratch;
 	uint64_t unique;
 	uint64_t nodeid;
+	bool late; /* taken before the last pause, and run after it */
 	struct fuse_lk_in lock;
 	int64_t result;
 };
@@ -196,12 +197,15 @@ static void *wait_for_lock(void *arg)
 	struct iovec iov[] = { { &in, sizeof(in) },
 			       { &caller->lock, sizeof(caller->lock) },
 			       { &out, sizeof(out) } };
+	const struct request_mode mode = { .may_block = true,
+					   .epoch = fs->epoch - (caller->late ? 1 : 0) };
 	struct request req;
 	uint32_t written;
 
 	if (caller->barrier)
 		pthread_barrier_wait(caller->barrier);
-	fs_request(&req, fs, caller->scratch, iov, 2, in.len, 1, sizeof(out), true, &written);
+	fs_request_in_mode(&req, fs, caller->scratch, iov, 2, in.len, 1, sizeof(out), &mode,
+			   &written);
 	caller->result = written ? out.error : 1;
 	return NULL;
 }
@@ -292,6 +296,22 @@ START_TEST(a_wait_ends_with_its_share)
 }
 END_TEST
 
+/* Whoever pauses the queues waits for what the workers were given before. */
+START_TEST(no_wait_begins_after_a_pause)
+{
+	struct caller_thread caller = { .unique = 1,
+					.late = true,
+					.lock = { .owner = 1, .lk = { .type = F_WRLCK } } };
+	uint64_t file = lookup(lookup(FUSE_ROOT_ID, "share"), "f");
+	int fd = lock_on_host();
+
+	start(&caller, 1, file, NULL);
+	join(&caller, 1);
+	ck_assert_int_eq(caller.result, -EINTR);
+	close(fd);
+}
+END_TEST
+
 /* Threads of one program that lock at once are one owner, whose locks all go together. */
 START_TEST(threads_are_one_owner)
 {
@@ -336,6 +356,7 @@ int main(void)
 	tcase_add_test(tcase, a_request_outlives_its_share);
 	tcase_add_test(tcase, all_who_wait_are_interrupted);
 	tcase_add_test(tcase, a_wait_ends_with_its_share);
+	tcase_add_test(tcase, no_wait_begins_after_a_pause);
 	tcase_add_test(tcase, threads_are_one_owner);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
