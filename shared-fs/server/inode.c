@@ -148,7 +148,7 @@ static bool detach_if_unused(struct fs *fs, struct inode *inode, struct remains 
 		hash_remove(fs, inode);
 		fs->shares[inode->share].n_inodes--;
 		if (!inode->parent_id)
-			session_root_gone(fs, inode->share);
+			session_root_gone(fs, inode->share, slot_id(&inode->slot));
 	}
 	slots_free(&fs->inodes, inode);
 	return true;

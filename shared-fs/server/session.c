@@ -128,12 +128,13 @@ void session_root_made(const struct fs *fs, uint16_t share, uint64_t nodeid)
 	__atomic_store_n(&record->roots[i].nodeid, nodeid, __ATOMIC_RELEASE);
 }
 
-void session_root_gone(const struct fs *fs, uint16_t share)
+void session_root_gone(const struct fs *fs, uint16_t share, uint64_t nodeid)
 {
 	struct session_record *record = fs->config.session;
 	int i = record ? find_root(record, fs->shares[share].name, false) : -1;
 
-	if (i >= 0)
+	/* Another share may have the name by now. */
+	if (i >= 0 && record->roots[i].nodeid == nodeid)
 		__atomic_store_n(&record->roots[i].nodeid, 0, __ATOMIC_RELEASE);
 }
 
@@ -232,17 +233,22 @@ int64_t op_syncfs(struct request *req)
 	int ret = 0;
 
 	for (size_t i = 0; i < SHARES_MAX; i++) {
-		int fd = -1;
+		int path_fd = -1;
+		int fd;
 
 		pthread_mutex_lock(&fs->lock);
 		if (fs->shares[i].used && !fs->shares[i].removed && !fs->shares[i].read_only)
-			fd = openat(fs->shares[i].fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			path_fd = fcntl(fs->shares[i].fd, F_DUPFD_CLOEXEC, 3);
 		pthread_mutex_unlock(&fs->lock);
-		if (fd < 0)
+		if (path_fd < 0)
 			continue;
-		if (syncfs(fd) && !ret)
+		/* Which may block: not under the lock. */
+		fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0 && syncfs(fd) && !ret)
 			ret = -errno;
-		close(fd);
+		close(path_fd);
+		if (fd >= 0)
+			close(fd);
 	}
 	return ret;
 }

@@ -44,7 +44,7 @@ void session_adopt(struct fs *fs);
 uint64_t session_root(const struct fs *fs, const char name[SHARE_NAME_MAX + 1]);
 /* With fs->lock: the guest gets to know the folder of a share; it does not know it any more. */
 void session_root_made(const struct fs *fs, uint16_t share, uint64_t nodeid);
-void session_root_gone(const struct fs *fs, uint16_t share);
+void session_root_gone(const struct fs *fs, uint16_t share, uint64_t nodeid);
 /* At DESTROY and when the device is reset; after INIT's bargain. */
 void session_ended(const struct fs *fs);
 void session_begun(const struct fs *fs);

@@ -240,6 +240,26 @@ START_TEST(folders_of_shares)
 }
 END_TEST
 
+/* The guest forgets the folder of the old one when the new one has its name. */
+START_TEST(a_share_that_comes_again)
+{
+	uint64_t old;
+	uint64_t new;
+
+	begin_with((const char *const[]){ "a", NULL });
+	init(FUSE_KERNEL_MINOR_VERSION, INT32_MAX);
+	old = lookup("a");
+	ck_assert_int_eq(fs_share_remove(fs, "a"), 0);
+	add_share("a", false);
+	new = lookup("a");
+	ck_assert_uint_ne(new, old);
+	forget(old, 1);
+	begin_with((const char *const[]){ "a", NULL });
+	ck_assert_int_eq(look_at(new), 0);
+	ck_assert_int_eq(look_at(old), -ESTALE);
+}
+END_TEST
+
 START_TEST(folders_that_lie)
 {
 	begin_with((const char *const[]){ "a", "b", NULL });
@@ -343,6 +363,7 @@ int main(void)
 	tcase_add_test(tcase, goes_on);
 	tcase_add_test(tcase, handles_are_gone);
 	tcase_add_test(tcase, folders_of_shares);
+	tcase_add_test(tcase, a_share_that_comes_again);
 	tcase_add_loop_test(tcase, folders_that_lie, 0, 4);
 	tcase_add_test(tcase, ends_with_the_guests_word);
 	tcase_add_test(tcase, record_that_lies);
