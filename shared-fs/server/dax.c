@@ -547,6 +547,9 @@ int64_t op_setupmapping(struct request *req)
 		watch_own_change(req->fs, req->inode);
 	}
 	pthread_mutex_lock(&dax->lock);
+	/* Before it is said, dax_drop_share() is still to come; afterwards it has been. */
+	if (!ret && share_is_removed(req->fs, req->inode))
+		ret = -ESTALE;
 	for (uint64_t at = 0; at < body->len && !ret; at += DAX_SLOT_SIZE)
 		ret = map(dax, (body->moffset + at) / DAX_SLOT_SIZE, handle->fd, body->foffset + at,
 			  write, req->inode);
