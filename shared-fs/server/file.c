@@ -184,6 +184,7 @@ static int create_file(struct request *req, const char *name, const struct fuse_
 {
 	struct inode *inode;
 	struct statx stx;
+	uint64_t nodeid;
 	int ret;
 	int fd;
 
@@ -196,8 +197,9 @@ static int create_file(struct request *req, const char *name, const struct fuse_
 	if (ret)
 		return ret;
 	fd = inode_open(req->fs, inode, create_flags(req, body->flags));
+	nodeid = slot_id(&inode->slot);
 	inode_put(req->fs, inode);
-	inode_forget(req->fs, slot_id(&inode->slot), 1);
+	inode_forget(req->fs, nodeid, 1);
 	return fd;
 }
 
