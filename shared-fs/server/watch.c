@@ -16,6 +16,7 @@
 #include "shared-fs/server/workers.h"
 
 #define SAME_FOLDER_MAX 8 /* nodeids of one folder: shares that overlap */
+#define READS_MAX	64 /* of 16 KiB of events, before other things have their turn */
 
 static const struct {
 	uint32_t mask;
@@ -92,7 +93,9 @@ static void read_events(struct watcher *watcher)
 	char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t got;
 
-	while ((got = read(watcher->inotify, buffer, sizeof(buffer))) > 0) {
+	/* Whoever makes events faster than they are read must not keep us from sending any. */
+	for (int i = 0; i < READS_MAX && (got = read(watcher->inotify, buffer, sizeof(buffer))) > 0;
+	     i++) {
 		const struct inotify_event *event;
 
 		for (ssize_t at = 0; at < got; at += (ssize_t)(sizeof(*event) + event->len)) {

@@ -266,6 +266,8 @@ void watch_table_lost(struct watcher *watcher, int wd)
 		unwatch_locked(watcher, at - 1);
 		if (watcher->n_wanted < WATCH_WANTED)
 			watcher->wanted[watcher->n_wanted++] = nodeids[0];
+		else
+			watcher->look_at_all = true;
 	}
 	pthread_mutex_unlock(&watcher->fs->lock);
 }
