@@ -3,8 +3,11 @@
 #include "shared-fs/server/sandbox.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdint.h>
+#include <sys/mman.h>
 
 /* The hot ones first: libseccomp's binary tree makes the order matter little, older ones walk. */
 static const int allowed[] = {
@@ -73,10 +76,8 @@ static const int allowed[] = {
 	SCMP_SYS(eventfd2),
 	SCMP_SYS(epoll_create1),
 	SCMP_SYS(epoll_ctl),
-	SCMP_SYS(mmap), /* the guest's memory, stacks, the heap */
 	SCMP_SYS(munmap),
 	SCMP_SYS(mremap),
-	SCMP_SYS(mprotect), /* guard pages of stacks, growth of the heap */
 	SCMP_SYS(madvise),
 	SCMP_SYS(brk),
 
@@ -101,6 +102,35 @@ static const int allowed[] = {
 	SCMP_SYS(exit_group),
 };
 
+/* As op_ioctl() has them. Linux looks at the low half of the number alone. */
+static const uint32_t ioctls[] = {
+	(uint32_t)FS_IOC_GETFLAGS,
+	(uint32_t)FS_IOC_SETFLAGS,
+	(uint32_t)FS_IOC_FSGETXATTR,
+	(uint32_t)FS_IOC_FSSETXATTR,
+};
+
+static int allow_ioctls(scmp_filter_ctx filter)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < sizeof(ioctls) / sizeof(ioctls[0]); i++)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				       SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, ioctls[i]));
+	return ret;
+}
+
+/* The guest's memory, stacks and their guard pages, the heap: none of it is code. */
+static int allow_memory(scmp_filter_ctx filter)
+{
+	int ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+				   SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+
+	return ret ? ret
+		   : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+				      SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+}
+
 int seccomp_install(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -119,11 +149,9 @@ int seccomp_install(void)
 				       SCMP_A0(SCMP_CMP_EQ, CLONE_FS));
 	/* Sockets are given, never made; files' flags are set, terminals are not talked to. */
 	if (!ret)
-		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				       SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xff00, 0x6600)); /* 'f' */
+		ret = allow_memory(filter);
 	if (!ret)
-		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				       SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xff00, 0x5800)); /* 'X' */
+		ret = allow_ioctls(filter);
 	if (!ret)
 		ret = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 1,
 				       SCMP_A1(SCMP_CMP_EQ, 0x5401)); /* TCGETS of stdio */
