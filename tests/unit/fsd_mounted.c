@@ -4,7 +4,8 @@
  * above it. What fs-conform and fs-random say there is what they say of the folder that is served.
  *
  * fsd_mounted FOLDER PLACE COMMAND [ARGUMENT]... mounts FOLDER at PLACE for COMMAND, in a mount
- * namespace of its own: for any suite of tests that wants a mounted file system.
+ * namespace of its own: for any suite of tests that wants a mounted file system. FSD_USER=UID in
+ * the environment makes the server that user's, with an exact share.
  */
 #include <check.h>
 #include <errno.h>
@@ -162,7 +163,11 @@ static int run(char *const *argv)
 static int mount_for(char **argv)
 {
 	struct place place = { .folder = argv[0], .mount = argv[1] };
-	int ret = mount_it(&place);
+	const char *user = getenv("FSD_USER");
+	int ret;
+
+	place.user = user ? (uid_t)strtoul(user, NULL, 10) : 0;
+	ret = mount_it(&place);
 
 	if (ret) {
 		fprintf(stderr, "fsd_mounted: %s\n", strerror(-ret));
