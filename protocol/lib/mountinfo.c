@@ -11,9 +11,9 @@ static bool is_octal(const char *text)
 	       text[2] >= '0' && text[2] <= '7';
 }
 
-/* Copies the word at *@at, its "\040" and the like undone, and moves behind it. False where there
- * is none or it is too long. */
-static bool take_word(const char **at, char *to, size_t room)
+/* Copies what fits of the word at *@at, its "\040" and the like undone, and moves behind it: its
+ * length. */
+static size_t copy_word(const char **at, char *to, size_t room)
 {
 	const char *in = *at;
 	size_t len = 0;
@@ -25,13 +25,21 @@ static bool take_word(const char **at, char *to, size_t room)
 			c = (char)((in[0] - '0') << 6 | (in[1] - '0') << 3 | (in[2] - '0'));
 			in += 3;
 		}
-		if (len + 1 >= room)
-			return false;
-		to[len++] = c;
+		if (len + 1 < room)
+			to[len] = c;
+		len++;
 	}
-	to[len] = '\0';
+	to[len < room ? len : room - 1] = '\0';
 	*at = in + (*in == ' ');
-	return len > 0;
+	return len;
+}
+
+/* False where there is none or it is too long. */
+static bool take_word(const char **at, char *to, size_t room)
+{
+	size_t len = copy_word(at, to, room);
+
+	return len && len < room;
 }
 
 /* ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [FIELD...] - TYPE SOURCE OPTIONS */
@@ -51,8 +59,11 @@ static bool parse(const char *line, struct mount_line *ret_line)
 		if (!take_word(&line, skipped, sizeof(skipped)))
 			return false;
 	} while (strcmp(skipped, "-") != 0);
-	return take_word(&line, ret_line->type, sizeof(ret_line->type)) &&
-	       take_word(&line, ret_line->source, sizeof(ret_line->source));
+	if (!take_word(&line, ret_line->type, sizeof(ret_line->type)) || line[-1] != ' ')
+		return false;
+	/* Whatever was given to mount(2), an empty text among others. */
+	(void)copy_word(&line, ret_line->source, sizeof(ret_line->source));
+	return true;
 }
 
 bool mountinfo_next(const char **at, struct mount_line *ret_line)

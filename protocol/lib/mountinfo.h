@@ -11,7 +11,7 @@ struct mount_line {
 	char root[PATH_MAX]; /* the folder of the file system that is seen */
 	char point[PATH_MAX];
 	char type[64];
-	char source[256];
+	char source[256]; /* what fits of it; may be empty */
 };
 
 /* The next line of @at, which moves behind it; lines that are cut off or have too long words are

@@ -43,22 +43,21 @@ int mounts_lock(const char *tag)
 	return fd;
 }
 
-/* Calls for each line until false; what is at @path is found first, then what else has its device.
- */
-static int scan(FILE *mountinfo, const char *path, bool first, struct mounts_seen *seen)
+/* What is at @path is found first, then what else has its device. */
+static void scan(FILE *mountinfo, const char *path, bool first, struct mounts_seen *seen)
 {
 	struct mount_line mount;
 	char *line = NULL;
 	size_t size = 0;
-	int err = 0;
 
 	rewind(mountinfo);
-	while (!err && getline(&line, &size, mountinfo) > 0) {
+	while (getline(&line, &size, mountinfo) > 0) {
 		const char *at = line;
 
-		if (!mountinfo_next(&at, &mount)) {
-			err = -EIO;
-		} else if (first && !strcmp(mount.point, path)) {
+		/* What is mounted elsewhere, and how, is not ours to mind. */
+		if (!mountinfo_next(&at, &mount))
+			continue;
+		if (first && !strcmp(mount.point, path)) {
 			seen->there = true;
 			memcpy(seen->device, mount.device, sizeof(seen->device));
 			memcpy(seen->type, mount.type, sizeof(seen->type));
@@ -68,19 +67,14 @@ static int scan(FILE *mountinfo, const char *path, bool first, struct mounts_see
 		}
 	}
 	free(line);
-	return err;
 }
 
-int mounts_look(FILE *mountinfo, const char *path, struct mounts_seen *ret_seen)
+void mounts_look(FILE *mountinfo, const char *path, struct mounts_seen *ret_seen)
 {
-	struct mounts_seen seen = { 0 };
-	int err = scan(mountinfo, path, true, &seen);
-
-	if (!err && seen.there)
-		err = scan(mountinfo, path, false, &seen);
-	if (!err)
-		*ret_seen = seen;
-	return err;
+	*ret_seen = (struct mounts_seen){ 0 };
+	scan(mountinfo, path, true, ret_seen);
+	if (ret_seen->there)
+		scan(mountinfo, path, false, ret_seen);
 }
 
 /* From the last on: what came later may lie on what was before. */
@@ -138,13 +132,12 @@ void mounts_clear(const char *tag, const char *device)
 int mounts_now(const char *path, struct mounts_seen *ret_seen)
 {
 	FILE *mountinfo = fopen("/proc/self/mountinfo", "re");
-	int err;
 
 	if (!mountinfo)
 		return -errno;
-	err = mounts_look(mountinfo, path, ret_seen);
+	mounts_look(mountinfo, path, ret_seen);
 	fclose(mountinfo);
-	return err;
+	return 0;
 }
 
 /* Down to @below, a component at a time: a host's symbolic link leads nowhere in the guest. */

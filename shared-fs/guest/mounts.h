@@ -29,9 +29,8 @@ struct mounts_seen {
 	char device[sizeof(((struct mount_line *)0)->device)]; /* MAJOR:MINOR */
 	char type[sizeof(((struct mount_line *)0)->type)]; /* of its file system */
 };
-/* 0 or -EIO: lines that make no sense. */
-int mounts_look(FILE *mountinfo, const char *path, struct mounts_seen *ret_seen);
-/* The same of this process' mounts. */
+void mounts_look(FILE *mountinfo, const char *path, struct mounts_seen *ret_seen);
+/* The same of this process' mounts: 0, or what keeps them from being read, a negative errno. */
 int mounts_now(const char *path, struct mounts_seen *ret_seen);
 
 /* Unmounts everything of the device MAJOR:MINOR, whatever @tag is; @device NULL: of all FUSE mounts

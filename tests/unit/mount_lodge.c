@@ -268,33 +268,76 @@ START_TEST(long_forgets_are_cut)
 }
 END_TEST
 
-static int look(const char *text, struct mounts_seen *seen)
+static void look(const char *text, struct mounts_seen *seen)
 {
 	FILE *file = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
-	int err = mounts_look(file, "/run/lodge-fs/lodge", seen);
 
+	mounts_look(file, "/run/lodge-fs/lodge", seen);
 	fclose(file);
-	return err;
 }
 
 START_TEST(mounts_of_a_device_are_counted)
 {
 	struct mounts_seen seen;
 
-	ck_assert_int_eq(look("25 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n", &seen), 0);
+	look("25 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n", &seen);
 	ck_assert(!seen.there);
-	ck_assert_int_eq(look("25 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
-			      "31 25 0:40 /a /mnt/a\\040b rw - fuse.lodge lodge rw\n"
-			      "30 25 0:40 / /run/lodge-fs/lodge rw - fuse.lodge lodge rw\n"
-			      "32 25 0:41 / /mnt/b rw - fuse.lodge other rw\n"
-			      "33 25 0:40 /c /mnt/c ro shared:3 master:1 - fuse.lodge lodge rw\n",
-			      &seen),
-			 0);
+	look("25 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
+	     "31 25 0:40 /a /mnt/a\\040b rw - fuse.lodge lodge rw\n"
+	     "30 25 0:40 / /run/lodge-fs/lodge rw - fuse.lodge lodge rw\n"
+	     "32 25 0:41 / /mnt/b rw - fuse.lodge other rw\n"
+	     "33 25 0:40 /c /mnt/c ro shared:3 master:1 - fuse.lodge lodge rw\n",
+	     &seen);
 	ck_assert(seen.there);
 	ck_assert_uint_eq(seen.others, 2);
 	ck_assert_str_eq(seen.device, "0:40");
 	ck_assert_str_eq(seen.type, "fuse.lodge");
-	ck_assert_int_eq(look("30 25 0:40 /\n", &seen), -EIO);
+	look("30 25 0:40 /\n", &seen);
+	ck_assert(!seen.there);
+}
+END_TEST
+
+/* What others have mounted keeps nobody from the shares. */
+START_TEST(mounts_of_others_may_be_odd)
+{
+	static const char *const odd[] = {
+		"31 25 0:44 / /mnt/a rw - tmpfs  rw\n", /* mount("", ...) */
+		"31 25 0:44 / /mnt/a rw - fuse.sshfs %0300d rw\n",
+		"31 25 0:44 / /mnt/a rw - fuse.%0100d x rw\n",
+		"31 25 0:44 / /%05000d rw - tmpfs x rw\n",
+		"31 25 0:44 / /mnt/a rw -\n",
+		"\n",
+	};
+	struct mounts_seen seen;
+	char text[8192];
+
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		int n = snprintf(text, sizeof(text), odd[i], 7);
+
+		snprintf(text + n, sizeof(text) - (size_t)n,
+			 "30 25 0:40 / /run/lodge-fs/lodge rw - fuse.lodge lodge rw\n");
+		look(text, &seen);
+		ck_assert_msg(seen.there, "%s", odd[i]);
+		ck_assert_uint_eq(seen.others, 0);
+	}
+}
+END_TEST
+
+/* A name that is too long is cut, one that is not there is empty. */
+START_TEST(sources_are_any_text)
+{
+	char text[512];
+	const char *at = text;
+	struct mount_line line;
+
+	snprintf(text, sizeof(text),
+		 "1 0 0:1 / /a rw - tmpfs  rw\n2 0 0:2 / /b rw - nfs4 h:/%0300d rw\n", 7);
+	ck_assert(mountinfo_next(&at, &line));
+	ck_assert_str_eq(line.source, "");
+	ck_assert(mountinfo_next(&at, &line));
+	ck_assert_str_eq(line.point, "/b");
+	ck_assert_uint_eq(strlen(line.source), sizeof(line.source) - 1);
+	ck_assert(!mountinfo_next(&at, &line));
 }
 END_TEST
 
@@ -312,6 +355,8 @@ int main(void)
 	tcase_add_test(tcase, init_is_fitted_to_the_slots);
 	tcase_add_test(tcase, long_forgets_are_cut);
 	tcase_add_test(tcase, mounts_of_a_device_are_counted);
+	tcase_add_test(tcase, mounts_of_others_may_be_odd);
+	tcase_add_test(tcase, sources_are_any_text);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
