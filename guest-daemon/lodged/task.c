@@ -260,10 +260,9 @@ void tasks_free(struct tasks *tasks)
 		if (task->command)
 			answer_error(task->command, REPORT_NOT_ALLOWED, "lodged ends");
 		signal_group(task, SIGKILL);
-		if (task->pid) {
+		/* Not waited for: see children_stop(). */
+		if (task->pid)
 			children_forget(tasks->lodged->children, task->pid);
-			(void)waitpid(task->pid, NULL, 0);
-		}
 		task_free(task);
 	}
 	g_free(tasks);
