@@ -126,15 +126,22 @@ static bool is_storage(const struct mount_line *line)
 	       !strcmp(line->type, "btrfs");
 }
 
+/* One word, whatever was given to mount(8): a share of CIFS may have blanks in its name. */
+static char *device_word(const char *source)
+{
+	return g_strdelimit(g_strdup(*source ? source : "-"), " \t\n", '_');
+}
+
 /* False: not one to tell of. */
 static bool add_mount(struct fields_builder *out, const struct mount_line *line, GHashTable *seen)
 {
+	g_autofree char *device = device_word(line->source);
 	struct statvfs st;
 
 	if (!is_storage(line) || !g_hash_table_add(seen, g_strdup(line->device)) ||
 	    statvfs(line->point, &st) || !st.f_blocks)
 		return false;
-	fields_addf(out, "disk", "%s %s %llu %llu %s", line->source, line->type,
+	fields_addf(out, "disk", "%s %s %llu %llu %s", device, line->type,
 		    (unsigned long long)st.f_blocks * st.f_frsize,
 		    (unsigned long long)st.f_bavail * st.f_frsize, line->point);
 	return true;

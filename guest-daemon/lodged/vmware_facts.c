@@ -160,7 +160,9 @@ static void send_disks(struct lodged *lodged, const char *fields, size_t len)
 		g_auto(GStrv) words = g_strsplit(disk, " ", 5);
 		g_autofree char *name = NULL;
 
-		if (g_strv_length(words) != 5 || strpbrk(words[0], "\"\\"))
+		/* Both are what some user gave to fusermount(1), perhaps. */
+		if (g_strv_length(words) != 5 || strpbrk(words[0], "\"\\") ||
+		    strpbrk(words[1], "\"\\"))
 			continue;
 		name = g_base64_encode((const guchar *)words[4], strlen(words[4]));
 		g_string_append_printf(json,
