@@ -141,6 +141,7 @@ START_TEST(t07_bytes_that_change)
 	} request = { .in = { .len = sizeof(request), .opcode = FUSE_WRITE, .unique = 1 },
 		      .write = { .size = 16 } };
 	struct flipper flipper = { .value = flips[_i].value };
+	long rounds = unit_rounds(5000);
 	struct fsd_rig rig;
 	pthread_t thread;
 	int error;
@@ -151,7 +152,7 @@ START_TEST(t07_bytes_that_change)
 	memcpy(rig.memory + RIG_OUT, &request, sizeof(request));
 	flipper.word = (uint32_t *)(rig.memory + RIG_OUT + flips[_i].offset);
 	ck_assert_int_eq(pthread_create(&thread, NULL, flip, &flipper), 0);
-	for (int i = 0; i < 5000; i++) {
+	for (long i = 0; i < rounds; i++) {
 		uint32_t used = fsd_raw(&rig, 1, &request, sizeof(request), 512);
 
 		ck_assert_msg(used >= sizeof(struct fuse_out_header) && used <= 512, "%u", used);

@@ -18,8 +18,6 @@
 #include "tests/unit/fsd_harness.h"
 #include "tests/unit/unit.h"
 
-#define ROUNDS 20000
-
 static struct fs *fs;
 static struct scratch *scratch;
 static char top[64]; /* holds the share and what is outside of it */
@@ -175,6 +173,7 @@ static unsigned int use(uint64_t node, const struct stat *outside)
 START_TEST(t14_a_folder_that_becomes_a_link)
 {
 	struct fuse_setattr_in owner = { .valid = FATTR_UID, .uid = geteuid() };
+	long rounds = unit_rounds(20000);
 	struct fuse_attr attr;
 	char outside[128];
 	char path[128];
@@ -192,7 +191,7 @@ START_TEST(t14_a_folder_that_becomes_a_link)
 	path_of("share/b", path);
 	ck_assert_int_eq(symlink(outside, path), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, swap, &stop), 0);
-	for (int i = 0; i < ROUNDS; i++) {
+	for (long i = 0; i < rounds; i++) {
 		uint64_t node = look_up(FUSE_ROOT_ID, "a", &attr);
 
 		/* The link itself, or the folder. */

@@ -15,7 +15,6 @@
 #include "tests/unit/unit.h"
 
 #define THREADS 8
-#define ROUNDS	1500
 #define NAMES	4
 
 struct racer {
@@ -24,6 +23,7 @@ struct racer {
 	pthread_t thread;
 	unsigned int seed;
 	uint64_t nodes[NAMES]; /* that this thread has one lookup of; 0: none */
+	long rounds;
 	bool evicted; /* it saw nodes without a descriptor */
 	long ok;
 };
@@ -251,7 +251,7 @@ static void *race(void *arg)
 	struct racer *racer = arg;
 	struct scratch *scratch = calloc(1, sizeof(*scratch));
 
-	for (int round = 0; round < ROUNDS; round++) {
+	for (long round = 0; round < racer->rounds; round++) {
 		int i = rand_r(&racer->seed) % NAMES;
 		int j = rand_r(&racer->seed) % NAMES;
 		char name[3] = { 'f', (char)('0' + j), 0 };
@@ -355,7 +355,7 @@ static void *race_in_folders(void *arg)
 	struct racer *racer = arg;
 	struct scratch *scratch = calloc(1, sizeof(*scratch));
 
-	for (int round = 0; round < ROUNDS; round++) {
+	for (long round = 0; round < racer->rounds; round++) {
 		struct fuse_getattr_in in = { 0 };
 		int i = rand_r(&racer->seed) % NAMES;
 		int j = rand_r(&racer->seed) % NAMES;
@@ -415,6 +415,7 @@ static void run_racers(const struct way *way, void *(*run)(void *racer))
 	for (unsigned int i = 0; i < THREADS; i++) {
 		racers[i].fs = fs;
 		racers[i].seed = i + 1;
+		racers[i].rounds = unit_rounds(1500);
 		racers[i].classic = way->classic;
 		ck_assert_int_eq(pthread_create(&racers[i].thread, NULL, run, &racers[i]), 0);
 	}

@@ -18,4 +18,13 @@ static inline int unit_run(Suite *suite)
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* How often a test of chance tries: ROUNDS of the environment, for long runs by hand (with
+ * CK_TIMEOUT_MULTIPLIER), or @usual. */
+static inline long unit_rounds(long usual)
+{
+	const char *rounds = getenv("ROUNDS");
+
+	return rounds ? strtol(rounds, NULL, 10) : usual;
+}
+
 #endif
