@@ -126,15 +126,15 @@ class QemuClock(Clock, machines.Qemu):
     """ptp_kvm; nobody keeps the guest's own clock."""
 
 
-def make_all(env, work):
-    """The machines that can be had."""
+def make_all(env, work, rows):
+    """The machines that can be had, and that these rows look at."""
     vms = [QemuClock("ptp_kvm", env, work, initramfs=env.initramfs("clock-kvm"))]
     if not machines.has_lodge(env):
         return vms
     def image(name, agent, files):
         return bulk.add_agent(env.initramfs(name), os.path.join(work, name + ".cpio"), agent, files)
     vms.insert(0, LodgeClock("lodge", env, work, initramfs=image("clock", env.program("lodged"), {})))
-    if os.path.exists(PLUGIN):
+    if "clock.system" in rows and os.path.exists(PLUGIN):
         ioperm = os.path.join(env.build, "guest", "lodge-ioperm")
         vms.append(LodgeVmtools("open-vm-tools", env, work, initramfs=image(
             "clock-none", "/usr/bin/vmtoolsd", {PLUGIN: PLUGIN, "/bin/ioperm": ioperm})))

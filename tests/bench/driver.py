@@ -451,7 +451,7 @@ def bench_balloon(env, work, rows):
 
 def bench_clock(env, work, rows):
     """Clocks of guests beside their host's."""
-    vms = clock.make_all(env, work)
+    vms = clock.make_all(env, work, rows)
     try:
         start_all(vms)
         if "clock.read" in rows:
