@@ -151,7 +151,9 @@ END_TEST
 
 START_TEST(host_jumps)
 {
-	static const double jumps[] = { HOUR, -HOUR, 26.0 * HOUR, -26.0 * HOUR, 87600.0 * HOUR };
+	/* The last one leads beyond 2038. */
+	static const double jumps[] = { HOUR,	      -HOUR,	      26.0 * HOUR,
+					-26.0 * HOUR, 87600.0 * HOUR, 175320.0 * HOUR };
 
 	for (size_t i = 0; i < sizeof(jumps) / sizeof(*jumps); i++) {
 		setup();
