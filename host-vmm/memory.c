@@ -290,15 +290,6 @@ size_t memory_iov_write(const struct iovec *iov, size_t count, size_t offset, co
 	return iov_copy(iov, count, offset, (uint8_t *)buffer, len, true);
 }
 
-size_t memory_iov_size(const struct iovec *iov, size_t count)
-{
-	size_t size = 0;
-
-	for (size_t i = 0; i < count; i++)
-		size += iov[i].iov_len;
-	return size;
-}
-
 static uint8_t *stretch_host(const struct memory *memory, uint64_t stretch)
 {
 	return (uint8_t *)memory->regions[0].host + stretch * HUGE_PAGE;

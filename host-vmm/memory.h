@@ -77,7 +77,6 @@ size_t memory_iov_read(const struct iovec *iov, size_t count, size_t offset, voi
 		       size_t len);
 size_t memory_iov_write(const struct iovec *iov, size_t count, size_t offset, const void *buffer,
 			size_t len);
-size_t memory_iov_size(const struct iovec *iov, size_t count);
 
 /*
  * Fills [gpa, gpa + len), which has not been written to since it was made or discarded, from the

@@ -60,7 +60,6 @@ struct vcpu {
 	size_t run_size;
 	struct vcpu_power_on *power_on;
 	bool has_run; /* main thread: a new vCPU needs no reset */
-	uint64_t exits; /* atomic */
 	struct vcpu_faults faults;
 	unsigned int retries; /* its thread: of KVM_RUN, without anything new */
 
@@ -137,7 +136,6 @@ static void serve_write_of_tsc(struct vcpu *vcpu)
 
 static void serve_exit(struct vcpu *vcpu)
 {
-	__atomic_add_fetch(&vcpu->exits, 1, __ATOMIC_RELAXED);
 	switch (vcpu->run->exit_reason) {
 	case KVM_EXIT_IO:
 		serve_port(vcpu);
@@ -415,11 +413,6 @@ void vcpu_tell_pause(const struct vcpu *vcpu)
 {
 	/* EINVAL: the guest does not use it. */
 	(void)ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
-}
-
-uint64_t vcpu_exits(const struct vcpu *vcpu)
-{
-	return __atomic_load_n(&vcpu->exits, __ATOMIC_RELAXED);
 }
 
 uint64_t vcpu_unresolved_faults(const struct vcpu *vcpu)

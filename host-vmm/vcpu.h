@@ -47,8 +47,6 @@ uint32_t vcpu_tsc_khz(const struct vcpu *vcpu);
  * Parked. */
 void vcpu_tell_pause(const struct vcpu *vcpu);
 
-/* Exits to this process so far. Any thread. */
-uint64_t vcpu_exits(const struct vcpu *vcpu);
 /* Page faults so far that KVM took and did not resolve (vcpu_faults.h). One thread. */
 uint64_t vcpu_unresolved_faults(const struct vcpu *vcpu);
 

@@ -203,7 +203,8 @@ static struct guestmsg_channel *find_slot(struct guestmsg *guestmsg,
 	return victim;
 }
 
-int guestmsg_attach(struct guestmsg_channel *channel)
+/* A session for the slot @channel, whose protocol is set. */
+static int attach(struct guestmsg_channel *channel)
 {
 	const struct protocol *protocol = find_protocol(channel->protocol);
 	int ret;
@@ -238,7 +239,7 @@ int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie,
 	channel->cookie_high = random[0];
 	channel->cookie_low = random[1];
 	channel->opener = *opener;
-	ret = guestmsg_attach(channel);
+	ret = attach(channel);
 	if (ret < 0)
 		return ret;
 	*ret_channel = channel;
@@ -431,7 +432,7 @@ int guestmsg_load(struct guestmsg *guestmsg, struct state *state)
 			ret = -EBADMSG;
 		/* One that the service does not take back is closed, and the guest opens anew. */
 		if (ret == 0 && channel->protocol != 0)
-			channel->restored = guestmsg_attach(channel) == 0;
+			channel->restored = attach(channel) == 0;
 	}
 	pthread_mutex_unlock(&guestmsg->lock);
 	return ret;

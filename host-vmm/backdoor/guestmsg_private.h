@@ -70,8 +70,6 @@ struct guestmsg_channel *guestmsg_find(struct guestmsg *guestmsg, uint64_t numbe
 int guestmsg_open(struct guestmsg *guestmsg, uint32_t protocol, bool cookie,
 		  const struct guestmsg_opener *opener, struct guestmsg_channel **ret_channel);
 void guestmsg_close(struct guestmsg_channel *channel);
-/* A session for the slot @channel, whose protocol is set. */
-int guestmsg_attach(struct guestmsg_channel *channel);
 
 /* Forgets what of a message from the guest has come. */
 void guestmsg_drop_sent(struct guestmsg_channel *channel);

@@ -355,20 +355,6 @@ int guest_command_send(struct guest_link *link, const struct fields_builder *tex
 	return put(link, LODGE_RPC_COMMAND, 0, command->tag, text->bytes, text->len);
 }
 
-int guest_command_run(struct guest_link *link, const struct fields_builder *text, int timeout_ms,
-		      struct guest_command *command)
-{
-	gint64 end = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
-	int ret = guest_command_send(link, text, command);
-
-	while (!ret && !command->done) {
-		gint64 left = (end - g_get_monotonic_time()) / 1000;
-
-		ret = left > 0 ? guest_link_wait(link, (int)left) : -ETIMEDOUT;
-	}
-	return ret;
-}
-
 int guest_command_outcome(const struct guest_command *command, const char **ret_fields,
 			  size_t *ret_len, char **ret_text)
 {

@@ -95,9 +95,6 @@ void guest_stream_close(struct guest_link *link, struct guest_stream *stream, co
  */
 int guest_command_send(struct guest_link *link, const struct fields_builder *text,
 		       struct guest_command *command);
-/* Sends and waits for the result alone, @timeout_ms at most. */
-int guest_command_run(struct guest_link *link, const struct fields_builder *text, int timeout_ms,
-		      struct guest_command *command);
 /*
  * What a result says: 0 and its fields, or a number (an errno of Linux, or GUEST_...) and a text
  * that is fit for a terminal, to be g_free()d. A result of another form is EPROTO.

@@ -21,11 +21,6 @@ char *paths_vms(void)
 	return g_build_filename(g_get_user_data_dir(), "lodge", NULL);
 }
 
-char *paths_name(const char *dir)
-{
-	return g_path_get_basename(dir);
-}
-
 static bool has_conf(const char *dir)
 {
 	g_autofree char *conf = g_build_filename(dir, "vm.conf", NULL);

@@ -17,8 +17,6 @@ char *paths_vms(void);
  * with a '/'). -ENOENT where it has no vm.conf. A throw-away VM that runs is found, too.
  */
 int paths_vm(const char *word, char **ret_dir, char **ret_message);
-/* The name that the VM in @dir goes by: the last component of the path. */
-char *paths_name(const char *dir);
 
 /* The folder of all run-time folders, $XDG_RUNTIME_DIR/lodge or a stand-in; made, mode 0700. */
 int paths_runtime_base(char **ret_dir, char **ret_message);

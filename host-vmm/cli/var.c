@@ -17,7 +17,8 @@
 #define PREFIX	  "guestinfo."
 #define VALUE_MAX (64 << 10) /* TOOLS_VAR_VALUE_MAX of the monitor */
 
-char *var_name(const char *word)
+/* "guestinfo.WORD", where it is not that already. g_free(). */
+static char *var_name(const char *word)
 {
 	return g_str_has_prefix(word, PREFIX) ? g_strdup(word) : g_strconcat(PREFIX, word, NULL);
 }

@@ -5,8 +5,6 @@
 
 #include <json-glib/json-glib.h>
 
-/* "guestinfo.WORD", where it is not that already. g_free(). */
-char *var_name(const char *word);
 /* Params for var-get (@value NULL) and var-set. g_free(). */
 char *var_params(const char *word, const char *value, gsize len);
 /* The bytes of a result, or of a row of var-list; a NUL behind text. g_free(). */

@@ -422,17 +422,3 @@ int pci_bus_assign(struct pci_bus *bus)
 	pthread_mutex_unlock(&bus->lock);
 	return ret;
 }
-
-int pci_bus_save(struct pci_bus *bus, struct state *state)
-{
-	state_put_u32(state, __atomic_load_n(&bus->address, __ATOMIC_RELAXED));
-	return pci_function_save(&bus->bridge, state);
-}
-
-int pci_bus_load(struct pci_bus *bus, struct state *state)
-{
-	uint32_t address = state_get_u32(state) & CONFIG_ADDRESS_MASK;
-
-	__atomic_store_n(&bus->address, address, __ATOMIC_RELAXED);
-	return pci_function_load(&bus->bridge, state);
-}

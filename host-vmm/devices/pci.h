@@ -110,9 +110,6 @@ void pci_config_put(struct pci_function *function, unsigned int offset, const vo
 /* The message of @vector, to fire or to hand its eventfd on; NULL if there is no such vector. */
 struct irq_msi *pci_msix_message(struct pci_function *function, unsigned int vector);
 
-/* The bus itself: the host bridge and CONFIG_ADDRESS. */
-int pci_bus_save(struct pci_bus *bus, struct state *state);
-int pci_bus_load(struct pci_bus *bus, struct state *state);
 int pci_function_save(struct pci_function *function, struct state *state);
 int pci_function_load(struct pci_function *function, struct state *state);
 

@@ -123,7 +123,8 @@ void pci_config_set_bar(struct pci_function *function, unsigned int index, uint6
 		put32(function->config + BAR_OFFSET(index + 1), (uint32_t)(base >> 32));
 }
 
-bool pci_config_bar(const struct pci_function *function, unsigned int index, uint64_t *ret_base)
+/* Where the guest wants the BAR: false for nowhere. */
+static bool wanted_bar(const struct pci_function *function, unsigned int index, uint64_t *ret_base)
 {
 	const struct pci_bar *bar = &function->bars[index];
 	uint8_t decode = bar->kind == PCI_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
@@ -157,7 +158,7 @@ static void release_moved(struct pci_bus *bus, struct pci_function *function, un
 
 	if (!bar->region.claimed)
 		return;
-	if (pci_config_bar(function, index, &wanted) && wanted == base)
+	if (wanted_bar(function, index, &wanted) && wanted == base)
 		return;
 	bus_release(bar_bus(bus, bar), &bar->region);
 	if (bar->mapped)
@@ -170,7 +171,7 @@ static void claim_wanted(struct pci_bus *bus, struct pci_function *function, uns
 	uint64_t wanted;
 	int ret;
 
-	if (bar->region.claimed || !pci_config_bar(function, index, &wanted))
+	if (bar->region.claimed || !wanted_bar(function, index, &wanted))
 		return;
 	ret = bus_claim(bar_bus(bus, bar), &bar->region, wanted);
 	if (ret < 0) {

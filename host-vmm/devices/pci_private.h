@@ -30,8 +30,6 @@ void pci_config_init(struct pci_function *function);
 int pci_config_check_bars(const struct pci_function *function);
 void pci_config_power_on(struct pci_function *function);
 void pci_config_set_bar(struct pci_function *function, unsigned int index, uint64_t base);
-/* Where the guest wants the BAR: false for nowhere. */
-bool pci_config_bar(const struct pci_function *function, unsigned int index, uint64_t *ret_base);
 /* Claims and releases BAR regions until they are where the guest wants them. Mutex held. */
 void pci_config_remap(struct pci_bus *bus);
 

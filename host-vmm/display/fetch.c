@@ -9,8 +9,9 @@
 #include "host-vmm/display/convert.h"
 #include "host-vmm/loop.h"
 
-void display_fetch_line(struct display *display, const struct display_picture *picture, uint32_t x,
-			uint32_t y, uint32_t *to, uint32_t n)
+/* Copies a line's pixels [@x, @x + @n) to @to; black where they cannot be read. */
+static void fetch_line(struct display *display, const struct display_picture *picture, uint32_t x,
+		       uint32_t y, uint32_t *to, uint32_t n)
 {
 	const unsigned int bytes = display_format_bytes(picture->format);
 	const uint64_t at = picture->offset + (uint64_t)y * picture->stride + (uint64_t)x * bytes;
@@ -39,8 +40,8 @@ static void fetch_rect(struct display *display, struct display_head *head,
 		    (size_t)(rect->height - 1) * picture->stride + (size_t)rect->width * 4))
 		return;
 	for (uint32_t i = 0; i < rect->height; i++, to += segment->stride)
-		display_fetch_line(display, picture, rect->x, rect->y + i, (uint32_t *)(void *)to,
-				   rect->width);
+		fetch_line(display, picture, rect->x, rect->y + i, (uint32_t *)(void *)to,
+			   rect->width);
 }
 
 void display_fetch(struct display *display, struct display_head *head)
@@ -73,8 +74,8 @@ static void shoot(void *opaque)
 	if (!canvas.pixels)
 		return;
 	for (uint32_t y = 0; y < top->height; y++)
-		display_fetch_line(shoot->display, top, 0, y,
-				   canvas.pixels + (size_t)y * top->width, top->width);
+		fetch_line(shoot->display, top, 0, y, canvas.pixels + (size_t)y * top->width,
+			   top->width);
 	convert_blend(&canvas, head->cursor.argb, head->cursor.width, head->cursor.height,
 		      (int32_t)head->cursor_x, (int32_t)head->cursor_y);
 	*shoot->shot = (struct display_shot){ canvas.width, canvas.height, canvas.pixels };

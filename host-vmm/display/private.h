@@ -108,9 +108,6 @@ void display_pace(struct display *display);
 
 /* fetch.c: copies the damaged pixels of the top layer into the head's segment. */
 void display_fetch(struct display *display, struct display_head *head);
-/* Copies a line's pixels [@x, @x + @n) to @to; black where they cannot be read. */
-void display_fetch_line(struct display *display, const struct display_picture *picture, uint32_t x,
-			uint32_t y, uint32_t *to, uint32_t n);
 
 /* viewers.c */
 void display_owe(struct display *display, unsigned int head, uint8_t what);

@@ -209,7 +209,7 @@ static void reset_registers(struct virtio_pci *pci)
 	__atomic_store_n(&pci->status, 0, __ATOMIC_RELEASE);
 }
 
-void virtio_reset(struct virtio_pci *pci)
+static void reset(struct virtio_pci *pci)
 {
 	stop(pci->vdev);
 	if (pci->vdev->ops->reset)
@@ -230,7 +230,7 @@ void virtio_status_write(struct virtio_pci *pci, uint8_t value)
 				 VIRTIO_CONFIG_S_FAILED;
 
 	if (value == 0) {
-		virtio_reset(pci);
+		reset(pci);
 		return;
 	}
 	/* Section 2.1.1: a driver sets bits, only reset clears them. */
@@ -374,7 +374,7 @@ void virtio_device_reset(struct virtio_device *vdev)
 	struct virtio_pci *pci = vdev->transport;
 
 	pthread_mutex_lock(&pci->lock);
-	virtio_reset(pci);
+	reset(pci);
 	pthread_mutex_unlock(&pci->lock);
 	pci_function_reset(&pci->function);
 }
@@ -469,7 +469,7 @@ int virtio_device_load(struct virtio_device *vdev, struct state *state)
 	int ret;
 
 	pthread_mutex_lock(&pci->lock);
-	virtio_reset(pci);
+	reset(pci);
 	ret = get_registers(pci, state);
 	if (ret == 0 && vdev->ops->load) {
 		loop_call(vdev->loop, load_here, &model);
@@ -480,7 +480,7 @@ int virtio_device_load(struct virtio_device *vdev, struct state *state)
 		ret = pci_function_load(&pci->function, state);
 	pthread_mutex_lock(&pci->lock);
 	if (ret < 0)
-		virtio_reset(pci);
+		reset(pci);
 	else if (has_status(pci, VIRTIO_CONFIG_S_DRIVER_OK) &&
 		 !has_status(pci, VIRTIO_CONFIG_S_NEEDS_RESET))
 		loop_call(vdev->loop, start_here, vdev);

@@ -44,7 +44,6 @@ struct virtio_pci {
 
 /* virtio_device.c; all under lock. */
 void virtio_status_write(struct virtio_pci *pci, uint8_t value);
-void virtio_reset(struct virtio_pci *pci);
 void virtio_queue_enable(struct virtio_pci *pci, struct virtqueue *vq);
 /* A vector that the function lacks becomes VIRTIO_MSI_NO_VECTOR. */
 void virtio_set_config_vector(struct virtio_pci *pci, uint16_t vector);
