@@ -10,13 +10,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
-#include <linux/netlink.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "guest-daemon/lib/paths.h"
+#include "guest-daemon/lib/uevents.h"
 #include "guest-daemon/lodged/display.h"
 #include "guest-daemon/lodged/jobs.h"
 #include "guest-daemon/lodged/lodged.h"
@@ -24,12 +23,10 @@
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 
-#define FACTS_MAX 4096
-#define PAUSE_MS  100
-/* netlink(7): group 1 has the kernel's own events. */
-#define KERNEL_EVENTS 1u
-#define CARDS	      "/dev/dri"
-#define FOREGROUND    "/sys/class/tty/tty0/active"
+#define FACTS_MAX  4096
+#define PAUSE_MS   100
+#define CARDS	   "/dev/dri"
+#define FOREGROUND "/sys/class/tty/tty0/active"
 
 struct state {
 	struct lodged *lodged;
@@ -125,18 +122,9 @@ static void on_folders(void *opaque)
 static gboolean on_uevents(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct state *state = opaque;
-	bool ours = false;
-	char event[8192];
-	ssize_t len;
 
 	(void)condition;
-	/* "ACTION@/devices/...": of cards and their connectors, and of frame buffers. */
-	while ((len = recv(fd, event, sizeof(event) - 1, 0)) > 0) {
-		event[len] = '\0';
-		ours |= strstr(event, "/drm/card") || strstr(event, "/graphics/fb");
-	}
-	/* Events that were lost may have been such. */
-	if (ours || (len < 0 && errno == ENOBUFS)) {
+	if (uevents_take(fd)) {
 		watch_folders(state);
 		mark(state);
 	}
@@ -154,24 +142,13 @@ static gboolean on_foreground(gint fd, GIOCondition condition, gpointer opaque)
 	return G_SOURCE_CONTINUE;
 }
 
-static int open_uevents(void)
-{
-	const struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = KERNEL_EVENTS };
-	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-			NETLINK_KOBJECT_UEVENT);
-
-	if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)))
-		fd_close(&fd);
-	return fd;
-}
-
 /* ---- the plug-in ---- */
 
 static void listen_all(struct state *state)
 {
 	char dropped[64];
 
-	state->uevents = open_uevents();
+	state->uevents = uevents_open();
 	if (state->uevents >= 0)
 		state->sources[0] = g_unix_fd_add(state->uevents, G_IO_IN, on_uevents, state);
 	state->foreground = open(FOREGROUND, O_RDONLY | O_CLOEXEC);
