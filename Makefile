@@ -211,7 +211,8 @@ user_progs := $(filter lodge lodge-view,$(progs))
 inner_progs := $(filter-out $(user_progs),$(progs))
 # Of guests: install-tools. Hosts have them too, for instant VMs.
 tools_progs := $(filter lodged lodge-files lodge-session lodge-toolbox mount.lodge,$(progs))
-tools_man := lodged.8 lodge-session.1 lodge-toolbox.1 mount.lodge.8 tools.conf.5
+tools_man := lodge.4 lodged.8 lodge-session.1 lodge-toolbox.1 mount.lodge.8 tools.conf.5
+man_path = $(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$(1)))/$(1)
 shipped_guest := $(foreach p,$(guest_progs),$(if $(filter tests/%,$(firstword $($(p)_srcs))),,$(p)))
 
 install: build man
@@ -219,8 +220,7 @@ install: build man
 	$(foreach p,$(user_progs),install -m 755 $(BUILD)/bin/$(p) $(DESTDIR)$(PREFIX)/bin/;)
 	$(foreach p,$(inner_progs),install -m 755 $(BUILD)/bin/$(p) $(DESTDIR)$(PREFIX)/libexec/lodge/;)
 	$(foreach p,$(shipped_guest),install -m 755 $(BUILD)/guest/$(p) $(DESTDIR)$(PREFIX)/libexec/lodge/guest/;)
-	$(foreach m,$(notdir $(man_pages:.scd=)),install -D -m 644 $(BUILD)/man/$(m) \
-		$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$(m)))/$(m);)
+	$(foreach m,$(notdir $(man_pages:.scd=)),install -D -m 644 $(BUILD)/man/$(m) $(call man_path,$(m));)
 	install -D -m 644 packaging/completion/lodge.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lodge
 	install -D -m 644 packaging/completion/lodge.zsh \
@@ -237,10 +237,11 @@ install-tools: $(tools_progs:%=$(BUILD)/bin/%) $(tools_man:%=$(BUILD)/man/%)
 	ln -sf mount.lodge $(DESTDIR)/usr/sbin/mount.fuse.lodge-rpc
 	ln -sf ../../bin/lodge-toolbox $(DESTDIR)$(PREFIX)/libexec/lodge/vmware-toolbox-cmd
 	ln -sf ../../bin/lodge-toolbox $(DESTDIR)$(PREFIX)/libexec/lodge/vmware-rpctool
-	$(foreach m,$(tools_man),install -D -m 644 $(BUILD)/man/$(m) \
-		$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$(m)))/$(m);)
+	$(foreach m,$(tools_man),install -D -m 644 $(BUILD)/man/$(m) $(call man_path,$(m));)
 	install -D -m 644 packaging/completion/lodge-toolbox.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lodge-toolbox
+	install -D -m 644 packaging/completion/lodge-toolbox.zsh \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lodge-toolbox
 	install -D -m 644 packaging/udev/60-lodge.rules $(DESTDIR)/usr/lib/udev/rules.d/60-lodge.rules
 	install -D -m 644 packaging/modprobe/lodge.conf $(DESTDIR)/usr/lib/modprobe.d/lodge.conf
 	install -D -m 644 packaging/systemd/examples/no-exec.conf \
@@ -253,10 +254,37 @@ install-tools: $(tools_progs:%=$(BUILD)/bin/%) $(tools_man:%=$(BUILD)/man/%)
 		>$(DESTDIR)/usr/lib/systemd/user/lodge-session.service
 	sed 's,@LIBEXEC@,$(PREFIX)/libexec/lodge,' packaging/session/lodge-session.desktop \
 		>$(DESTDIR)/etc/xdg/autostart/lodge-session.desktop
+	install -d $(DESTDIR)/etc/sway/config.d
+	sed 's,@LIBEXEC@,$(PREFIX)/libexec/lodge,' packaging/session/sway.conf \
+		>$(DESTDIR)/etc/sway/config.d/lodge-session.conf
 	test -e $(DESTDIR)/etc/chrony/conf.d/lodge.conf || \
 		install -D -m 644 packaging/chrony/lodge.conf $(DESTDIR)/etc/chrony/conf.d/lodge.conf
 	test -e $(DESTDIR)/etc/lodge/tools.conf || \
 		install -m 644 packaging/tools.conf $(DESTDIR)/etc/lodge/tools.conf
+
+# What the two above put there, with the folders that are Lodge's own. The programs of a guest are in both.
+drop_empty = $(foreach d,$(1),[ ! -d $(DESTDIR)$(d) ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(d);)
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(user_progs:%=bin/%) $(inner_progs:%=libexec/lodge/%) \
+		$(shipped_guest:%=libexec/lodge/guest/%) share/bash-completion/completions/lodge \
+		share/zsh/site-functions/_lodge) $(foreach m,$(notdir $(man_pages:.scd=)),$(call man_path,$(m)))
+	$(call drop_empty,$(PREFIX)/libexec/lodge/guest $(PREFIX)/libexec/lodge)
+
+# What somebody wrote into the configuration stays.
+uninstall-tools:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/lodge-toolbox $(addprefix libexec/lodge/,lodged lodge-files \
+		lodge-session vmware-toolbox-cmd vmware-rpctool) share/bash-completion/completions/lodge-toolbox \
+		share/zsh/site-functions/_lodge-toolbox share/doc/lodge/examples/no-exec.conf) \
+		$(foreach m,$(tools_man),$(call man_path,$(m))) \
+		$(addprefix $(DESTDIR)/usr/sbin/mount.,lodge fuse.lodge fuse.lodge-rpc) \
+		$(addprefix $(DESTDIR)/usr/lib/,udev/rules.d/60-lodge.rules modprobe.d/lodge.conf \
+		systemd/system/lodged.service systemd/user/lodge-session.service) \
+		$(addprefix $(DESTDIR)/etc/,xdg/autostart/lodge-session.desktop sway/config.d/lodge-session.conf)
+	! cmp -s packaging/tools.conf $(DESTDIR)/etc/lodge/tools.conf || rm $(DESTDIR)/etc/lodge/tools.conf
+	! cmp -s packaging/chrony/lodge.conf $(DESTDIR)/etc/chrony/conf.d/lodge.conf || \
+		rm $(DESTDIR)/etc/chrony/conf.d/lodge.conf
+	$(call drop_empty,/etc/lodge/scripts /etc/lodge $(PREFIX)/libexec/lodge \
+		$(PREFIX)/share/doc/lodge/examples $(PREFIX)/share/doc/lodge)
 
 help:
 	@echo 'make               build everything into $(BUILD)'
@@ -270,12 +298,14 @@ help:
 	@echo 'make deps          install the Debian packages that all this needs'
 	@echo 'make install       [DESTDIR=] [PREFIX=/usr/local]'
 	@echo 'make install-tools the same for what a guest needs'
+	@echo 'make uninstall     what install made goes; so does uninstall-tools'
 	@echo 'Variables: BUILD=folder, V=1, CFLAGS, CC'
 
 clean:
 	rm -rf $(BUILD)
 
 .PHONY: all build san units fuzzers man deps check check-unit check-static check-fuzz check-vm \
-	run-units run-static run-fuzzers run-lab run-vm demo bench fuzz lint install install-tools help clean
+	run-units run-static run-fuzzers run-lab run-vm demo bench fuzz lint install install-tools \
+	uninstall uninstall-tools help clean
 .SECONDARY:
 -include $(shell find $(BUILD)/obj $(BUILD)/san $(BUILD)/threadobj $(BUILD)/fuzzobj -name '*.d' 2>/dev/null)

@@ -23,6 +23,9 @@
 #define MODALIAS_VIRTIO "virtio:d00000010v"
 #define MODALIAS_PCI	"pci:v00001AF4d00001050"
 
+/* VESA E-EDID 1.4 section 3.4 */
+#define EDID_MAKER 8
+
 #define OBJECTS_MAX 64
 #define MODES_MAX   512
 
@@ -123,6 +126,42 @@ int drm_console(const char *sys, unsigned int card, unsigned int *ret_fb, uint32
 		return 0;
 	}
 	return -ENOENT;
+}
+
+/* ---- a connector, by its files ---- */
+
+static bool is_connector_name(const char *name)
+{
+	return *name && strlen(name) < sizeof(((struct drm_head *)0)->name) &&
+	       strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-") == strlen(name);
+}
+
+int drm_connector(const char *sys, unsigned int card, const char *name,
+		  struct drm_connector *ret_connector)
+{
+	g_autofree char *folder = g_strdup_printf("%s/class/drm/card%u-%s", sys, card, name);
+	g_autofree char *status_path = g_build_filename(folder, "status", NULL);
+	g_autofree char *modes_path = g_build_filename(folder, "modes", NULL);
+	g_autofree char *edid_path = g_build_filename(folder, "edid", NULL);
+	g_autofree char *status = NULL;
+	g_autofree char *modes = NULL;
+	g_autofree char *edid = NULL;
+	struct drm_connector connector = { 0 };
+	gsize edid_bytes;
+
+	if (!is_connector_name(name))
+		return -EINVAL;
+	if (!g_file_get_contents(status_path, &status, NULL, NULL))
+		return -ENOENT;
+	if (g_file_get_contents(edid_path, &edid, &edid_bytes, NULL) &&
+	    edid_bytes >= EDID_MAKER + sizeof(connector.maker))
+		memcpy(connector.maker, edid + EDID_MAKER, sizeof(connector.maker));
+	/* The kernel has the preferred mode first. */
+	if (g_str_has_prefix(status, "connected") &&
+	    g_file_get_contents(modes_path, &modes, NULL, NULL))
+		(void)sscanf(modes, "%" SCNu32 "x%" SCNu32, &connector.width, &connector.height);
+	*ret_connector = connector;
+	return 0;
 }
 
 /* ---- its heads ---- */

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "guest-daemon/session/screen_private.h"
+#include "guest-daemon/session/screen.h"
 
 #define DPI	    96.0 /* where no output says how large it is */
 #define MM_PER_INCH 25.4
@@ -115,8 +115,9 @@ static size_t keep_ours(struct output *outputs, size_t n)
 	return kept;
 }
 
-int screen_follow(struct screen *screen)
+int screen_follow(struct desktop *desktop)
 {
+	struct screen *screen = (struct screen *)desktop;
 	int width, height, low, least_height, high, most_height, ret = 0;
 	struct output outputs[FOLLOW_OUTPUTS_MAX];
 	XRRScreenResources *resources;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * lodge-session: follows the window's size in X11 sessions whose desktop does not (rung 1 of the
- * display). It sleeps until the X server tells of outputs.
+ * lodge-session: follows the window's size in X11 and Wayland sessions whose desktop does not (rung
+ * 1 of the display). It sleeps until the server tells of outputs.
  */
 #include <X11/Xlib.h>
 #include <errno.h>
@@ -13,13 +13,17 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "guest-daemon/session/screen.h"
+#include "guest-daemon/session/desktop.h"
 #include "guest-daemon/session/state.h"
 #include "protocol/lib/log.h"
 
+/* A server that has always something new is looked at so often at once, then after a pause. */
+#define LOOKS_MAX 16
+#define PAUSE_MS  100
+
 struct session {
 	GMainLoop *main_loop;
-	struct screen *screen;
+	struct desktop *desktop;
 	struct follower follower;
 	guint timer;
 	char *told; /* the last text of the state file */
@@ -38,7 +42,7 @@ static gboolean on_timer(gpointer opaque)
 
 static void tell(struct session *session, const struct follow_output *outputs, size_t n)
 {
-	char *text = state_text(session->screen, &session->follower, outputs, n);
+	char *text = state_text(session->desktop, &session->follower, outputs, n);
 
 	if (g_strcmp0(text, session->told) == 0) {
 		g_free(text);
@@ -51,11 +55,12 @@ static void tell(struct session *session, const struct follow_output *outputs, s
 
 static void follow(struct session *session, uint64_t now_ms)
 {
-	int ret = screen_follow(session->screen);
+	int ret = session->desktop->ops->follow(session->desktop);
 
 	if (ret < 0 && ret != -ENODATA)
 		log_warn("the mode that the display asks for was not set: %s",
 			 ret == -ERANGE ? "the X server's screen cannot be so large"
+			 : ret == -EDOM ? "the compositor took another one"
 					: strerror(-ret));
 	follow_acted(&session->follower, ret == 0, now_ms);
 }
@@ -66,7 +71,7 @@ static void look_once(struct session *session)
 	uint64_t now_ms = (uint64_t)g_get_monotonic_time() / 1000;
 	struct follow_verdict verdict = { 0 };
 	bool had_enough = follow_gave_up(&session->follower);
-	int n = screen_outputs(session->screen, outputs, FOLLOW_OUTPUTS_MAX);
+	int n = session->desktop->ops->outputs(session->desktop, outputs, FOLLOW_OUTPUTS_MAX);
 
 	if (session->timer)
 		g_source_remove(session->timer);
@@ -87,21 +92,31 @@ static void look_once(struct session *session)
 
 static void look(struct session *session)
 {
-	/* What came with the answers waits in Xlib's queue, where poll() does not see it. */
-	do
+	int more = 1;
+
+	/* What came with the answers waits in the library's queue, where poll() does not see it. */
+	for (int i = 0; more > 0 && i < LOOKS_MAX; i++) {
 		look_once(session);
-	while (screen_drain(session->screen) > 0);
+		more = session->desktop->ops->drain(session->desktop);
+	}
+	if (more > 0 && !session->timer)
+		session->timer = g_timeout_add(PAUSE_MS, on_timer, session);
+	if (more < 0)
+		g_main_loop_quit(session->main_loop);
 }
 
-static gboolean on_screen(gint fd, GIOCondition condition, gpointer opaque)
+static gboolean on_server(gint fd, GIOCondition condition, gpointer opaque)
 {
 	struct session *session = opaque;
+	int more = session->desktop->ops->drain(session->desktop);
 
 	(void)fd;
 	(void)condition;
-	if (screen_drain(session->screen) > 0)
+	if (more > 0)
 		look(session);
-	return G_SOURCE_CONTINUE;
+	else if (more < 0)
+		g_main_loop_quit(session->main_loop);
+	return more < 0 ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
 }
 
 static gboolean on_signal(gpointer opaque)
@@ -112,7 +127,7 @@ static gboolean on_signal(gpointer opaque)
 	return G_SOURCE_CONTINUE;
 }
 
-/* The session is over: that is how it ends for us, too. */
+/* The X session is over: that is how it ends for us, too. */
 static int on_server_gone(Display *display)
 {
 	(void)display;
@@ -120,9 +135,9 @@ static int on_server_gone(Display *display)
 	_exit(EX_OK);
 }
 
-static int open_screen(const char *display, bool any, struct screen **ret_screen)
+static int open_x11(const char *display, bool any, struct desktop **ret_desktop)
 {
-	int ret = screen_open(display, any, ret_screen);
+	int ret = x11_open(display, any, ret_desktop);
 
 	switch (ret) {
 	case 0:
@@ -146,26 +161,50 @@ static int open_screen(const char *display, bool any, struct screen **ret_screen
 	}
 }
 
+static int open_wayland(bool any, struct desktop **ret_desktop)
+{
+	int ret = wayland_open("/sys", any, ret_desktop);
+
+	switch (ret) {
+	case 0:
+		return EX_OK;
+	case -EALREADY:
+		log_info("another lodge-session serves this user's Wayland compositor");
+		return EX_OK;
+	case -EOPNOTSUPP:
+		log_info("the compositor has no zwlr_output_manager_v1: the resolution is its own "
+			 "to set");
+		return EX_OK;
+	default:
+		log_error("Wayland compositor '%s': %s", g_getenv("WAYLAND_DISPLAY"),
+			  strerror(-ret));
+		return ret == -ENOTCONN || ret == -ETIMEDOUT ? EX_UNAVAILABLE : EX_OSERR;
+	}
+}
+
 static int run(const char *display, bool any)
 {
 	struct session session = { 0 };
-	int status = open_screen(display, any, &session.screen);
+	/* In a Wayland session the X server is XWayland. */
+	int status = !display && g_getenv("WAYLAND_DISPLAY")
+			     ? open_wayland(any, &session.desktop)
+			     : open_x11(display, any, &session.desktop);
 
-	if (!session.screen)
+	if (!session.desktop)
 		return status;
 	XSetIOErrorHandler(on_server_gone);
 	session.main_loop = g_main_loop_new(NULL, FALSE);
 	g_unix_signal_add(SIGTERM, on_signal, &session);
 	g_unix_signal_add(SIGINT, on_signal, &session);
 	g_unix_signal_add(SIGHUP, on_signal, &session);
-	g_unix_fd_add(screen_fd(session.screen), G_IO_IN, on_screen, &session);
+	g_unix_fd_add(session.desktop->ops->fd(session.desktop), G_IO_IN, on_server, &session);
 	look(&session);
 	g_main_loop_run(session.main_loop);
 
 	state_remove();
 	g_free(session.told);
 	g_main_loop_unref(session.main_loop);
-	screen_close(session.screen);
+	session.desktop->ops->close(session.desktop);
 	return EX_OK;
 }
 
@@ -184,8 +223,9 @@ int main(int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 
 	log_init("lodge-session", LOG_LEVEL_INFO);
-	g_option_context_set_summary(context, "Sets the resolution that the VM's window asks for, "
-					      "in X11 sessions where nothing else does.");
+	g_option_context_set_summary(context,
+				     "Sets the resolution that the VM's window asks for, "
+				     "in X11 and Wayland sessions where nothing else does.");
 	g_option_context_add_main_entries(context, options, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
 		log_error("%s; try --help", error ? error->message : "it takes no words");

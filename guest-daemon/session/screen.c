@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The outputs of an X server (screen.h).
+ * The outputs of an X server, by RandR 1.3 or newer (desktop.h).
  *
  * Sources: the RandR protocol 1.5 (randrproto.txt), "Properties" for EDID, "suggested X" and
  * "suggested Y" as Linux's DRM connectors have them; VESA E-EDID 1.4 section 3.4 for the maker's
  * id.
  */
-#include "guest-daemon/session/screen.h"
-
 #include <X11/Xatom.h>
 #include <X11/Xlib.h>
 #include <X11/extensions/Xrandr.h>
@@ -17,7 +15,7 @@
 
 #include <lodge/display.h>
 
-#include "guest-daemon/session/screen_private.h"
+#include "guest-daemon/session/screen.h"
 
 /* An error of the server's must not end the session's program: what matters is asked for again. */
 static int note_error(Display *display, XErrorEvent *event)
@@ -47,58 +45,25 @@ static bool is_served(struct screen *screen)
 	return XGetSelectionOwner(screen->display, selection) != window;
 }
 
-int screen_open(const char *display, bool any, struct screen **ret_screen)
+static struct screen *screen_of(struct desktop *desktop)
 {
-	struct screen *screen = calloc(1, sizeof(*screen));
-	int event, error, major = 0, minor = 0, ret = -EOPNOTSUPP;
-
-	if (!screen)
-		return -ENOMEM;
-	screen->any = any;
-	screen->display = XOpenDisplay(display);
-	if (!screen->display) {
-		free(screen);
-		return -ENOTCONN;
-	}
-	XSetErrorHandler(note_error);
-	screen->root = DefaultRootWindow(screen->display);
-	if (is_xwayland(screen->display) || !XRRQueryExtension(screen->display, &event, &error) ||
-	    !XRRQueryVersion(screen->display, &major, &minor) || (major == 1 && minor < 3))
-		goto fail;
-	ret = -EALREADY;
-	if (is_served(screen))
-		goto fail;
-	screen->events = event;
-	screen->edid = XInternAtom(screen->display, "EDID", False);
-	screen->suggested_x = XInternAtom(screen->display, "suggested X", False);
-	screen->suggested_y = XInternAtom(screen->display, "suggested Y", False);
-	XRRSelectInput(screen->display, screen->root,
-		       RRScreenChangeNotifyMask | RRCrtcChangeNotifyMask |
-			       RROutputChangeNotifyMask);
-	XFlush(screen->display);
-	*ret_screen = screen;
-	return 0;
-
-fail:
-	screen_close(screen);
-	return ret;
+	return (struct screen *)desktop;
 }
 
-void screen_close(struct screen *screen)
+static void screen_close(struct desktop *desktop)
 {
-	if (!screen)
-		return;
-	XCloseDisplay(screen->display);
-	free(screen);
+	XCloseDisplay(screen_of(desktop)->display);
+	free(desktop);
 }
 
-int screen_fd(const struct screen *screen)
+static int screen_fd(const struct desktop *desktop)
 {
-	return ConnectionNumber(screen->display);
+	return ConnectionNumber(((const struct screen *)desktop)->display);
 }
 
-int screen_drain(struct screen *screen)
+static int screen_drain(struct desktop *desktop)
 {
+	struct screen *screen = screen_of(desktop);
 	bool outputs = false;
 	XEvent event;
 
@@ -236,8 +201,9 @@ int screen_read(struct screen *screen, XRRScreenResources **ret_resources, struc
 	return (int)n;
 }
 
-int screen_outputs(struct screen *screen, struct follow_output *outputs, size_t max)
+static int screen_outputs(struct desktop *desktop, struct follow_output *outputs, size_t max)
 {
+	struct screen *screen = screen_of(desktop);
 	struct output read[FOLLOW_OUTPUTS_MAX];
 	XRRScreenResources *resources;
 	int n = screen_read(screen, &resources, read, FOLLOW_OUTPUTS_MAX);
@@ -262,8 +228,9 @@ int screen_outputs(struct screen *screen, struct follow_output *outputs, size_t 
 	return (int)count;
 }
 
-char *screen_output_name(struct screen *screen, uint64_t id)
+static char *screen_output_name(struct desktop *desktop, uint64_t id)
 {
+	struct screen *screen = screen_of(desktop);
 	XRRScreenResources *resources = XRRGetScreenResourcesCurrent(screen->display, screen->root);
 	XRROutputInfo *info = NULL;
 	char *name = NULL;
@@ -280,4 +247,51 @@ char *screen_output_name(struct screen *screen, uint64_t id)
 	}
 	XRRFreeScreenResources(resources);
 	return name;
+}
+
+static const struct desktop_ops x11_ops = {
+	.close = screen_close,
+	.fd = screen_fd,
+	.drain = screen_drain,
+	.outputs = screen_outputs,
+	.follow = screen_follow,
+	.output_name = screen_output_name,
+};
+
+int x11_open(const char *display, bool any, struct desktop **ret_desktop)
+{
+	struct screen *screen = calloc(1, sizeof(*screen));
+	int event, error, major = 0, minor = 0, ret = -EOPNOTSUPP;
+
+	if (!screen)
+		return -ENOMEM;
+	screen->any = any;
+	screen->display = XOpenDisplay(display);
+	if (!screen->display) {
+		free(screen);
+		return -ENOTCONN;
+	}
+	XSetErrorHandler(note_error);
+	screen->root = DefaultRootWindow(screen->display);
+	if (is_xwayland(screen->display) || !XRRQueryExtension(screen->display, &event, &error) ||
+	    !XRRQueryVersion(screen->display, &major, &minor) || (major == 1 && minor < 3))
+		goto fail;
+	ret = -EALREADY;
+	if (is_served(screen))
+		goto fail;
+	screen->events = event;
+	screen->edid = XInternAtom(screen->display, "EDID", False);
+	screen->suggested_x = XInternAtom(screen->display, "suggested X", False);
+	screen->suggested_y = XInternAtom(screen->display, "suggested Y", False);
+	XRRSelectInput(screen->display, screen->root,
+		       RRScreenChangeNotifyMask | RRCrtcChangeNotifyMask |
+			       RROutputChangeNotifyMask);
+	XFlush(screen->display);
+	screen->desktop.ops = &x11_ops;
+	*ret_desktop = &screen->desktop;
+	return 0;
+
+fail:
+	screen_close(&screen->desktop);
+	return ret;
 }

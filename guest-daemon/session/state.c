@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "guest-daemon/lib/paths.h"
-#include "guest-daemon/session/screen.h"
 #include "protocol/lib/log.h"
 
 static const char *const owners[] = {
@@ -24,14 +23,16 @@ static char *state_path(void)
 	return folder && *folder ? g_build_filename(folder, PATH_SESSION_STATE, NULL) : NULL;
 }
 
-char *state_text(struct screen *screen, const struct follower *follower,
+char *state_text(struct desktop *desktop, const struct follower *follower,
 		 const struct follow_output *outputs, size_t n)
 {
 	GString *text = g_string_new(NULL);
 
 	g_string_append_printf(text, "owner=%s\n", owners[follower->owner]);
+	if (desktop->server[0])
+		g_string_append_printf(text, "server=%s\n", desktop->server);
 	for (size_t i = 0; i < n; i++) {
-		char *name = screen_output_name(screen, outputs[i].id);
+		char *name = desktop->ops->output_name(desktop, outputs[i].id);
 
 		g_string_append_printf(
 			text, "output=%s %" PRIu32 "x%" PRIu32 " %" PRIu32 "x%" PRIu32 "\n",
