@@ -96,12 +96,18 @@ static void find_holder(const struct display_system *system, unsigned int card, 
 	}
 }
 
-/* What the sessions' tools say; of several, one that has set a mode counts most. */
-static void hear_session(void *opaque, const char *uid, const char *said)
+/*
+ * What the sessions' tools say; of several, one that has set a mode counts most. A Wayland
+ * compositor that none sets modes of sets its own.
+ */
+static void hear_session(void *opaque, const char *uid, const char *said, const char *server)
 {
 	struct display_owner *owner = opaque;
+	bool x = g_strv_contains(x_servers, owner->program);
 
 	(void)uid;
+	if (x ? *server : strcmp(server, owner->program) != 0)
+		return; /* of a session that has not the screen */
 	if (!strcmp(said, "lodge-session"))
 		owner->owner = "lodge-session";
 	else if (!strcmp(said, "another program") && strcmp(owner->owner, "lodge-session") != 0)
@@ -124,10 +130,7 @@ void display_find_owner(const struct display_system *system, unsigned int card,
 		ret_owner->owner = text ? "console" : "nobody";
 		return;
 	}
-	ret_owner->owner = "program";
-	if (!g_strv_contains(x_servers, ret_owner->program))
-		return;
-	/* A server sets what its clients ask for. */
-	ret_owner->owner = "unknown";
+	/* An X server sets what its clients ask for. */
+	ret_owner->owner = g_strv_contains(x_servers, ret_owner->program) ? "unknown" : "program";
 	session_each(system->users, hear_session, ret_owner);
 }

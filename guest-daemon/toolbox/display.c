@@ -22,10 +22,11 @@ struct display {
 	GPtrArray *sessions; /* "UID OWNER" */
 };
 
-static void add_session(void *opaque, const char *uid, const char *owner)
+static void add_session(void *opaque, const char *uid, const char *owner, const char *server)
 {
 	struct display *display = opaque;
 
+	(void)server;
 	g_ptr_array_add(display->sessions, g_strdup_printf("%s %s", uid, owner));
 }
 

@@ -331,6 +331,37 @@ START_TEST(sessions_speak_for_x)
 }
 END_TEST
 
+/* A compositor sets its own modes, where its session's tool does not say otherwise. */
+START_TEST(sessions_speak_for_their_compositor)
+{
+	static const struct {
+		const char *text, *owner;
+	} rows[] = {
+		{ "owner=lodge-session\nserver=sway\noutput=Virtual-1 1x1 1x1\n", "lodge-session" },
+		{ "owner=another program\nserver=sway\n", "program" },
+		{ "owner=nobody\nserver=sway\n", "program" },
+		/* Of other sessions, which have not the screen. */
+		{ "owner=lodge-session\nserver=labwc\n", "program" },
+		{ "owner=lodge-session\noutput=Virtual-1 1x1 1x1\n", "program" },
+		{ "owner=lodge-session\nserver=\n", "program" },
+		{ "owner=lodge-session", "program" },
+	};
+
+	fake()->text = false;
+	put_program("210", "sway\n");
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		put("users/1000/" PATH_SESSION_STATE, rows[i].text);
+		ck_assert_str_eq(look("owner"), rows[i].owner);
+		ck_assert_str_eq(look("program"), "sway");
+	}
+	/* What sway's session says is nothing about an X server. */
+	put("users/1000/" PATH_SESSION_STATE, rows[0].text);
+	take_away("proc/210/comm");
+	put("proc/210/comm", "Xorg\n");
+	ck_assert_str_eq(look("owner"), "unknown");
+}
+END_TEST
+
 /* A session's file is its user's: what is none of it keeps nobody waiting, and is not followed. */
 START_TEST(hostile_sessions)
 {
@@ -398,6 +429,7 @@ int main(void)
 	tcase_add_test(looks, a_compositor_is_left_alone);
 	tcase_add_test(looks, the_kernel_knows_the_master);
 	tcase_add_test(looks, sessions_speak_for_x);
+	tcase_add_test(looks, sessions_speak_for_their_compositor);
 	tcase_add_test(looks, hostile_sessions);
 	tcase_add_test(looks, nobody_has_the_screen);
 	tcase_add_test(looks, no_driver);
