@@ -190,19 +190,21 @@ static bool repair(struct vcpu *vcpu)
 static void run(struct vcpu *vcpu)
 {
 	for (;;) {
-		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+		int error = ioctl(vcpu->fd, KVM_RUN, 0) == 0 ? 0 : errno;
+
+		if (!error) {
 			vcpu->retries = 0;
 			serve_exit(vcpu);
 			/* Once more, to complete the exit: else what it leaves undone (registers,
 			 * the rest of a string) comes upon the machine that a reset makes. */
 			if (machine_event_pending(vcpu->machine))
 				vcpu->run->immediate_exit = 1;
-		} else if (errno == EINTR || errno == EAGAIN) {
+		} else if (error == EINTR || error == EAGAIN) {
 			return;
-		} else if (errno != EFAULT || !repair(vcpu)) {
+		} else if (error != EFAULT || !repair(vcpu)) {
 			char what[80];
 
-			snprintf(what, sizeof(what), "KVM_RUN failed: %s", strerror(errno));
+			snprintf(what, sizeof(what), "KVM_RUN failed: %s", strerror(error));
 			crash(vcpu, what);
 			return;
 		}
