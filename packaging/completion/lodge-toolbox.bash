@@ -46,7 +46,7 @@ _lodge_toolbox() {
 	elif [ "$at" = 3 ]; then
 		case $verb in
 		config) words='allow-exec exec-users level links mount script-timeout poweroff-script poweron-script
-			suspend-script resume-script sync' ;;
+			suspend-script resume-script sync zone' ;;
 		script) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 		esac
 	elif [ "$at" = 4 ] && [ "$verb" = logging ]; then
