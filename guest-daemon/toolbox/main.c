@@ -60,6 +60,8 @@ static void usage(const struct toolbox *toolbox)
 	for (size_t i = 0; i < G_N_ELEMENTS(verbs) && verbs[i].help; i++)
 		printf("  %-9s %s\n", verbs[i].name, verbs[i].help);
 	printf("\n  -d, --door=virtio|port|ioports|daemon  only this way to the host\n"
+	       "      --door-path=PATH                   where that door is\n"
+	       "      --conf=FILE                        the tools.conf to read and change\n"
 	       "  -q, --quiet, -v, --version, -h, --help\n");
 }
 

@@ -7,7 +7,7 @@ _lodge_toolbox() {
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-d | --door) ((i++)) ;;
+		-d | --door | --door-path | --conf) ((i++)) ;;
 		-*) ;;
 		*)
 			verb=${COMP_WORDS[i]}
@@ -19,8 +19,9 @@ _lodge_toolbox() {
 	if [ -z "$verb" ]; then
 		case ${COMP_WORDS[COMP_CWORD - 1]} in
 		-d | --door) words='virtio port ioports daemon' ;;
+		--door-path | --conf) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
 		*) words='status share display rpc stat timesync script config logging device info help
-			--door --quiet --version --help' ;;
+			--door --door-path --conf --quiet --version --help' ;;
 		esac
 	elif [ "$at" = 1 ]; then
 		case $verb in

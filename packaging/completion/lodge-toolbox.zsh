@@ -6,7 +6,7 @@ _lodge_toolbox() {
 	local verb='' i at=0
 	for (( i = 2; i < CURRENT; i++ )); do
 		case $words[i] in
-		-d | --door ) (( i++ )) ;;
+		-d | --door | --door-path | --conf ) (( i++ )) ;;
 		-* ) ;;
 		* )
 			verb=$words[i]
@@ -15,14 +15,14 @@ _lodge_toolbox() {
 			;;
 		esac
 	done
-	if [[ $words[CURRENT-1] = (-d|--door) && -z $verb ]]; then
-		_values door virtio port ioports daemon
-		return
-	fi
+	case $verb,$at,$words[CURRENT-1] in
+	,0,(-d|--door) ) _values door virtio port ioports daemon; return ;;
+	,0,(--door-path|--conf) ) _files; return ;;
+	esac
 	case $verb,$at in
 	,* )
 		_values word status share display rpc stat timesync script config logging device info help \
-			--door --quiet --version --help
+			--door --door-path --conf --quiet --version --help
 		;;
 	status,1 | display,1 ) _values option --json ;;
 	share,1 ) _values word list --json ;;

@@ -26,7 +26,9 @@ static const char usage[] =
 	"                      messages of lodged; or auto, the best of them\n"
 	"  -o dax=WHEN         always, never, inode; virtiofs alone\n"
 	"  -v                  say which way it is\n"
-	"  --which             only say which way it would be\n";
+	"  --which             only say which way it would be\n"
+	"  --foreground, --messages-fd=N   for lodged\n"
+	"  --help, --version\n";
 
 static int explain(const struct mount_options *options, enum mount_way way, int err)
 {
