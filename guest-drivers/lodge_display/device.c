@@ -112,6 +112,12 @@ static int create_heads(struct lodge_display *display)
 	unsigned int i;
 	int err;
 
+	/* What is taken first is given back last: the mode configuration's end looks at them. */
+	for (i = 0; i < display->n_heads; i++) {
+		display->heads[i] = drmm_kzalloc(drm, sizeof(*display->heads[i]), GFP_KERNEL);
+		if (!display->heads[i])
+			return -ENOMEM;
+	}
 	err = drmm_mode_config_init(drm);
 	if (err)
 		return err;

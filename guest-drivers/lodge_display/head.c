@@ -111,11 +111,9 @@ static int create_connector(struct lodge_head *head)
 int lodge_head_create(struct lodge_display *display, unsigned int number)
 {
 	struct drm_device *drm = display->drm;
-	struct lodge_head *head = drmm_kzalloc(drm, sizeof(*head), GFP_KERNEL);
+	struct lodge_head *head = display->heads[number];
 	int err;
 
-	if (!head)
-		return -ENOMEM;
 	head->display = display;
 	head->number = number;
 	head->stale = true;
@@ -131,9 +129,5 @@ int lodge_head_create(struct lodge_display *display, unsigned int number)
 	drm_crtc_helper_add(&head->crtc, &crtc_helper_funcs);
 	head->encoder.possible_crtcs = drm_crtc_mask(&head->crtc);
 	err = drm_encoder_init(drm, &head->encoder, &encoder_funcs, DRM_MODE_ENCODER_VIRTUAL, NULL);
-	if (!err)
-		err = create_connector(head);
-	if (!err)
-		display->heads[number] = head;
-	return err;
+	return err ? err : create_connector(head);
 }

@@ -267,6 +267,7 @@ int lodge_wants_modes(struct drm_connector *connector);
 bool lodge_wants_enabled(struct lodge_head *head);
 
 /* head.c */
+/* In display->heads[number], which is zeroes. */
 int lodge_head_create(struct lodge_display *display, unsigned int number);
 
 /* primary.c, cursor.c */
