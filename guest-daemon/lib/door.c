@@ -104,7 +104,6 @@ void door_init(struct door *door, const struct door_type *type, enum door_kind k
 	door->config = *config;
 	door->fd = -1;
 	door->commands = g_hash_table_new(NULL, NULL);
-	door->greeting = g_byte_array_new();
 }
 
 static void forget_command(gpointer key, gpointer value, gpointer opaque)
@@ -120,7 +119,6 @@ void door_fini(struct door *door)
 {
 	g_hash_table_foreach(door->commands, forget_command, NULL);
 	g_hash_table_destroy(door->commands);
-	g_byte_array_unref(door->greeting);
 }
 
 void door_close(struct door *door)
@@ -147,12 +145,6 @@ bool door_idle(const struct door *door)
 bool door_has_streams(const struct door *door)
 {
 	return door->kind == DOOR_DEV || door->kind == DOOR_PORT;
-}
-
-const char *door_greeting(const struct door *door, size_t *ret_len)
-{
-	*ret_len = door->greeting->len;
-	return (const char *)door->greeting->data;
 }
 
 int door_fd(const struct door *door)

@@ -74,8 +74,6 @@ bool door_ready(const struct door *door);
 bool door_idle(const struct door *door);
 /* Whether COMMANDs may carry streams. */
 bool door_has_streams(const struct door *door);
-/* The reply to the greeting: fields, without NUL at the end of all; empty over the I/O ports. */
-const char *door_greeting(const struct door *door, size_t *ret_len);
 
 /* -1: there is none, only a timeout. Constant while the door is open. */
 int door_fd(const struct door *door);

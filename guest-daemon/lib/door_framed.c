@@ -138,8 +138,7 @@ static int greeted(struct framed *framed, const struct frame *frame, const char 
 
 	if (frame->size < 2 || memcmp(payload, "1 ", 2) != 0)
 		return frame->flags & LODGE_RPC_F_BUSY ? -EBUSY : -ECONNREFUSED;
-	g_byte_array_append(door->greeting, (const guint8 *)payload + 2, frame->size - 2);
-	if (fields_check((const char *)door->greeting->data, door->greeting->len))
+	if (fields_check(payload + 2, frame->size - 2))
 		return -EBADMSG;
 	door->ready = true;
 	if (door->config.ops && door->config.ops->ready)

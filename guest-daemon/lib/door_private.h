@@ -43,7 +43,6 @@ struct door {
 	bool ready;
 	size_t n_waiting; /* requests that the type has not sent yet */
 	GHashTable *commands; /* tag -> struct door_command */
-	GByteArray *greeting;
 };
 
 void door_init(struct door *door, const struct door_type *type, enum door_kind kind,

@@ -234,7 +234,6 @@ int share_find_locked(const struct fs *fs, const char *name, size_t len);
 
 /* inode.c: references. -ESTALE for ids that are not valid, or as inode_revive() (evict.h). */
 int inode_get(struct fs *fs, uint64_t nodeid, struct inode **ret_inode);
-void inode_ref(struct fs *fs, struct inode *inode);
 void inode_put(struct fs *fs, struct inode *inode);
 void inode_forget(struct fs *fs, uint64_t nodeid, uint64_t nlookup);
 struct found {

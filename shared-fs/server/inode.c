@@ -219,13 +219,6 @@ int inode_get(struct fs *fs, uint64_t nodeid, struct inode **ret_inode)
 	return ret;
 }
 
-void inode_ref(struct fs *fs, struct inode *inode)
-{
-	pthread_mutex_lock(&fs->lock);
-	inode->refs++;
-	pthread_mutex_unlock(&fs->lock);
-}
-
 void inode_put(struct fs *fs, struct inode *inode)
 {
 	while (inode) {
