@@ -88,12 +88,6 @@ static const struct task_type exec_type = {
 	.ok = ok_exec,
 };
 
-static int start(struct lodged *lodged, void **ret_state)
-{
-	*ret_state = tasks_new(lodged);
-	return 0;
-}
-
 static void run_word_exec(void *state, struct door_command *command, const char *args, size_t len)
 {
 	task_start(state, &exec_type, command, args, len);
@@ -149,16 +143,6 @@ static void run_resize(void *state, struct door_command *command, const char *ar
 		tell(command, task_resize(task, cols, rows));
 }
 
-static void lost(void *state)
-{
-	tasks_lost(state);
-}
-
-static void stop(void *state)
-{
-	tasks_free(state);
-}
-
 static const struct plugin_word words[] = {
 	{ "lodge.exec", run_word_exec },
 	{ "lodge.exec-signal", run_signal },
@@ -170,7 +154,7 @@ const struct plugin exec_plugin = {
 	.name = "exec",
 	.help = "runs programs for the host, as allow-exec allows",
 	.words = words,
-	.start = start,
-	.lost = lost,
-	.stop = stop,
+	.start = tasks_start,
+	.lost = tasks_lost,
+	.stop = tasks_stop,
 };

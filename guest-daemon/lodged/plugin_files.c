@@ -96,12 +96,6 @@ static const struct task_type put_type = {
 	.ok = ok,
 };
 
-static int start(struct lodged *lodged, void **ret_state)
-{
-	*ret_state = tasks_new(lodged);
-	return 0;
-}
-
 static void run_file_get(void *state, struct door_command *command, const char *args, size_t len)
 {
 	task_start(state, &get_type, command, args, len);
@@ -110,16 +104,6 @@ static void run_file_get(void *state, struct door_command *command, const char *
 static void run_file_put(void *state, struct door_command *command, const char *args, size_t len)
 {
 	task_start(state, &put_type, command, args, len);
-}
-
-static void lost(void *state)
-{
-	tasks_lost(state);
-}
-
-static void stop(void *state)
-{
-	tasks_free(state);
 }
 
 static const struct plugin_word words[] = {
@@ -132,7 +116,7 @@ const struct plugin files_plugin = {
 	.name = "files",
 	.help = "copies files for the host, as allow-exec allows",
 	.words = words,
-	.start = start,
-	.lost = lost,
-	.stop = stop,
+	.start = tasks_start,
+	.lost = tasks_lost,
+	.stop = tasks_stop,
 };

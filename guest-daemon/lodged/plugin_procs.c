@@ -250,12 +250,6 @@ static const struct task_type kill_type = {
 	.ok = ok,
 };
 
-static int start(struct lodged *lodged, void **ret_state)
-{
-	*ret_state = tasks_new(lodged);
-	return 0;
-}
-
 static void run_word_ps(void *state, struct door_command *command, const char *args, size_t len)
 {
 	task_start(state, &ps_type, command, args, len);
@@ -264,16 +258,6 @@ static void run_word_ps(void *state, struct door_command *command, const char *a
 static void run_word_kill(void *state, struct door_command *command, const char *args, size_t len)
 {
 	task_start(state, &kill_type, command, args, len);
-}
-
-static void lost(void *state)
-{
-	tasks_lost(state);
-}
-
-static void stop(void *state)
-{
-	tasks_free(state);
 }
 
 static const struct plugin_word words[] = {
@@ -286,7 +270,7 @@ const struct plugin procs_plugin = {
 	.name = "procs",
 	.help = "lists and ends processes for the host, as allow-exec allows",
 	.words = words,
-	.start = start,
-	.lost = lost,
-	.stop = stop,
+	.start = tasks_start,
+	.lost = tasks_lost,
+	.stop = tasks_stop,
 };

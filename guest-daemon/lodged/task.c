@@ -60,12 +60,13 @@ struct tasks {
 	struct log_ratelimit limit;
 };
 
-struct tasks *tasks_new(struct lodged *lodged)
+int tasks_start(struct lodged *lodged, void **ret_state)
 {
 	struct tasks *tasks = g_new0(struct tasks, 1);
 
 	tasks->lodged = lodged;
-	return tasks;
+	*ret_state = tasks;
+	return 0;
 }
 
 static void unset(guint *source)
@@ -238,8 +239,9 @@ static void on_pump(void *opaque, struct pump *pump)
 	finish_if_over(task);
 }
 
-void tasks_lost(struct tasks *tasks)
+void tasks_lost(void *state)
 {
+	const struct tasks *tasks = state;
 	GList *copy = g_list_copy(tasks->list);
 
 	/* Their streams are lost at the same time, and then reset. */
@@ -252,8 +254,10 @@ void tasks_lost(struct tasks *tasks)
 	g_list_free(copy);
 }
 
-void tasks_free(struct tasks *tasks)
+void tasks_stop(void *state)
 {
+	struct tasks *tasks = state;
+
 	while (tasks->list) {
 		struct task *task = tasks->list->data;
 

@@ -53,11 +53,10 @@ struct task_type {
 
 struct tasks;
 
-/* The tasks of a plug-in. */
-struct tasks *tasks_new(struct lodged *lodged);
-/* The door was lost: ends all. */
-void tasks_lost(struct tasks *tasks);
-void tasks_free(struct tasks *tasks);
+/* struct plugin's callbacks of those whose state is struct tasks: the last two end all. */
+int tasks_start(struct lodged *lodged, void **ret_state);
+void tasks_lost(void *state);
+void tasks_stop(void *state);
 
 /* Starts what @command asks for; takes it. */
 void task_start(struct tasks *tasks, const struct task_type *type, struct door_command *command,
