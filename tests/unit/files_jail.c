@@ -127,9 +127,12 @@ static int use_files(void)
 {
 	char name[] = "/tmp/lodge-jail.XXXXXX";
 	int fd = mkstemp(name);
-	int ret = fd < 0 || write(fd, "x", 1) != 1 || fchmod(fd, 0600) || fsync(fd) || unlink(name);
+	void *memory = malloc(1 << 20);
+	int ret = !memory || fd < 0 || write(fd, "x", 1) != 1 || fchmod(fd, 0600) || fsync(fd) ||
+		  unlink(name);
 
-	return ret || malloc(1 << 20) == NULL;
+	free(memory);
+	return ret;
 }
 
 START_TEST(files_are_left)
