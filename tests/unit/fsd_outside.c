@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What lies outside of a share stays as it is, whatever the host does to the share meanwhile (T14
- * of the reliability tests), and no file keeps a privilege that its new bytes have not earned
- * (T16).
+ * of the reliability tests) or the guest to its request (T07), and no file keeps a privilege that
+ * its new bytes have not earned (T16).
  */
 #include <check.h>
 #include <errno.h>
@@ -212,6 +212,75 @@ START_TEST(t14_a_folder_that_becomes_a_link)
 }
 END_TEST
 
+/* ---- T07 ---- */
+
+struct flipper {
+	uint32_t *word;
+	uint32_t value;
+	bool stop;
+};
+
+static void *flip(void *arg)
+{
+	struct flipper *flipper = arg;
+	uint32_t was = __atomic_load_n(flipper->word, __ATOMIC_RELAXED);
+
+	while (!__atomic_load_n(&flipper->stop, __ATOMIC_RELAXED)) {
+		__atomic_store_n(flipper->word, flipper->value, __ATOMIC_RELAXED);
+		__atomic_store_n(flipper->word, was, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* As in fsd_hostile.c, with no ring and no other process between: for 10,000,000 of them by hand.
+ * What is written stays within the room for replies, and ASan sees what is read. */
+START_TEST(t07_bytes_that_change)
+{
+	static const struct {
+		size_t offset; /* in the request */
+		uint32_t value;
+	} flips[] = { { 0, 0xfffffff0 }, /* header.len */
+		      { 4, FUSE_SETATTR }, /* header.opcode */
+		      { 16, 0xffffffff }, /* header.nodeid */
+		      { 48, 0xffffffff }, /* WRITE's offset */
+		      { 56, 0xfffffff0 } }; /* its size */
+	struct message {
+		struct fuse_in_header in;
+		struct fuse_write_in write;
+		char data[16];
+	} *message = malloc(sizeof(*message)); /* to its last byte */
+	struct flipper flipper = { .value = flips[_i].value };
+	long rounds = unit_rounds(5000);
+	struct fuse_attr attr;
+	char *reply = malloc(256);
+	struct iovec iov[] = { { message, sizeof(message->in) },
+			       { &message->write, sizeof(message->write) + 16 },
+			       { reply, 256 } };
+	struct request req;
+	uint32_t written;
+	pthread_t thread;
+
+	make_file("share/f", "text");
+	*message = (struct message){ .in = { .len = sizeof(*message),
+					     .opcode = FUSE_WRITE,
+					     .unique = 1,
+					     .nodeid = look_up(FUSE_ROOT_ID, "f", &attr) },
+				     .write.size = 16 };
+	flipper.word = (uint32_t *)((char *)message + flips[_i].offset);
+	ck_assert_int_eq(pthread_create(&thread, NULL, flip, &flipper), 0);
+	for (long i = 0; i < rounds; i++) {
+		fs_request(&req, fs, scratch, iov, 2, sizeof(*message), 1, 256, true, &written);
+		if (written < sizeof(struct fuse_out_header) || written > 256)
+			ck_abort_msg("%u bytes of reply", written);
+	}
+	__atomic_store_n(&flipper.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	ck_assert_uint_ne(look_up(FUSE_ROOT_ID, "f", &attr), 0);
+	free(message);
+	free(reply);
+}
+END_TEST
+
 /* ---- T16 ---- */
 
 static int64_t shorten(uint64_t node)
@@ -323,6 +392,7 @@ int main(void)
 	tcase_set_timeout(tcase, 120);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, t14_a_folder_that_becomes_a_link);
+	tcase_add_loop_test(tcase, t07_bytes_that_change, 0, 5);
 	tcase_add_loop_test(tcase, t16_capabilities_fall, 0, 3);
 	tcase_add_loop_test(tcase, t16_privileges_fall_with_space, 0, 2);
 	tcase_add_test(tcase, t16_names_of_others);
