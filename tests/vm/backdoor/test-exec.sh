@@ -49,6 +49,8 @@ check_statuses() {
 	is "$out" nobody "another user"
 	run lodge exec --user nosuch box id
 	is "$status" 125 "a user that is not there"
+	# A person's own profile may do anything, and long. The guest's root is a copy.
+	lodge exec -n box -- sh -c 'rm -f /root/.profile /root/.bash*'
 	is "$(echo 'echo from a shell; exit 3' | lodge shell box; echo $?)" $'from a shell\n3' "shell reads commands"
 }
 
@@ -68,12 +70,15 @@ anonymous() {
 	awk '/^RssAnon/ { print $2 }' "/proc/$1/status"
 }
 
+# To make them costs an emulated processor as much as to move them.
+numbers='seq 3600000 | head -c 25165824'
+
 check_bulk() {
 	monitor=$(pgrep -u "$(id -u)" -f "^[^ ]*lodge-vmm .*$runtime" | head -n 1)
 	daemon() { lodge exec -n box -- sh -c "awk '/^VmHWM/ { print \$2 }' /proc/\$(pgrep -o lodged)/status"; }
 	before=$(anonymous "$monitor") guest_before=$(daemon)
-	want=$(seq 16000000 | head -c 50331648 | md5sum)
-	lodge exec -n box -- sh -c 'seq 16000000 | head -c 50331648' >bulk &
+	want=$(sh -c "$numbers" | md5sum)
+	lodge exec -n box -- sh -c "$numbers" >bulk &
 	exec_pid=$!
 	most=0 grown=0
 	while kill -0 $exec_pid 2>/dev/null; do
@@ -84,10 +89,10 @@ check_bulk() {
 		sleep 0.2
 	done
 	wait $exec_pid
-	is "$(md5sum <bulk)" "$want" "48 MiB of output, none lost"
+	is "$(md5sum <bulk)" "$want" "24 MiB of output, none lost"
 	rm bulk
 	# Programs, libraries and all: what matters is that it is nowhere near what passed.
-	ok "lodge's memory stays small ($most KiB)" [ "$most" -lt 24000 ]
+	ok "lodge's memory stays small ($most KiB)" [ "$most" -lt 18000 ]
 	ok "so does the monitor's (grew $grown KiB)" [ "$grown" -lt 4096 ]
 	grown=$(($(daemon) - guest_before))
 	ok "so does the daemon's (grew $grown KiB)" [ "$grown" -lt 4096 ]
