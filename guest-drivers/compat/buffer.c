@@ -11,9 +11,6 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
-#include <drm/drm_fourcc.h>
-#include <drm/drm_modeset_helper.h>
-
 #include "compat/display.h"
 
 #ifndef LODGE_HAVE_DRM_SHMEM
@@ -214,24 +211,38 @@ void lodge_buffer_vunmap(struct drm_gem_object *object, void *address)
 
 #ifndef LODGE_HAVE_FB_INIT
 
+static struct drm_gem_object *lodge_request_object(struct drm_device *drm, struct drm_file *file,
+						   const struct drm_mode_fb_cmd2 *request)
+{
+#ifndef LODGE_HAVE_DRM_DAMAGE
+	if (!file) {
+		struct drm_gem_object *object = lodge_early_of(drm)->console_object;
+
+		drm_gem_object_get(object);
+		return object;
+	}
+#endif
+	return drm_gem_object_lookup(file, request->handles[0]);
+}
+
 int lodge_fb_init_old(struct drm_device *drm, struct drm_framebuffer *fb, struct drm_file *file,
 		      const struct drm_mode_fb_cmd2 *request,
 		      const struct drm_framebuffer_funcs *funcs)
 {
-	struct drm_gem_object *object = drm_gem_object_lookup(file, request->handles[0]);
+	struct drm_gem_object *object = lodge_request_object(drm, file, request);
 	u64 line, size;
 	int err;
 
 	if (!object)
 		return -ENOENT;
 	drm_helper_mode_fill_fb_struct(drm, fb, request);
-	line = (u64)fb->width * fb->format->cpp[0];
+	line = (u64)fb->width * lodge_fb_cpp(fb);
 	size = fb->offsets[0] + (u64)(fb->height - 1) * fb->pitches[0] + line;
 	err = size <= object->size ? drm_framebuffer_init(drm, fb, funcs) : -EINVAL;
 	if (err)
 		drm_gem_object_put(object);
 	else
-		fb->obj[0] = object;
+		*lodge_fb_object(fb) = object;
 	return err;
 }
 

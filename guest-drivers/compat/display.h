@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Kernel mode setting, as compat.h does it: one interface from the DRM of Linux 5.1 (CentOS 8.1)
- * on.
+ * on, and with compat/early.h for that of 4.10 (CentOS 7.4).
  */
 #ifndef LODGE_COMPAT_DISPLAY_H
 #define LODGE_COMPAT_DISPLAY_H
@@ -11,25 +11,38 @@
 #include <linux/pci.h>
 #include <linux/virtio_gpu.h>
 
-#include <drm/drm_atomic.h>
-#include <drm/drm_atomic_helper.h>
-#include <drm/drm_drv.h>
-#include <drm/drm_fb_helper.h>
-#include <drm/drm_framebuffer.h>
-#include <drm/drm_gem_framebuffer_helper.h>
-#include <drm/drm_plane_helper.h>
-
 #include "compat/config.h"
 
+#ifndef LODGE_HAVE_DRM_DAMAGE
+#include "compat/early.h"
+#else
+#include <drm/drm_atomic.h>
+#include <drm/drm_atomic_helper.h>
+#include <drm/drm_crtc.h>
+#include <drm/drm_damage_helper.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_edid.h>
+#include <drm/drm_fb_helper.h>
+#include <drm/drm_file.h>
+#include <drm/drm_fourcc.h>
+#include <drm/drm_framebuffer.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_gem_framebuffer_helper.h>
+#include <drm/drm_ioctl.h>
+#include <drm/drm_modeset_helper.h>
+#include <drm/drm_plane_helper.h>
+#include <drm/drm_probe_helper.h>
+#include <drm/drm_property.h>
+#include <drm/drm_rect.h>
+#include <drm/drm_vblank.h>
+#endif
 #ifdef LODGE_HAVE_DRM_SHMEM
 #include <drm/drm_gem_shmem_helper.h>
 #else
 #include <linux/dma-buf.h>
-
-#include <drm/drm_file.h>
-#include <drm/drm_gem.h>
-#include <drm/drm_ioctl.h>
+#ifdef LODGE_HAVE_DRM_DAMAGE
 #include <drm/drm_prime.h>
+#endif
 #endif
 #ifdef LODGE_HAVE_DRM_MANAGED
 #include <drm/drm_managed.h>
@@ -54,6 +67,8 @@
 #ifdef LODGE_HAVE_GEM_PLANE_PREPARE
 #include <drm/drm_gem_atomic_helper.h>
 #endif
+
+#include "compat/buffer.h"
 
 /* What a commit is called. */
 #ifdef LODGE_HAVE_ATOMIC_COMMIT
@@ -128,7 +143,7 @@ struct virtio_gpu_set_scanout_blob {
 	{                                                                       \
 		return function(plane, state);                                  \
 	}
-#define LODGE_PLANE_ASYNC_UPDATE(name, function) LODGE_PLANE_OLD(name, function)
+#define LODGE_PLANE_ASYNC_UPDATE(name, function) __maybe_unused LODGE_PLANE_OLD(name, function)
 #endif
 
 #ifdef LODGE_HAVE_ASYNC_CHECK_FLIP
@@ -138,7 +153,7 @@ struct virtio_gpu_set_scanout_blob {
 		return function(plane, drm_atomic_get_new_plane_state(state, plane));       \
 	}
 #else
-#define LODGE_PLANE_ASYNC_CHECK(name, function) LODGE_PLANE_CHECK(name, function)
+#define LODGE_PLANE_ASYNC_CHECK(name, function) __maybe_unused LODGE_PLANE_CHECK(name, function)
 #endif
 
 #ifdef LODGE_HAVE_CRTC_WHOLE_STATE
@@ -155,74 +170,57 @@ struct virtio_gpu_set_scanout_blob {
 	}
 #endif
 
-#if defined(LODGE_HAVE_FB_CREATE_INFO)
-#define LODGE_FB_PARAMETERS                                                                \
-	struct drm_device *drm, struct drm_file *file, const struct drm_format_info *info, \
-		const struct drm_mode_fb_cmd2 *request
-#define lodge_fb_init(fb, funcs) drm_gem_fb_init_with_funcs(drm, fb, file, info, request, funcs)
+/*
+ * LODGE_CRTC_ENABLE as LODGE_CRTC, for what starts a CRTC. LODGE_MODE_VALID: says whether a mode
+ * can be shown; a CRTC is asked, or a connector. The others are members of tables, with a comma.
+ */
+#ifdef LODGE_HAVE_DRM_DAMAGE
+#define LODGE_CRTC_ENABLE(name, function) LODGE_CRTC(name, function)
+#define LODGE_CRTC_ENABLE_OPS(name)	  .atomic_enable = (name),
+#define LODGE_MODE_VALID(name, function)                                      \
+	static enum drm_mode_status name(struct drm_crtc *crtc,               \
+					 const struct drm_display_mode *mode) \
+	{                                                                     \
+		return function(mode);                                        \
+	}
+#define LODGE_CRTC_VALID_OPS(name) .mode_valid = (name),
+#define LODGE_CONNECTOR_VALID_OPS(name)
+#define LODGE_CRTC_PROPERTY_OPS
+#define LODGE_PLANE_PROPERTY_OPS
+#define LODGE_CONNECTOR_PROPERTY_OPS
+#define LODGE_MODE_CONFIG_OPS
+#define LODGE_ASYNC_OPS(check)	       .atomic_async_check = (check),
+#define LODGE_ASYNC_UPDATE_OPS(update) .atomic_async_update = (update),
 #else
-#define LODGE_FB_PARAMETERS \
-	struct drm_device *drm, struct drm_file *file, const struct drm_mode_fb_cmd2 *request
-#ifdef LODGE_HAVE_FB_INIT
-#define lodge_fb_init(fb, funcs) drm_gem_fb_init_with_funcs(drm, fb, file, request, funcs)
-#else
-#define lodge_fb_init(fb, funcs) lodge_fb_init_old(drm, fb, file, request, funcs)
-/* For formats of one plane. */
-int lodge_fb_init_old(struct drm_device *drm, struct drm_framebuffer *fb, struct drm_file *file,
-		      const struct drm_mode_fb_cmd2 *request,
-		      const struct drm_framebuffer_funcs *funcs);
-#endif
+#define LODGE_CRTC_ENABLE(name, function)       \
+	static void name(struct drm_crtc *crtc) \
+	{                                       \
+		function(crtc);                 \
+	}
+#define LODGE_CRTC_ENABLE_OPS(name) .enable = (name),
+#define LODGE_MODE_VALID(name, function)                                  \
+	static enum drm_mode_status name(struct drm_connector *connector, \
+					 struct drm_display_mode *mode)   \
+	{                                                                 \
+		return function(mode);                                    \
+	}
+#define LODGE_CRTC_VALID_OPS(name)
+#define LODGE_CONNECTOR_VALID_OPS(name) .mode_valid = (name),
+#define LODGE_CRTC_PROPERTY_OPS		.set_property = drm_atomic_helper_crtc_set_property,
+#define LODGE_PLANE_PROPERTY_OPS	.set_property = drm_atomic_helper_plane_set_property,
+#define LODGE_CONNECTOR_PROPERTY_OPS              \
+	.dpms = drm_atomic_helper_connector_dpms, \
+	.set_property = drm_atomic_helper_connector_set_property,
+#define LODGE_MODE_CONFIG_OPS .output_poll_changed = lodge_early_console_changed,
+/* Cursors are part of commits like all else. */
+#define LODGE_ASYNC_OPS(check)
+#define LODGE_ASYNC_UPDATE_OPS(update)
 #endif
 
 #ifdef LODGE_HAVE_GEM_PLANE_PREPARE
 #define lodge_gem_prepare_fb drm_gem_plane_helper_prepare_fb
 #else
 #define lodge_gem_prepare_fb drm_gem_fb_prepare_fb
-#endif
-
-/* What a drm_driver says of its buffers, with a comma; LODGE_FILE_OPS is what programs open. */
-#if defined(LODGE_HAVE_SHMEM_IMPORT_NO_MAP)
-#define LODGE_BUFFER_OPS                                                  \
-	.gem_prime_import_sg_table = drm_gem_shmem_prime_import_sg_table, \
-	.dumb_create = drm_gem_shmem_dumb_create,
-#elif defined(LODGE_HAVE_SHMEM_CREATE_CACHED)
-#define LODGE_BUFFER_OPS \
-	DRM_GEM_SHMEM_DRIVER_OPS, .gem_create_object = drm_gem_shmem_create_object_cached,
-#elif defined(LODGE_HAVE_DRM_SHMEM)
-#define LODGE_BUFFER_OPS DRM_GEM_SHMEM_DRIVER_OPS,
-#else
-#define LODGE_BUFFER_OPS                                                                      \
-	.gem_free_object_unlocked = lodge_buffer_free, .gem_vm_ops = &lodge_buffer_vm_ops,    \
-	.dumb_create = lodge_dumb_create, .prime_handle_to_fd = drm_gem_prime_handle_to_fd,   \
-	.prime_fd_to_handle = drm_gem_prime_fd_to_handle,                                     \
-	.gem_prime_export = drm_gem_prime_export, .gem_prime_import = drm_gem_prime_import,   \
-	.gem_prime_pin = lodge_buffer_pin, .gem_prime_get_sg_table = lodge_buffer_table,      \
-	.gem_prime_import_sg_table = lodge_prime_import, .gem_prime_vmap = lodge_buffer_vmap, \
-	.gem_prime_vunmap = lodge_buffer_vunmap, .gem_prime_mmap = lodge_prime_mmap,
-#endif
-
-#ifdef LODGE_HAVE_DRM_SHMEM
-#define LODGE_FILE_OPS(name) DEFINE_DRM_GEM_FOPS(name)
-#else
-#define LODGE_FILE_OPS(name)                         \
-	static const struct file_operations name = { \
-		.owner = THIS_MODULE,                \
-		.open = drm_open,                    \
-		.release = drm_release,              \
-		.unlocked_ioctl = drm_ioctl,         \
-		.compat_ioctl = drm_compat_ioctl,    \
-		.poll = drm_poll,                    \
-		.read = drm_read,                    \
-		.llseek = noop_llseek,               \
-		.mmap = lodge_buffer_mmap,           \
-	}
-#endif
-
-/* Some kernels want to hear that buffers are shared with other drivers. */
-#ifdef LODGE_HAVE_DRIVER_PRIME
-#define LODGE_DRIVER_PRIME DRIVER_PRIME
-#else
-#define LODGE_DRIVER_PRIME 0
 #endif
 
 /*
@@ -236,7 +234,11 @@ int lodge_fb_init_old(struct drm_device *drm, struct drm_framebuffer *fb, struct
 struct lodge_console_makers {
 };
 #else
+#ifdef LODGE_HAVE_DRM_DAMAGE
 #define LODGE_CONSOLE_OPS(probe)
+#else
+#define LODGE_CONSOLE_OPS(probe) .lastclose = lodge_early_console_restore,
+#endif
 #define LODGE_CONSOLE_MAKERS(name, probe) \
 	static const struct lodge_console_makers name = { .fb_probe = (probe) }
 #define lodge_console_makers drm_fb_helper_funcs
@@ -267,7 +269,11 @@ static inline struct drm_device *lodge_drm_alloc(const struct drm_driver *driver
 	return drm_dev_alloc((struct drm_driver *)driver, parent);
 }
 #else
-#define LODGE_RELEASE_OPS	 .release = lodge_drm_release,
+#ifdef LODGE_HAVE_DRM_DAMAGE
+#define LODGE_RELEASE_OPS .release = lodge_drm_release,
+#else
+#define LODGE_RELEASE_OPS .unload = lodge_drm_unload,
+#endif
 #define drmm_add_action_or_reset lodge_drmm_add_action
 typedef void (*drmres_release_t)(struct drm_device *drm, void *data);
 /* Calls @release in the end, at once where there is no memory for that: -ENOMEM. */
@@ -280,6 +286,7 @@ void lodge_drm_release(struct drm_device *drm);
 
 /* Nobody gets at the device any more but who has it open. The caller keeps his reference, which DRM
  * without shmem buffers drops here. */
+#ifdef LODGE_HAVE_DRM_DAMAGE
 static inline void lodge_drm_unplug(struct drm_device *drm)
 {
 #ifndef LODGE_HAVE_DRM_SHMEM
@@ -287,29 +294,52 @@ static inline void lodge_drm_unplug(struct drm_device *drm)
 #endif
 	drm_dev_unplug(drm);
 }
-
-/*
- * When the last vblank was: CRTCs are asked, or the driver is. LODGE_TIMESTAMP defines NAME for the
- * latter out of the former's FUNCTION.
- */
-#ifdef LODGE_HAVE_CRTC_TIMESTAMP
-#define LODGE_TIMESTAMP(name, function)	   struct lodge_no_##name
-#define LODGE_CRTC_TIMESTAMP_OPS(function) .get_vblank_timestamp = (function),
-#define LODGE_DRIVER_TIMESTAMP_OPS(function)
-#else
-#define LODGE_TIMESTAMP(name, function)                                                            \
-	static bool name(struct drm_device *drm, unsigned int pipe, int *max_error, ktime_t *time, \
-			 bool in_interrupt)                                                        \
-	{                                                                                          \
-		return function(drm_crtc_from_index(drm, pipe), max_error, time, in_interrupt);    \
-	}
-#define LODGE_CRTC_TIMESTAMP_OPS(function)
-#define LODGE_DRIVER_TIMESTAMP_OPS(function) .get_vblank_timestamp = (function),
 #endif
 
-/* Where there are two, the plain one wants a lock held. */
-#ifdef LODGE_HAVE_GEM_PUT_UNLOCKED
-#define drm_gem_object_put drm_gem_object_put_unlocked
+/*
+ * Vblanks: CRTCs are asked for them, or the driver is. LODGE_VBLANKS defines for the latter what
+ * LODGE_DRIVER_VBLANK_OPS has, out of the former's functions.
+ */
+#if defined(LODGE_HAVE_CRTC_TIMESTAMP)
+#define LODGE_VBLANKS(enable, disable, timestamp) struct lodge_no_vblanks
+#define LODGE_CRTC_VBLANK_OPS(enable, disable, timestamp) \
+	.enable_vblank = (enable), .disable_vblank = (disable), .get_vblank_timestamp = (timestamp),
+#define LODGE_DRIVER_VBLANK_OPS
+#elif defined(LODGE_HAVE_DRM_DAMAGE)
+#define LODGE_VBLANKS(enable, disable, timestamp)                                                \
+	static bool driver_vblank_timestamp(struct drm_device *drm, unsigned int pipe,           \
+					    int *max_error, ktime_t *time, bool in_interrupt)    \
+	{                                                                                        \
+		return timestamp(drm_crtc_from_index(drm, pipe), max_error, time, in_interrupt); \
+	}
+#define LODGE_CRTC_VBLANK_OPS(enable, disable, timestamp) \
+	.enable_vblank = (enable), .disable_vblank = (disable),
+#define LODGE_DRIVER_VBLANK_OPS .get_vblank_timestamp = driver_vblank_timestamp,
+#else
+#define LODGE_VBLANKS(enable, disable, timestamp)                                         \
+	static int driver_enable_vblank(struct drm_device *drm, unsigned int pipe)        \
+	{                                                                                 \
+		return enable(drm_crtc_from_index(drm, pipe));                            \
+	}                                                                                 \
+	static void driver_disable_vblank(struct drm_device *drm, unsigned int pipe)      \
+	{                                                                                 \
+		disable(drm_crtc_from_index(drm, pipe));                                  \
+	}                                                                                 \
+	static int driver_vblank_timestamp(struct drm_device *drm, unsigned int pipe,     \
+					   int *max_error, struct timeval *time,          \
+					   unsigned int flags)                            \
+	{                                                                                 \
+		ktime_t exact;                                                            \
+		bool known = timestamp(drm_crtc_from_index(drm, pipe), max_error, &exact, \
+				       flags & DRM_CALLED_FROM_VBLIRQ);                   \
+		*time = ktime_to_timeval(exact);                                          \
+		return known;                                                             \
+	}
+#define LODGE_CRTC_VBLANK_OPS(enable, disable, timestamp)
+#define LODGE_DRIVER_VBLANK_OPS                                                         \
+	.enable_vblank = driver_enable_vblank, .disable_vblank = driver_disable_vblank, \
+	.get_vblank_timestamp = driver_vblank_timestamp,                                \
+	.get_vblank_counter = drm_vblank_no_hw_counter,
 #endif
 
 #ifndef LODGE_HAVE_DMA_SGTABLE
@@ -388,6 +418,8 @@ static inline int lodge_take_aperture(struct pci_dev *pci, const struct drm_driv
 	return aperture_remove_conflicting_pci_devices(pci, driver->name);
 #elif defined(LODGE_HAVE_DRM_APERTURE)
 	return drm_aperture_remove_conflicting_pci_framebuffers(pci, driver);
+#elif !defined(LODGE_HAVE_DRM_DAMAGE)
+	return lodge_take_framebuffer(pci, driver->name);
 #elif defined(LODGE_HAVE_PCI_FRAMEBUFFERS_OF_BAR)
 	return drm_fb_helper_remove_conflicting_pci_framebuffers(pci, 0, driver->name);
 #else
@@ -397,9 +429,12 @@ static inline int lodge_take_aperture(struct pci_dev *pci, const struct drm_driv
 
 /* The console of a device that is registered. A kernel may have two ways, of which the newer one
  * wants what the older one brings itself. */
-static inline void lodge_console_setup(struct drm_device *drm)
+static inline void lodge_console_setup(struct drm_device *drm,
+				       const struct lodge_console_makers *makers)
 {
-#if defined(LODGE_HAVE_FBDEV_SHMEM)
+#if !defined(LODGE_HAVE_DRM_DAMAGE)
+	lodge_early_console_create(drm, makers);
+#elif defined(LODGE_HAVE_FBDEV_SHMEM)
 	drm_fbdev_shmem_setup(drm, 32);
 #elif defined(LODGE_HAVE_CLIENTS_SETUP) || defined(LODGE_HAVE_CLIENT_SETUP)
 	drm_client_setup(drm, NULL);
@@ -415,6 +450,8 @@ static inline int lodge_console_make(const struct lodge_console_makers *kernels,
 {
 #ifdef DRM_FBDEV_SHMEM_DRIVER_OPS
 	return drm_fbdev_shmem_driver_fbdev_probe(helper, sizes);
+#elif !defined(LODGE_HAVE_DRM_DAMAGE)
+	return lodge_early_console_make(helper, sizes);
 #else
 	return kernels->fb_probe(helper, sizes);
 #endif
@@ -426,7 +463,7 @@ static inline void lodge_console_take_makers(struct drm_device *drm,
 					     const struct lodge_console_makers *ours,
 					     const struct lodge_console_makers **ret_kernels)
 {
-#ifndef DRM_FBDEV_SHMEM_DRIVER_OPS
+#if defined(LODGE_HAVE_DRM_DAMAGE) && !defined(DRM_FBDEV_SHMEM_DRIVER_OPS)
 	struct drm_fb_helper *helper = drm->fb_helper;
 
 	if (!helper || helper->fb || !helper->funcs || helper->funcs == ours)
@@ -443,58 +480,5 @@ static inline void lodge_allow_vblanks(struct drm_device *drm)
 	drm->irq_enabled = true;
 #endif
 }
-
-#ifdef LODGE_HAVE_DRM_SHMEM
-#ifdef LODGE_HAVE_SHMEM_OF_GEM
-#define lodge_shmem(object) (object)
-#else
-#define lodge_shmem(object) to_drm_gem_shmem_obj(object)
-#endif
-
-/* Keeps the pages of a buffer that is not imported. */
-static inline int lodge_buffer_pin(struct drm_gem_object *object)
-{
-	return drm_gem_shmem_pin(lodge_shmem(object));
-}
-
-static inline void lodge_buffer_unpin(struct drm_gem_object *object)
-{
-	drm_gem_shmem_unpin(lodge_shmem(object));
-}
-
-/* The pages of a buffer that is pinned: the caller's to free. */
-static inline struct sg_table *lodge_buffer_table(struct drm_gem_object *object)
-{
-	return drm_gem_shmem_get_sg_table(lodge_shmem(object));
-}
-
-/* The pages of a buffer that is imported, mapped for the device: the buffer's. */
-static inline struct sg_table *lodge_import_table(struct drm_gem_object *object)
-{
-	return to_drm_gem_shmem_obj(object)->sgt;
-}
-#else
-/* Keeps the pages of a buffer that is not imported, until it goes. */
-int lodge_buffer_pin(struct drm_gem_object *object);
-static inline void lodge_buffer_unpin(struct drm_gem_object *object)
-{
-}
-struct sg_table *lodge_buffer_table(struct drm_gem_object *object);
-struct sg_table *lodge_import_table(struct drm_gem_object *object);
-
-/* Of the driver and of what programs open. */
-extern const struct vm_operations_struct lodge_buffer_vm_ops;
-struct drm_gem_object *lodge_buffer_create(struct drm_device *drm, size_t size);
-void lodge_buffer_free(struct drm_gem_object *object);
-int lodge_buffer_mmap(struct file *file, struct vm_area_struct *vma);
-void *lodge_buffer_vmap(struct drm_gem_object *object);
-void lodge_buffer_vunmap(struct drm_gem_object *object, void *address);
-int lodge_dumb_create(struct drm_file *file, struct drm_device *drm,
-		      struct drm_mode_create_dumb *request);
-int lodge_prime_mmap(struct drm_gem_object *object, struct vm_area_struct *vma);
-struct drm_gem_object *lodge_prime_import(struct drm_device *drm,
-					  struct dma_buf_attachment *attachment,
-					  struct sg_table *table);
-#endif
 
 #endif

@@ -15,6 +15,9 @@
 struct managed_drm {
 	struct drm_device drm;
 	struct list_head actions;
+#ifndef LODGE_HAVE_DRM_DAMAGE
+	struct lodge_early early;
+#endif
 };
 
 struct action {
@@ -78,12 +81,64 @@ int drmm_mode_config_init(struct drm_device *drm)
 	return lodge_drmm_add_action(drm, cleanup_modes, NULL);
 }
 
+#ifdef LODGE_HAVE_DRM_DAMAGE
+
 void lodge_drm_release(struct drm_device *drm)
 {
 	run_actions(drm);
 	drm_dev_fini(drm);
 	kfree(managed_of(drm));
 }
+
+static int name_device(struct drm_device *drm, struct device *parent)
+{
+	return 0;
+}
+
+#else
+
+struct lodge_early *lodge_early_of(struct drm_device *drm)
+{
+	return &managed_of(drm)->early;
+}
+
+/* Whoever unregisters a device calls it: drm_unplug_dev(), and again who closes it as the last. */
+int lodge_drm_unload(struct drm_device *drm)
+{
+	if (drm_device_is_unplugged(drm))
+		run_actions(drm);
+	return 0;
+}
+
+void drm_dev_put(struct drm_device *drm)
+{
+	if (drm->registered) {
+		drm_unplug_dev(drm);
+		return;
+	}
+	run_actions(drm);
+	drm_vblank_cleanup(drm);
+	drm_dev_unref(drm);
+}
+
+/* As programs know cards of the PCI bus. */
+static int name_device(struct drm_device *drm, struct device *parent)
+{
+	char *name;
+	int err;
+
+	if (!dev_is_pci(parent))
+		return 0;
+	drm->pdev = to_pci_dev(parent);
+	name = kasprintf(GFP_KERNEL, "pci:%s", dev_name(parent));
+	if (!name)
+		return -ENOMEM;
+	err = drm_dev_set_unique(drm, name);
+	kfree(name);
+	return err;
+}
+
+#endif
 
 struct drm_device *lodge_drm_alloc(const struct drm_driver *driver, struct device *parent)
 {
@@ -96,6 +151,11 @@ struct drm_device *lodge_drm_alloc(const struct drm_driver *driver, struct devic
 	err = drm_dev_init(&managed->drm, (struct drm_driver *)driver, parent);
 	if (err) {
 		kfree(managed);
+		return ERR_PTR(err);
+	}
+	err = name_device(&managed->drm, parent);
+	if (err) {
+		drm_dev_put(&managed->drm);
 		return ERR_PTR(err);
 	}
 	return &managed->drm;

@@ -8,9 +8,6 @@
 #include <linux/kernel.h>
 #include <linux/slab.h>
 
-#include <drm/drm_damage_helper.h>
-#include <drm/drm_fourcc.h>
-
 #include "lodge_display/lodge_display.h"
 
 u32 lodge_format(u32 fourcc)
@@ -232,10 +229,10 @@ static int resource_create(struct lodge_display *display, struct drm_framebuffer
 	if (!resource)
 		return -ENOMEM;
 	resource->display = display;
-	resource->object = fb->obj[0];
+	resource->object = *lodge_fb_object(fb);
 	resource->id = atomic_inc_return(&display->resource_ids);
-	resource->format = lodge_format(fb->format->format);
-	resource->width = fb->pitches[0] / fb->format->cpp[0];
+	resource->format = lodge_format(lodge_fb_fourcc(fb));
+	resource->width = fb->pitches[0] / lodge_fb_cpp(fb);
 	resource->height = fb->height;
 	err = resource->object->import_attach ? import_pages(resource) : own_pages(resource);
 	if (err) {

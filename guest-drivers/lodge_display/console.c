@@ -54,6 +54,6 @@ void lodge_console_asked(struct lodge_display *display)
 void lodge_console_create(struct lodge_display *display)
 {
 	WRITE_ONCE(display->console_task, current);
-	lodge_console_setup(display->drm);
+	lodge_console_setup(display->drm, &console_makers);
 	WRITE_ONCE(display->console_task, NULL);
 }

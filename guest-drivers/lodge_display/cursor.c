@@ -6,8 +6,6 @@
  */
 #include <linux/kernel.h>
 
-#include <drm/drm_fourcc.h>
-
 #include "lodge_display/lodge_display.h"
 
 static const u32 formats[] = { DRM_FORMAT_ARGB8888 };
@@ -129,7 +127,7 @@ static int check(struct drm_plane *plane, struct drm_plane_state *state)
 	if (!state->crtc || !fb)
 		return 0;
 	if (fb->width != LODGE_CURSOR_SIDE || fb->height != LODGE_CURSOR_SIDE ||
-	    fb->pitches[0] != LODGE_CURSOR_SIDE * fb->format->cpp[0] ||
+	    fb->pitches[0] != LODGE_CURSOR_SIDE * lodge_fb_cpp(fb) ||
 	    !READ_ONCE(lodge_framebuffer_of(fb)->resource))
 		return -EINVAL;
 	crtc_state = drm_atomic_get_crtc_state(state->state, state->crtc);
@@ -176,8 +174,7 @@ static const struct drm_plane_helper_funcs helper_funcs = {
 	.atomic_check = cursor_check,
 	.atomic_update = cursor_update,
 	.atomic_disable = cursor_update,
-	.atomic_async_check = cursor_async_check,
-	.atomic_async_update = cursor_async_update,
+	LODGE_ASYNC_OPS(cursor_async_check) LODGE_ASYNC_UPDATE_OPS(cursor_async_update)
 };
 
 int lodge_cursor_create(struct lodge_head *head)

@@ -7,11 +7,6 @@
 #include <linux/kernel.h>
 #include <linux/slab.h>
 
-#include <drm/drm_modeset_helper.h>
-#include <drm/drm_probe_helper.h>
-#include <drm/drm_property.h>
-#include <drm/drm_vblank.h>
-
 #include "lodge_display/lodge_display.h"
 
 /* A device that breaks again and again costs no more than this. */
@@ -103,6 +98,7 @@ static const struct drm_mode_config_funcs mode_config_funcs = {
 	.fb_create = lodge_framebuffer_create,
 	.atomic_check = drm_atomic_helper_check,
 	.atomic_commit = drm_atomic_helper_commit,
+	LODGE_MODE_CONFIG_OPS
 };
 
 static int create_heads(struct lodge_display *display)
@@ -122,7 +118,8 @@ static int create_heads(struct lodge_display *display)
 	if (err)
 		return err;
 	config->funcs = &mode_config_funcs;
-	config->helper_private = &mode_config_helper_funcs;
+	/* Some kernels want a table that they could write to, and do not. */
+	config->helper_private = (struct drm_mode_config_helper_funcs *)&mode_config_helper_funcs;
 	config->min_width = config->min_height = 1;
 	config->max_width = config->max_height = LODGE_SIDE_MAX;
 	config->cursor_width = config->cursor_height = LODGE_CURSOR_SIDE;

@@ -4,10 +4,6 @@
  */
 #include <linux/kernel.h>
 
-#include <drm/drm_crtc.h>
-#include <drm/drm_probe_helper.h>
-#include <drm/drm_vblank.h>
-
 #include "lodge_display/lodge_display.h"
 
 /* Devices refuse to show less. */
@@ -21,24 +17,7 @@ static enum drm_connector_status detect(struct drm_connector *connector, bool fo
 					 : connector_status_disconnected;
 }
 
-static const struct drm_connector_funcs connector_funcs = {
-	.detect = detect,
-	.fill_modes = drm_helper_probe_single_connector_modes,
-	.destroy = drm_connector_cleanup,
-	.reset = drm_atomic_helper_connector_reset,
-	.atomic_duplicate_state = drm_atomic_helper_connector_duplicate_state,
-	.atomic_destroy_state = drm_atomic_helper_connector_destroy_state,
-};
-
-static const struct drm_connector_helper_funcs connector_helper_funcs = {
-	.get_modes = lodge_wants_modes,
-};
-
-static const struct drm_encoder_funcs encoder_funcs = {
-	.destroy = drm_encoder_cleanup,
-};
-
-static enum drm_mode_status mode_valid(struct drm_crtc *crtc, const struct drm_display_mode *mode)
+static enum drm_mode_status valid(const struct drm_display_mode *mode)
 {
 	if (mode->hdisplay < SIDE_MIN || mode->vdisplay < SIDE_MIN)
 		return MODE_BAD;
@@ -46,13 +25,32 @@ static enum drm_mode_status mode_valid(struct drm_crtc *crtc, const struct drm_d
 		return MODE_BAD;
 	return MODE_OK;
 }
+LODGE_MODE_VALID(mode_valid, valid)
+
+static const struct drm_connector_funcs connector_funcs = {
+	.detect = detect,
+	.fill_modes = drm_helper_probe_single_connector_modes,
+	.destroy = drm_connector_cleanup,
+	.reset = drm_atomic_helper_connector_reset,
+	.atomic_duplicate_state = drm_atomic_helper_connector_duplicate_state,
+	.atomic_destroy_state = drm_atomic_helper_connector_destroy_state,
+	LODGE_CONNECTOR_PROPERTY_OPS
+};
+
+static const struct drm_connector_helper_funcs connector_helper_funcs = {
+	.get_modes = lodge_wants_modes, LODGE_CONNECTOR_VALID_OPS(mode_valid)
+};
+
+static const struct drm_encoder_funcs encoder_funcs = {
+	.destroy = drm_encoder_cleanup,
+};
 
 static void enable(struct drm_crtc *crtc)
 {
 	lodge_pace_mode(lodge_head_of(crtc), &crtc->state->adjusted_mode);
 	drm_crtc_vblank_on(crtc);
 }
-LODGE_CRTC(crtc_enable, enable)
+LODGE_CRTC_ENABLE(crtc_enable, enable)
 
 /* The device is told by the plane, once: a mode that follows another is no black picture. */
 static void disable(struct drm_crtc *crtc)
@@ -72,10 +70,9 @@ static void flush(struct drm_crtc *crtc)
 LODGE_CRTC(crtc_flush, flush)
 
 static const struct drm_crtc_helper_funcs crtc_helper_funcs = {
-	.mode_valid = mode_valid,
-	.atomic_enable = crtc_enable,
 	.atomic_disable = crtc_disable,
 	.atomic_flush = crtc_flush,
+	LODGE_CRTC_VALID_OPS(mode_valid) LODGE_CRTC_ENABLE_OPS(crtc_enable)
 };
 
 static const struct drm_crtc_funcs crtc_funcs = {
@@ -85,9 +82,8 @@ static const struct drm_crtc_funcs crtc_funcs = {
 	.reset = drm_atomic_helper_crtc_reset,
 	.atomic_duplicate_state = drm_atomic_helper_crtc_duplicate_state,
 	.atomic_destroy_state = drm_atomic_helper_crtc_destroy_state,
-	.enable_vblank = lodge_pace_enable_vblank,
-	.disable_vblank = lodge_pace_disable_vblank,
-	LODGE_CRTC_TIMESTAMP_OPS(lodge_pace_timestamp)
+	LODGE_CRTC_VBLANK_OPS(lodge_pace_enable_vblank, lodge_pace_disable_vblank,
+			      lodge_pace_timestamp) LODGE_CRTC_PROPERTY_OPS
 };
 
 static int create_connector(struct lodge_head *head)

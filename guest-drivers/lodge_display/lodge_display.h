@@ -145,7 +145,10 @@ struct lodge_resource {
 };
 
 struct lodge_framebuffer {
-	struct drm_framebuffer base;
+	union {
+		struct drm_framebuffer base;
+		struct lodge_drm_fb drm;
+	};
 	struct lodge_resource *resource;
 };
 

@@ -9,15 +9,11 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 
-#include <drm/drm_file.h>
-#include <drm/drm_gem.h>
-#include <drm/drm_ioctl.h>
-
 #include "lodge_display/lodge_display.h"
 
 LODGE_FILE_OPS(file_operations);
 
-LODGE_TIMESTAMP(vblank_timestamp, lodge_pace_timestamp);
+LODGE_VBLANKS(lodge_pace_enable_vblank, lodge_pace_disable_vblank, lodge_pace_timestamp);
 
 const struct drm_driver lodge_drm_driver = {
 	.driver_features = DRIVER_MODESET | DRIVER_GEM | DRIVER_ATOMIC | LODGE_DRIVER_PRIME |
@@ -28,7 +24,7 @@ const struct drm_driver lodge_drm_driver = {
 	.major = 1,
 	.minor = 0,
 	LODGE_DRIVER_DATE LODGE_RELEASE_OPS LODGE_BUFFER_OPS LODGE_CONSOLE_OPS(lodge_console_probe)
-		LODGE_DRIVER_TIMESTAMP_OPS(vblank_timestamp)
+		LODGE_DRIVER_VBLANK_OPS
 };
 
 static int probe(struct virtio_device *vdev)

@@ -10,8 +10,6 @@
 #include <linux/ktime.h>
 #include <linux/math64.h>
 
-#include <drm/drm_vblank.h>
-
 #include "lodge_display/lodge_display.h"
 
 #define LATE_FRAMES	 4

@@ -6,11 +6,6 @@
  */
 #include <linux/kernel.h>
 
-#include <drm/drm_damage_helper.h>
-#include <drm/drm_fourcc.h>
-#include <drm/drm_rect.h>
-#include <drm/drm_vblank.h>
-
 #include "lodge_display/lodge_display.h"
 
 static const u32 formats[] = { DRM_FORMAT_XRGB8888, DRM_FORMAT_XBGR8888 };
@@ -139,7 +134,7 @@ static void add_scanout(struct lodge_head *head, struct drm_framebuffer *fb,
 		request->resource_id = cpu_to_le32(id);
 		request->width = cpu_to_le32(fb->width);
 		request->height = cpu_to_le32(fb->height);
-		request->format = cpu_to_le32(lodge_format(fb->format->format));
+		request->format = cpu_to_le32(lodge_format(lodge_fb_fourcc(fb)));
 		request->strides[0] = cpu_to_le32(fb->pitches[0]);
 		request->offsets[0] = cpu_to_le32(fb->offsets[0]);
 	} else {
@@ -168,7 +163,7 @@ static void add_transfer(struct lodge_head *head, struct drm_framebuffer *fb,
 
 	set_rect(&request->r, rect);
 	request->offset = cpu_to_le64(fb->offsets[0] + (u64)rect->y1 * fb->pitches[0] +
-				      (u64)rect->x1 * fb->format->cpp[0]);
+				      (u64)rect->x1 * lodge_fb_cpp(fb));
 	request->resource_id = cpu_to_le32(lodge_framebuffer_of(fb)->resource->id);
 }
 
@@ -290,6 +285,7 @@ const struct drm_plane_funcs lodge_plane_funcs = {
 	.reset = drm_atomic_helper_plane_reset,
 	.atomic_duplicate_state = drm_atomic_helper_plane_duplicate_state,
 	.atomic_destroy_state = drm_atomic_helper_plane_destroy_state,
+	LODGE_PLANE_PROPERTY_OPS
 };
 
 int lodge_primary_create(struct lodge_head *head)

@@ -7,8 +7,6 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include <drm/drm_edid.h>
-
 #include "lodge_display/lodge_display.h"
 
 /* Of a device that wants a head and no size for it. */
