@@ -13,6 +13,7 @@
  * FOLLOW_OUTPUTS_MAX heads, is left.
  */
 #define MODES_MAX 8192u
+#define SIDE_MAX  65535 /* no DRM mode is larger */
 
 /* ---- modes ---- */
 
@@ -30,7 +31,7 @@ static void on_mode_size(void *data, struct wl_proxy *proxy, int32_t width, int3
 	struct mode *mode = data;
 
 	(void)proxy;
-	if (width > 0 && height > 0)
+	if (width > 0 && height > 0 && width <= SIDE_MAX && height <= SIDE_MAX)
 		mode->size = (struct follow_size){ (uint32_t)width, (uint32_t)height };
 }
 

@@ -65,6 +65,15 @@ static bool is_to_change(const struct head *head)
 	return head->ours && head->wanted.width && now.width && !same(now, head->wanted);
 }
 
+static bool any_is_to_change(const struct wayland *wayland)
+{
+	bool any = false;
+
+	for (guint i = 0; i < wayland->heads->len; i++)
+		any |= is_to_change(g_ptr_array_index(wayland->heads, i));
+	return any;
+}
+
 static struct mode *find_mode(const struct head *head, struct follow_size size)
 {
 	for (guint i = 0; i < head->modes->len; i++) {
@@ -213,10 +222,13 @@ int wayland_follow(struct desktop *desktop)
 {
 	struct wayland *wayland = (struct wayland *)desktop;
 	uint64_t deadline_ms = wayland_now_ms() + WAYLAND_ANSWER_MS;
-	autofd sway = sway_connect(wayland->pid);
+	autofd sway = -1;
 	int ret;
 
 	wayland_look(wayland);
+	if (!any_is_to_change(wayland))
+		return 0;
+	sway = sway_connect(wayland->pid);
 	ret = sway >= 0 ? set_by_sway(wayland, sway) : set_by_wlr(wayland, deadline_ms);
 	if (!ret && wayland_roundtrip(wayland, deadline_ms))
 		ret = -EIO;
