@@ -182,9 +182,11 @@ int timekeeping_open(struct timekeeping_source *ret_source)
 	int most = 0;
 
 	while (dir && (node = g_dir_read_name(dir))) {
-		if (worth(node) <= most)
+		int found = worth(node);
+
+		if (found <= most)
 			continue;
-		most = worth(node);
+		most = found;
 		g_free(best);
 		best = g_build_filename("/dev", node, NULL);
 	}
