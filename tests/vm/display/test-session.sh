@@ -53,13 +53,18 @@ inside sh -c 'xev -root -event randr | while read -r line; do
 	case $line in *XRROutputChangeNotifyEvent*) xrandr --output Virtual-1 --auto ;; esac; done >/run/other.log 2>&1' &
 other=$!
 ok "another follower runs" wait_for 10 inside pgrep -x xev
-for size in 905x655 1111x777 733x555; do
+owner() {
+	inside head -n 1 /run/user/0/lodge-session.display
+}
+# On a busy machine the other one may be too slow for lodge-session's grace at first.
+for size in 905x655 1111x777 733x555 907x657 1113x779 735x557 909x659; do
 	before=$(mode_sets)
 	run lodge resize box "$size"
 	is "$status" 0 "$size: the other one follows"
 	is $(($(mode_sets) - before)) 1 "$size: and nobody sets it twice"
+	[ "$size" = 905x655 ] || [ "$(owner)" != "owner=another program" ] || break
 done
-is "$(inside cat /run/user/0/lodge-session.display | head -1)" "owner=another program" "who it is, is found out"
+is "$(owner)" "owner=another program" "who it is, is found out"
 inside pkill -x xev
 wait $other || true
 like "$(lodge info box)" 'resolution +set by Xorg, driver virtio_gpu' "and the host is told"

@@ -13,8 +13,8 @@ mkdir work
 cat >job.sh <<'END'
 set -e
 cd /mnt/lodge/work
-tar -C /usr/include -cf headers.tar linux
-(cd /usr/include && find linux -type f -exec sha256sum {} +) >sums
+tar -C /usr/include -cf headers.tar linux/netfilter linux/usb
+(cd /usr/include && find linux/netfilter linux/usb -type f -exec sha256sum {} +) >sums
 mkdir tree
 touch ready
 while [ ! -e enough ]; do
