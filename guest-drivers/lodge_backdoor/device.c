@@ -73,7 +73,10 @@ static void renew_work(struct work_struct *work)
 	}
 	if (!door->frozen) {
 		dev_warn_ratelimited(&vdev->dev, "the device is broken; resetting it\n");
-		err = lodge_virtio_renew(vdev);
+		lodge_door_freeze(door);
+		err = lodge_virtio_restart(vdev);
+		if (!err)
+			err = lodge_door_restore(door);
 		if (err)
 			dev_err(&vdev->dev, "no reset, error %d; bind the driver again\n", err);
 	}
@@ -310,6 +313,22 @@ void lodge_door_stop(struct lodge_door *door, int error)
 		free_sessions(door);
 	}
 	lodge_frames_free(&dead);
+}
+
+void lodge_door_freeze(struct lodge_door *door)
+{
+	door->frozen = true;
+	lodge_door_stop(door, -ECONNRESET);
+	lodge_clients_detach(door);
+}
+
+int lodge_door_restore(struct lodge_door *door)
+{
+	int err = lodge_door_start(door);
+
+	if (!err)
+		lodge_clients_attach_in(door, 0);
+	return err;
 }
 
 int lodge_door_submit(struct lodge_door *door, struct lodge_frame *frame)

@@ -166,6 +166,9 @@ void lodge_door_put(struct lodge_door *door);
 int lodge_door_start(struct lodge_door *door);
 /* All sessions fail with @error (negative); the device is reset. Fine for one that is not live. */
 void lodge_door_stop(struct lodge_door *door, int error);
+/* Stops it, and ends the sessions of modules, until restore: the device has its features again. */
+void lodge_door_freeze(struct lodge_door *door);
+int lodge_door_restore(struct lodge_door *door);
 /* Hands @frame to the device: 0; -EAGAIN, the ring is full; -ENOMEM; -ENODEV. Locked. Who unlocks
  * rings: see lodge_door_unlock(). */
 int lodge_door_submit(struct lodge_door *door, struct lodge_frame *frame);

@@ -66,22 +66,13 @@ static void config_changed(struct virtio_device *vdev)
 #ifdef CONFIG_PM_SLEEP
 static int freeze(struct virtio_device *vdev)
 {
-	struct lodge_door *door = vdev->priv;
-
-	door->frozen = true;
-	lodge_door_stop(door, -ECONNRESET);
-	lodge_clients_detach(door);
+	lodge_door_freeze(vdev->priv);
 	return 0;
 }
 
 static int restore(struct virtio_device *vdev)
 {
-	struct lodge_door *door = vdev->priv;
-	int err = lodge_door_start(door);
-
-	if (!err)
-		lodge_clients_attach_in(door, 0);
-	return err;
+	return lodge_door_restore(vdev->priv);
 }
 #endif
 
