@@ -4,6 +4,7 @@
  *
  *	main.c     the module, and the host's coming and going
  *	pages.c    taking pages from this system and giving them back, towards the target
+ *	move.c     another page in the place of one that the kernel moves
  *	talk.c     one request to the host and its answer
  *	stats.c    statistics, when the host asks
  *	relief.c   giving back before the OOM killer runs, to the shrinker, and to hibernation
@@ -27,6 +28,7 @@
 #include <lodge/balloon.h>
 
 #include "compat/memory.h"
+#include "compat/movable.h"
 #include "include/lodge_backdoor.h"
 
 /* A request fills a kmalloc'ed 8 KiB. */
@@ -58,8 +60,8 @@ struct lodge_balloon {
 
 	spinlock_t lock; /* the rest of this group */
 	struct list_head blocks; /* the first pages of 2 MiB, by lru */
-	struct list_head small; /* single pages, by lru */
-	unsigned long n_blocks, n_small;
+	struct lodge_movable small; /* single pages; taken under talk, too */
+	unsigned long n_blocks, n_small; /* also those that are on the move */
 	unsigned long returned; /* pages that this system needed back */
 	bool stopping; /* there is no host, or it goes: everything is given back */
 	bool hibernating; /* the same for as long as it takes */
@@ -99,6 +101,8 @@ void lodge_balloon_work(struct work_struct *work);
 void lodge_balloon_wake(struct lodge_balloon *balloon);
 /* Gives back up to @pages of 4 KiB, whether the host answers or not: how many. */
 unsigned long lodge_balloon_deflate(struct lodge_balloon *balloon, unsigned long pages);
+/* Gives back all of them; nothing is taken meanwhile. */
+void lodge_balloon_empty(struct lodge_balloon *balloon);
 /* The same because this system needs them: nothing is taken for a while. */
 unsigned long lodge_balloon_relieve(struct lodge_balloon *balloon, unsigned long pages);
 /* Everything is given back when it returns, and nothing is taken until it is called with false. */
@@ -106,6 +110,9 @@ void lodge_balloon_hibernate(struct lodge_balloon *balloon, bool begins);
 unsigned long lodge_balloon_pages(struct lodge_balloon *balloon);
 /* Pages of 4 KiB that are left available to this system. */
 unsigned long lodge_balloon_floor(void);
+
+/* move.c */
+int lodge_balloon_move(struct lodge_movable *movable, struct page *to, struct page *from);
 
 /* stats.c */
 int lodge_balloon_stats_create(struct lodge_balloon *balloon);

@@ -55,7 +55,7 @@ static void detach(struct lodge_client *client, struct lodge_session *session)
 	set_stopping(balloon, true);
 	lodge_balloon_report_end(balloon);
 	cancel_delayed_work_sync(&balloon->work);
-	(void)lodge_balloon_deflate(balloon, ULONG_MAX);
+	lodge_balloon_empty(balloon);
 	lodge_balloon_stats_end(balloon);
 	set_session(balloon, NULL);
 }
@@ -86,7 +86,7 @@ static int create(struct lodge_balloon **ret_balloon)
 		return -ENOMEM;
 	spin_lock_init(&balloon->lock);
 	INIT_LIST_HEAD(&balloon->blocks);
-	INIT_LIST_HEAD(&balloon->small);
+	lodge_movable_init(&balloon->small, lodge_balloon_move);
 	INIT_DELAYED_WORK(&balloon->work, lodge_balloon_work);
 	balloon->stopping = true;
 	balloon->client.app = "balloon";

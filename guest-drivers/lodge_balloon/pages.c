@@ -7,6 +7,7 @@
  * later for each 512 of these one block is taken in their place when there is one, so that the
  * balloon itself does not keep the system fragmented.
  */
+#include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
@@ -67,31 +68,42 @@ static void free_pages_of(struct list_head *list, unsigned int order)
 
 /* ---- giving back ---- */
 
+static struct page *pick_one(struct lodge_balloon *balloon, bool block)
+{
+	struct page *page = NULL;
+
+	spin_lock(&balloon->lock);
+	if (block && balloon->n_blocks) {
+		page = list_first_entry(&balloon->blocks, struct page, lru);
+		list_del(&page->lru);
+		balloon->n_blocks--;
+	} else if (!block && balloon->n_small) {
+		page = lodge_movable_take(&balloon->small);
+		balloon->n_small -= page ? 1 : 0;
+	}
+	spin_unlock(&balloon->lock);
+	return page;
+}
+
 /*
- * Moves up to @pages of one kind to @list and into the request: how many. Talk is held. Those that
- * touch each other share a range, so that the request's room alone would not end it.
+ * Moves up to @pages of one kind to @list and into the request, which has room for each: how many.
+ * Talk is held.
  */
 static unsigned long pick(struct lodge_balloon *balloon, bool blocks, unsigned long pages,
 			  struct list_head *list)
 {
 	unsigned long each = blocks ? LODGE_BLOCK_PAGES : 1, picked = 0, n;
-	struct list_head *from = blocks ? &balloon->blocks : &balloon->small;
 	struct page *page;
 
 	lodge_balloon_begin(balloon);
-	spin_lock(&balloon->lock);
-	for (n = 0; n < LODGE_BALLOON_RANGES && picked < pages && !list_empty(from); n++) {
-		page = list_first_entry(from, struct page, lru);
-		if (!lodge_balloon_add(balloon, page_to_phys(page), each))
+	for (n = 0; n < LODGE_BALLOON_RANGES && picked < pages; n++) {
+		page = pick_one(balloon, blocks);
+		if (!page)
 			break;
-		list_move_tail(&page->lru, list);
+		(void)lodge_balloon_add(balloon, page_to_phys(page), each);
+		list_add_tail(&page->lru, list);
 		picked += each;
 	}
-	if (blocks)
-		balloon->n_blocks -= picked / each;
-	else
-		balloon->n_small -= picked;
-	spin_unlock(&balloon->lock);
 	return picked;
 }
 
@@ -125,6 +137,13 @@ unsigned long lodge_balloon_deflate(struct lodge_balloon *balloon, unsigned long
 		given += part;
 	}
 	return given;
+}
+
+void lodge_balloon_empty(struct lodge_balloon *balloon)
+{
+	/* Pages that are on the move come back, where they were or elsewhere. */
+	while (lodge_balloon_deflate(balloon, ULONG_MAX), lodge_balloon_pages(balloon))
+		msleep(1);
 }
 
 unsigned long lodge_balloon_relieve(struct lodge_balloon *balloon, unsigned long pages)
@@ -171,6 +190,7 @@ static bool has_room(void)
 static unsigned long take(bool blocks, unsigned long pages, struct list_head *list)
 {
 	unsigned int order = blocks ? LODGE_BLOCK_ORDER : 0, n;
+	gfp_t flags = TAKE_FLAGS | (blocks ? GFP_HIGHUSER : LODGE_MOVABLE_FLAGS);
 	unsigned long each = 1ul << order, taken = 0;
 	struct page *page;
 
@@ -180,13 +200,33 @@ static unsigned long take(bool blocks, unsigned long pages, struct list_head *li
 			if (!has_room())
 				break;
 		}
-		page = alloc_pages(GFP_HIGHUSER | TAKE_FLAGS, order);
+		page = alloc_pages(flags, order);
 		if (!page)
 			break;
 		list_add_tail(&page->lru, list);
 		taken += each;
 	}
 	return taken;
+}
+
+/* They are the host's. Talk is held. */
+static void keep(struct lodge_balloon *balloon, bool blocks, unsigned long pages,
+		 struct list_head *list)
+{
+	struct page *page, *next;
+
+	spin_lock(&balloon->lock);
+	if (blocks) {
+		list_splice(list, &balloon->blocks);
+		balloon->n_blocks += pages / LODGE_BLOCK_PAGES;
+	} else {
+		list_for_each_entry_safe(page, next, list, lru) {
+			list_del_init(&page->lru);
+			lodge_movable_put(&balloon->small, page);
+		}
+		balloon->n_small += pages;
+	}
+	spin_unlock(&balloon->lock);
 }
 
 /* Tells the host of @list, and keeps it. False: there is no host, and @list is free again. */
@@ -202,15 +242,8 @@ static bool hand_over(struct lodge_balloon *balloon, bool blocks, unsigned long 
 	list_for_each_entry(page, list, lru)
 		(void)lodge_balloon_add(balloon, page_to_phys(page), each);
 	err = lodge_balloon_ask(balloon, LODGE_BALLOON_INFLATE);
-	if (!err) {
-		spin_lock(&balloon->lock);
-		list_splice(list, blocks ? &balloon->blocks : &balloon->small);
-		if (blocks)
-			balloon->n_blocks += pages / each;
-		else
-			balloon->n_small += pages;
-		spin_unlock(&balloon->lock);
-	}
+	if (!err)
+		keep(balloon, blocks, pages, list);
 	mutex_unlock(&balloon->talk);
 	if (err)
 		free_pages_of(list, blocks ? LODGE_BLOCK_ORDER : 0);

@@ -35,7 +35,11 @@ in_guest 1 '
 	echo 1088 >$host/cycle_pages
 	echo 1000 >$host/cycles
 	cycled() { [ $(cat $host/cycles) = 0 ] && gives -eq 0; }
-	say "1,000 times 4 MiB and 64 pages" "soon cycled || soon cycled || soon cycled"
+	compact() { echo 1 >/proc/sys/vm/compact_memory; }
+	while :; do compact; sleep 0.1; done &
+	compactor=$!
+	say "1,000 times 4 MiB and 64 pages, some of which are moved" "soon cycled || soon cycled || soon cycled"
+	kill $compactor
 	say "the memory is what it was" "[ $(figure MemTotal) = $total ] && soon given_again"
 
 	echo 4294967295 >$host/target
@@ -68,11 +72,17 @@ in_guest 1 '
 	say "hibernation finds nothing in the balloon" "[ $(cat $host/back) -ge $(($back + 16384)) ]"
 	say "which is full again behind it" "soon \"gives -eq 16384\""
 
+	echo 16684 >$host/target
+	soon "gives -eq 16684"
 	dmesg -C
 	echo 1 >$host/mute
+	compact &
+	compactor=$!
 	echo 24576 >$host/target
 	complains() { dmesg | grep -q "host does not answer"; }
 	say "a host that does not answer is reset" "soon complains"
+	ends $compactor
+	say "who moves pages does not wait for it" "[ $? = 0 ]"
 	echo 60000 >$balloon/floor
 	echo 2 >/proc/sys/vm/drop_caches
 	rmmod lodge_balloon

@@ -64,6 +64,18 @@ ok "from the balloon" wait_for 5 is_mib 0 255 actual
 ok "memory=off" lodge set "$name" memory=off
 ok "gives everything back" wait_for 60 is_mib 0 0 actual
 
+# Less than a block, in single pages, which compaction moves: the host has others, and no fewer.
+ok "memory=511M" lodge set "$name" memory=511M
+ok "the guest gives 256 single pages" wait_for 60 is_mib 1 1 actual
+in_guest 'moved() { sed -n "s/^balloon_migrate //p" /proc/vmstat; }
+	before=$(moved); for i in 1 2 3; do echo 1 >/proc/sys/vm/compact_memory; done; echo $(($(moved) - before))
+	md5sum -c --status /dev/shm/full/sum'
+is "$?" 0 "compacted, the guest has what it kept"
+ok "the kernel has moved pages of the balloon ($said)" test "$said" -ge 1
+ok "and as many are in it" is_mib 1 1 actual
+ok "memory=off" lodge set "$name" memory=off
+ok "gives back those that were moved" wait_for 60 is_mib 0 0 actual
+
 # What makes no sense is refused, and changes nothing.
 like "$(lodge set "$name" memory=1G 2>&1)" "more than the VM's size" "a target above the VM's memory"
 like "$(lodge set "$name" memory=-1 2>&1)" "'-1' is not a size" "a negative one"
@@ -83,8 +95,10 @@ in_guest 'cd /sys/bus/virtio/drivers/lodge_backdoor; dev=$(echo virtio*)
 ok "unbound, the guest has its memory ($said KiB)" test "$said" -ge $((350 << 10))
 ok "bound, it gives it again" wait_for 60 is_mib 288 288 actual
 in_guest 'echo devices >/sys/power/pm_test; echo 0 >/sys/module/suspend/parameters/pm_test_delay
-	for state in freeze mem disk; do
-		grep -qw $state /sys/power/state && echo $state >/sys/power/state
+	for round in $(seq '"${SUSPEND_ROUNDS:-1}"'); do
+		for state in freeze mem disk; do
+			grep -qw $state /sys/power/state && echo $state >/sys/power/state
+		done
 	done
 	echo none >/sys/power/pm_test; md5sum -c --status /dev/shm/full/sum'
 is "$?" 0 "suspended three ways under a full balloon, the guest has what it kept"
