@@ -13,7 +13,8 @@ fi
 /lib/systemd/systemd-udevd --daemon
 udevadm trigger --action=add
 udevadm settle
-mkdir -p -m 700 /run/wayland
+mkdir -p -m 700 /run/wayland /run/user
+chmod 755 /run/user
 touch /mnt/lodge/job/there
 exec sleep 100000
 END
@@ -27,6 +28,13 @@ tells() { [ "$(fact "$1")" = "$2" ]; }
 mode_sets() { lodge info --json box | sed -n 's/.*"mode_sets" : \([0-9]*\).*/\1/p' | head -n 1; }
 # shows_card SIZE: every pixel
 shows_card() { lodge screenshot box shot.png && [ "$(card-check shot.png 1)" = "$1" ]; }
+
+# start_compositor NAME SIZE: has started in the background; waits for what it shows.
+start_compositor() {
+	ok "$2: $1 shows the card, every pixel" wait_for 150 shows_card "$2"
+	ok "$2: it is told who sets the resolution" wait_for 10 tells program "$1"
+	keep shot.png "$1-$(fact driver)-$2.png"
+}
 
 # The card of a size, as a program without a compositor draws it.
 make_card() {

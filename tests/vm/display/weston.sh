@@ -61,9 +61,7 @@ start_weston() {
 	rm -f weston.log
 	inside sh /mnt/lodge/job/weston.sh >weston.out 2>&1 </dev/null &
 	weston=$!
-	ok "$1: weston shows the card, every pixel" wait_for 150 shows_card "$1"
-	ok "$1: it is told who sets the resolution" wait_for 10 tells program weston
-	keep shot.png "weston-$(fact driver)-$1.png"
+	start_compositor weston "$1"
 }
 end_weston() {
 	inside pkill -x weston
