@@ -255,16 +255,14 @@ static int resource_create(struct lodge_display *display, struct drm_framebuffer
 void lodge_resources_again(struct lodge_display *display)
 {
 	struct lodge_resource *resource;
-	int err = 0;
 
-	mutex_lock(&display->resources_lock);
 	list_for_each_entry(resource, &display->resources, link) {
-		if (!err)
-			err = tell_device(resource);
+		int err = tell_device(resource);
+
+		if (err)
+			dev_err_ratelimited(&display->vdev->dev, "a picture is lost, error %d\n",
+					    err);
 	}
-	mutex_unlock(&display->resources_lock);
-	if (err)
-		dev_err_ratelimited(&display->vdev->dev, "pictures are lost, error %d\n", err);
 }
 
 static void framebuffer_destroy(struct drm_framebuffer *base)

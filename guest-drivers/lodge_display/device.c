@@ -294,13 +294,17 @@ int lodge_display_restore(struct lodge_display *display)
 	unsigned int i;
 	int err;
 
+	/* Programs run while a device that broke is reset: none of their pictures comes between. */
+	mutex_lock(&display->resources_lock);
 	err = lodge_rings_start(display);
+	if (!err)
+		lodge_resources_again(display);
+	mutex_unlock(&display->resources_lock);
 	if (err)
 		return err;
 	display->frozen = false;
 	for (i = 0; i < display->n_heads; i++)
 		display->heads[i]->stale = true;
-	lodge_resources_again(display);
 	err = drm_mode_config_helper_resume(display->drm);
 	if (lodge_wants_update(display))
 		drm_kms_helper_hotplug_event(display->drm);

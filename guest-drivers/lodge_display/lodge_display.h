@@ -256,7 +256,7 @@ void lodge_rings_stop(struct lodge_display *display);
 
 /* buffer.c */
 struct drm_framebuffer *lodge_framebuffer_create(LODGE_FB_PARAMETERS);
-/* Tells a device that was reset of all resources. */
+/* Tells a device that was reset of all resources. Under resources_lock. */
 void lodge_resources_again(struct lodge_display *display);
 void lodge_resources_reap(struct work_struct *work);
 /* 0: no such format */
