@@ -16,7 +16,7 @@
 #define MAGIC	    "i3-ipc"
 #define RUN_COMMAND 0u
 #define REPLY_MAX   65536u
-#define ANSWER_S    3
+#define ANSWER_S    5
 
 /* sway-output(5), "modeline": any blanking will do for a screen that has none. */
 #define H_FRONT	   48u

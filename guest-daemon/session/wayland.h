@@ -12,7 +12,7 @@
 #include "guest-daemon/session/desktop.h"
 
 /* A compositor answers within it, or is taken for one that does not. */
-#define WAYLAND_ANSWER_MS 3000
+#define WAYLAND_ANSWER_MS 5000
 
 struct mode {
 	struct head *head;
