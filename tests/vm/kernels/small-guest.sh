@@ -36,7 +36,8 @@ make_guest() {
 	ln -s usr/bin usr/sbin usr/lib usr/lib64 tree/
 	cp "$(command -v busybox)" tree/usr/bin/busybox
 	busybox --install -s tree/usr/bin
-	add_programs "$BUILD"/bin/{lodged,lodge-toolbox,mount.lodge} "$BUILD"/guest/{fs-conform,backdoor-client,clock-check}
+	add_programs "$BUILD"/bin/{lodged,lodge-toolbox,mount.lodge} "$BUILD"/guest/{fs-conform,backdoor-client,clock-check} \
+		"$(command -v inotifywait)"
 	ln -s ../bin/mount.lodge tree/usr/sbin/mount.lodge
 	mkdir tree/usr/lib/modules tree/ours
 	cp -r "$1/lib/modules/$version" tree/usr/lib/modules/
@@ -51,6 +52,7 @@ make_guest() {
 		export PATH=/usr/bin:/usr/sbin HOME=/root
 		mount -t proc proc /proc
 		mount -t sysfs sys /sys
+		mount -t debugfs debug /sys/kernel/debug
 		[ -e /dev/null ] && [ -e /dev/kmsg ] || mount -t devtmpfs dev /dev
 		mkdir -p /dev/pts /dev/shm
 		mount -t devpts devpts /dev/pts
