@@ -3,6 +3,7 @@
 libs += mount
 mount_srcs := \
 	shared-fs/guest/device.c \
+	shared-fs/guest/forgets.c \
 	shared-fs/guest/message.c \
 	shared-fs/guest/mounts.c \
 	shared-fs/guest/options.c \
@@ -24,6 +25,7 @@ mount_lodge_pkgs := check
 mount_pump_srcs := tests/unit/mount_pump.c
 mount_pump_libs := mount proto
 mount_pump_pkgs := check
+thread_tests += mount_pump
 mount_stream_srcs := tests/unit/mount_stream.c
 mount_stream_libs := mount proto
 mount_stream_pkgs := check
