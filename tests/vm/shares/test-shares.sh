@@ -57,7 +57,7 @@ cp "$XDG_RUNTIME_DIR/lodge/seed/vm/vm.conf" "$XDG_RUNTIME_DIR/lodge/seed/vm/init
 lodge kill seed
 wait "$seed"
 sed -i -e 's/^on-reset=stop/on-reset=restart/' -e 's/^backend=file:.*/backend=file:serial.log/' \
-	-e 's/^backend=fd:-1.*/backend=file:out.log/' -e 's/^backend=fd:.*/backend=none/' box/vm.conf
+	-e 's/^backend=fd:-1.*/backend=file:out.log/' -e 's,^backend=fd:.*,backend=file:ports.log,' box/vm.conf
 is "$(lodge share list ./box | wc -l)" 1 "it has no shares of its own"
 ok "a share of a VM that is off comes" lodge share add ./box "docs=$PWD/later"
 ok "and goes" lodge share remove ./box docs
