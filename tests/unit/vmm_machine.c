@@ -114,6 +114,14 @@ TINY_CODE(
 		     "mov $0x3b, %ecx\n rdmsr\n cmp $0x1ff, %edx\n jne 6f\n" PRINT(
 			     "A") "6:\n" POWEROFF);
 
+/* Writes to the clock page, which changes nothing in it: its magic and its count of disruptions. */
+TINY_CODE(clock_writer, 32,
+	  "mov 0xfeffb000, %esi\n mov 0xfeffb010, %edi\n"
+	  "movl $0x5a5a5a5a, 0xfeffb000\n movl $0x5a5a5a5a, 0xfeffb010\n"
+	  "lock incl 0xfeffb010\n"
+	  "cmp %esi, 0xfeffb000\n jne 6f\n cmp %edi, 0xfeffb010\n jne 6f\n" PRINT(
+		  "R") "6:\n" POWEROFF);
+
 static char dir[] = "/tmp/vmm_machine.XXXXXX";
 static char kernel[64], serial[80], serial_log[64], append[] = "L", name[] = "test";
 static char *no_initrds[] = { NULL };
@@ -298,6 +306,14 @@ START_TEST(clock_page_follows_a_written_counter)
 }
 END_TEST
 
+START_TEST(clock_page_is_not_the_guests_to_write)
+{
+	config.clock = true;
+	ck_assert_int_eq(run(clock_writer), MACHINE_POWEROFF);
+	ck_assert_str_eq(printed(), "R");
+}
+END_TEST
+
 START_TEST(four_cpus)
 {
 	config.cpus = 4;
@@ -420,6 +436,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, t53_ports);
 	tcase_add_test(tcase, time_stamps_agree_after_a_reset);
 	tcase_add_test(tcase, clock_page_follows_a_written_counter);
+	tcase_add_test(tcase, clock_page_is_not_the_guests_to_write);
 	tcase_add_test(tcase, four_cpus);
 	tcase_add_test(tcase, sixty_four_cpus);
 	tcase_add_test(tcase, kvm_signature_alone);
