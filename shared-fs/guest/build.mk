@@ -3,7 +3,6 @@
 libs += mount
 mount_srcs := \
 	shared-fs/guest/device.c \
-	shared-fs/guest/forgets.c \
 	shared-fs/guest/message.c \
 	shared-fs/guest/mounts.c \
 	shared-fs/guest/options.c \

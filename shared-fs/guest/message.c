@@ -11,8 +11,6 @@
  * (32) of 4 KiB. */
 #define DATA_DEFAULT (128u << 10)
 #define PAGE	     4096u
-/* The first minor version that has BATCH_FORGET (linux/fuse.h, version history). */
-#define MINOR_LEAST 16u
 /* The kernel's own bound of a reply's error (fuse_dev_do_write). */
 #define ERROR_LEAST (-511)
 
@@ -30,10 +28,10 @@ enum message_route message_route(const struct fuse_in_header *request)
 {
 	switch (request->opcode) {
 	case FUSE_FORGET:
-		return MESSAGE_FORGET;
 	case FUSE_BATCH_FORGET:
 	case FUSE_INTERRUPT:
 		return MESSAGE_QUIET;
+
 	case FUSE_INIT:
 	case FUSE_SETLKW:
 		return MESSAGE_WAITING;
@@ -112,7 +110,7 @@ int64_t message_limit_init(void *reply, size_t size, uint32_t most)
 		return -EPROTO;
 	len = len < sizeof(out) ? len : sizeof(out);
 	memcpy(&out, (uint8_t *)reply + sizeof(header), len);
-	if (out.major != FUSE_KERNEL_VERSION || out.minor < MINOR_LEAST)
+	if (out.major != FUSE_KERNEL_VERSION)
 		return -EPROTO;
 	if (out.minor >= 28 && len == sizeof(out) && out.flags & FUSE_MAX_PAGES) {
 		if (out.max_pages > most / PAGE)

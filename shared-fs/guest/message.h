@@ -41,7 +41,6 @@ _Static_assert(sizeof(struct message_init) == 64, "message_init");
 
 enum message_route {
 	MESSAGE_EXCHANGED, /* a reply comes soon */
-	MESSAGE_FORGET, /* no reply, and no hurry: FORGET */
 	MESSAGE_QUIET, /* no reply */
 	MESSAGE_WAITING, /* a reply comes when somebody else has done something */
 };
@@ -60,8 +59,8 @@ struct fuse_out_header message_error(uint64_t unique, int error);
 /*
  * Makes INIT's reply @reply, @size bytes long, fit for requests and replies with at most @most
  * bytes of data (at least 128 KiB): lowers max_write and max_pages. The data that requests may have
- * then, in bytes; or -EPROTO: the reply is too short, or of another major version, or older than
- * 7.16; or its own error.
+ * then, in bytes; or -EPROTO: the reply is too short, or of another major version; or its own
+ * error.
  */
 int64_t message_limit_init(void *reply, size_t size, uint32_t most);
 

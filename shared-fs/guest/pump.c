@@ -15,7 +15,6 @@
 #include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 #include "protocol/lib/thread.h"
-#include "shared-fs/guest/forgets.h"
 #include "shared-fs/guest/message.h"
 
 #define PAGE 4096u
@@ -61,7 +60,6 @@ struct pump {
 	struct worker workers[LODGE_FS_SLOTS_MAX];
 	pthread_t returner;
 	struct waiting waiting[LODGE_FS_MESSAGES_MAX];
-	struct forgets forgets;
 	struct log_ratelimit bad_replies;
 	struct log_ratelimit failures;
 };
@@ -123,30 +121,6 @@ static void device_failed(struct pump *pump, int error)
 static int send_small(const struct pump *pump, const void *message, size_t size)
 {
 	return write(pump->config.device.fd, message, size) == (ssize_t)size ? 0 : -errno;
-}
-
-static void send_held(struct pump *pump)
-{
-	uint64_t message[FORGETS_MESSAGE_MAX / sizeof(uint64_t)];
-	size_t size = forgets_take(&pump->forgets, message);
-	int err = size ? send_small(pump, message, size) : 0;
-
-	if (err)
-		device_failed(pump, err);
-}
-
-static void send_forget(struct pump *pump, const uint8_t *message, size_t size)
-{
-	int err;
-
-	if (forgets_hold(&pump->forgets, message, size))
-		return;
-	send_held(pump);
-	if (forgets_hold(&pump->forgets, message, size))
-		return;
-	err = send_small(pump, message, size);
-	if (err)
-		device_failed(pump, err);
 }
 
 static void send_quiet(struct pump *pump, const uint8_t *message, size_t size)
@@ -241,15 +215,11 @@ static void handle(struct worker *worker, size_t size)
 	if (!message_is_request(message, size))
 		return;
 	memcpy(&header, message, sizeof(header));
-	if (forgets_go_before(&worker->pump->forgets, &header))
-		send_held(worker->pump);
 	switch (message_route(&header)) {
-	case MESSAGE_FORGET:
-		send_forget(worker->pump, message, size);
-		break;
 	case MESSAGE_QUIET:
 		send_quiet(worker->pump, message, size);
 		break;
+
 	case MESSAGE_WAITING:
 		send_waiting(worker, message, size);
 		break;
@@ -396,18 +366,12 @@ static void *return_replies(void *arg)
 {
 	struct pump *pump = arg;
 	struct pollfd fds[] = { { .fd = pump->config.device.fd, .events = POLLIN },
-				{ .fd = pump->forgets.timer_fd, .events = POLLIN },
 				{ .fd = pump->over_fd, .events = POLLIN } };
-	uint64_t times;
 
 	while (!is_over(pump)) {
 		int err = 0;
 
-		if (poll(fds, 3, -1) <= 0)
-			continue;
-		if (fds[1].revents && read(fds[1].fd, &times, sizeof(times)) > 0)
-			send_held(pump);
-		if (fds[0].revents)
+		if (poll(fds, 2, -1) > 0 && fds[0].revents)
 			err = bring_back(pump);
 		if (err)
 			end(pump, err);
@@ -427,10 +391,6 @@ int pump_start(const struct pump_config *config, struct pump **ret_pump)
 	pthread_mutex_init(&pump->lock, NULL);
 	if (sched_getaffinity(0, sizeof(pump->cpus), &pump->cpus))
 		CPU_ZERO(&pump->cpus);
-	pump->over_fd = -1;
-	err = forgets_init(&pump->forgets);
-	if (err)
-		goto free_lock;
 	pump->over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	err = pump->over_fd < 0 ? -errno : 0;
 	if (!err)
@@ -447,8 +407,6 @@ int pump_start(const struct pump_config *config, struct pump **ret_pump)
 	return 0;
 free_pump:
 	fd_close(&pump->over_fd);
-	forgets_end(&pump->forgets);
-free_lock:
 	pthread_mutex_destroy(&pump->lock);
 	free(pump);
 	return err;
@@ -476,7 +434,6 @@ void pump_destroy(struct pump *pump)
 			close(pump->workers[i].fuse_fd);
 	}
 	fd_close(&pump->over_fd);
-	forgets_end(&pump->forgets);
 	pthread_mutex_destroy(&pump->lock);
 	free(pump);
 }

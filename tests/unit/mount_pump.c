@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "shared-fs/guest/forgets.h"
 #include "shared-fs/guest/pump.h"
 #include "tests/unit/unit.h"
 
@@ -300,6 +299,8 @@ START_TEST(forgets_go_without_a_reply)
 	struct rig rig;
 
 	start(&rig);
+	ask(&rig, FUSE_FORGET, 1, 8);
+	ck_assert_int_eq(take(rig.device, &request.one, sizeof(request.one)), 48);
 	ck_assert_int_eq(send(rig.kernel, &request, sizeof(request), 0), sizeof(request));
 	while (count < 300) {
 		struct fuse_batch_forget_in part[512];
@@ -315,112 +316,6 @@ START_TEST(forgets_go_without_a_reply)
 	ask(&rig, FUSE_GETATTR, 2, 16);
 	expect(&rig, 2, 0);
 	stop(&rig, 0);
-}
-END_TEST
-
-/* Asks the kernel's side to forget inode @nodeid, twice looked up. */
-static void forget(struct rig *rig, uint64_t nodeid)
-{
-	struct {
-		struct fuse_in_header header;
-		struct fuse_forget_in forget;
-	} request = { .header = { .len = sizeof(request),
-				  .opcode = FUSE_FORGET,
-				  .unique = nodeid,
-				  .nodeid = nodeid },
-		      .forget = { .nlookup = 2 } };
-
-	ck_assert_int_eq(send(rig->kernel, &request, sizeof(request), 0), sizeof(request));
-}
-
-/* Adds the inodes of one message that came at the device to @seen: how many they are. */
-static uint32_t take_forgets(struct rig *rig, uint64_t *seen)
-{
-	struct {
-		struct fuse_in_header header;
-		struct fuse_batch_forget_in batch;
-		struct fuse_forget_one one[128];
-	} message;
-	ssize_t n = take(rig->device, &message, sizeof(message));
-
-	ck_assert_int_eq(n, 48 + 16 * (ssize_t)message.batch.count);
-	ck_assert_uint_eq(message.header.len, (size_t)n);
-	ck_assert_uint_eq(message.header.opcode, FUSE_BATCH_FORGET);
-	for (uint32_t i = 0; i < message.batch.count; i++) {
-		uint64_t bit = 1ull << message.one[i].nodeid;
-
-		ck_assert_uint_eq(message.one[i].nlookup, 2);
-		ck_assert_uint_eq(*seen & bit, 0);
-		*seen |= bit;
-	}
-	return message.batch.count;
-}
-
-START_TEST(forgets_are_joined)
-{
-	bool joined = false;
-	struct rig rig;
-
-	start(&rig);
-	/* One comes by itself; how many of those that follow share a message is a matter of time.
-	 */
-	for (int round = 0; round < 50 && !joined; round++) {
-		uint64_t seen = 0;
-
-		for (uint64_t i = 1; i <= 40; i++)
-			forget(&rig, i);
-		while (seen != ((1ull << 40) - 1) << 1)
-			joined |= take_forgets(&rig, &seen) > 1;
-	}
-	ck_assert(joined);
-	/* A request of another kind is not held up, and one that is malformed is the host's to
-	 * judge. */
-	ask(&rig, FUSE_GETATTR, 100, 16);
-	expect(&rig, 100, 0);
-	ask(&rig, FUSE_FORGET, 101, 4);
-	ck_assert_int_eq(take(rig.device, (uint8_t[64]){ 0 }, 64), 44);
-	stop(&rig, 0);
-}
-END_TEST
-
-static bool hold(struct forgets *forgets, uint64_t nodeid)
-{
-	struct {
-		struct fuse_in_header header;
-		struct fuse_forget_in forget;
-	} request = { .header = { .len = sizeof(request),
-				  .opcode = FUSE_FORGET,
-				  .unique = nodeid,
-				  .nodeid = nodeid },
-		      .forget = { .nlookup = 1 } };
-
-	return forgets_hold(forgets, &request, sizeof(request));
-}
-
-START_TEST(forgets_go_before_what_needs_room)
-{
-	const struct fuse_in_header lookup = { .opcode = FUSE_LOOKUP };
-	const struct fuse_in_header statfs = { .opcode = FUSE_STATFS };
-	struct fuse_in_header message[FORGETS_MESSAGE_MAX / sizeof(struct fuse_in_header) + 1];
-	struct forgets forgets;
-	struct pollfd timer;
-
-	ck_assert_int_eq(forgets_init(&forgets), 0);
-	ck_assert(!forgets_go_before(&forgets, &statfs));
-	ck_assert_uint_eq(forgets_take(&forgets, message), 0);
-	for (uint64_t i = 1; i <= FORGETS_MAX; i++)
-		ck_assert(hold(&forgets, i));
-	ck_assert(!hold(&forgets, 1));
-	ck_assert(!forgets_hold(&forgets, &lookup, sizeof(lookup)));
-	ck_assert(!forgets_go_before(&forgets, &lookup));
-	ck_assert(forgets_go_before(&forgets, &statfs));
-	timer = (struct pollfd){ .fd = forgets.timer_fd, .events = POLLIN };
-	ck_assert_int_eq(poll(&timer, 1, 20000), 1);
-	ck_assert_uint_eq(forgets_take(&forgets, message), FORGETS_MESSAGE_MAX);
-	ck_assert_uint_eq(message->len, FORGETS_MESSAGE_MAX);
-	ck_assert(!forgets_go_before(&forgets, &statfs));
-	ck_assert(hold(&forgets, 1));
-	forgets_end(&forgets);
 }
 END_TEST
 
@@ -496,8 +391,6 @@ int main(void)
 	tcase_add_test(tcase, requests_that_follow_one_another_stay_on_one_processor);
 	tcase_add_test(tcase, locks_wait_beside);
 	tcase_add_test(tcase, forgets_go_without_a_reply);
-	tcase_add_test(tcase, forgets_are_joined);
-	tcase_add_test(tcase, forgets_go_before_what_needs_room);
 	tcase_add_test(tcase, bad_replies_are_errors);
 	tcase_add_test(tcase, a_device_that_goes_ends_it);
 	suite_add_tcase(suite, tcase);
