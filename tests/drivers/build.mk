@@ -9,6 +9,6 @@ backdoor-client_srcs := tests/vm/backdoor/client.c tests/vm/backdoor/client_host
 test-modules: modules
 	@mkdir -p $(abs_build)/modules/test
 	$(Q)cp -u tests/vm/kmod/Kbuild tests/vm/kmod/*.[ch] $(abs_build)/modules/test
-	+$(Q)$(MAKE) --no-print-directory -s -C $(newest_kernel) M=$(abs_build)/modules/test \
+	+$(Q)$(MAKE) --no-print-directory -s -C $(or $(KDIR),$(newest_kernel)) M=$(abs_build)/modules/test \
 		DRIVERS=$(CURDIR)/guest-drivers PROTOCOL=$(CURDIR)/protocol \
-		KBUILD_EXTRA_SYMBOLS=$(abs_build)/modules/$(call kernel_release,$(newest_kernel))/Module.symvers modules
+		KBUILD_EXTRA_SYMBOLS=$(abs_build)/modules/$(call kernel_release,$(or $(KDIR),$(newest_kernel)))/Module.symvers modules

@@ -12,6 +12,9 @@ export PATH=$BUILD/bin:$BUILD/guest:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 checks=0
 failures=0
 
+# The kernel of guests that have this machine's: in the lab it can be another than the lab's own.
+guest_version=${GUEST_VERSION:-$(uname -r)}
+
 out='' err='' status=0
 
 # For a guest's shell: ends the lodged that comes with an instant VM. The command may be there before it.

@@ -242,7 +242,7 @@ check_all() {
 }
 
 runtime=$XDG_RUNTIME_DIR/lodge/box
-module=$BUILD/modules/$(uname -r)/lodge_backdoor.ko
+module=$BUILD/modules/$guest_version/lodge_backdoor.ko
 for door in port virtio; do
 	[ "$door" = port ] || [ -e "$module" ] || { echo "# no $module: the virtio door is left out"; break; }
 	echo "# over the $door door"

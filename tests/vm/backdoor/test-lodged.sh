@@ -155,10 +155,10 @@ shut_down() {
 }
 
 doors='port ioports'
-if [ -e "$BUILD/modules/$(uname -r)/lodge_backdoor.ko" ]; then
+if [ -e "$BUILD/modules/$guest_version/lodge_backdoor.ko" ]; then
 	doors="$doors virtio"
 else
-	echo "# no lodge_backdoor.ko for $(uname -r): the virtio door is left out (make test-modules)"
+	echo "# no lodge_backdoor.ko for $guest_version: the virtio door is left out (make test-modules)"
 fi
 for door in $doors; do
 	common "$door"

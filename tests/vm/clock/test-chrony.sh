@@ -7,7 +7,7 @@
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
 
-modules=$BUILD/modules/$(uname -r)
+modules=$BUILD/modules/$guest_version
 [ -e "$modules/lodge_clock.ko" ] || skip "no lodge_clock for this kernel: make modules"
 [ "$(hostname)" = lodge-lab ] || skip "it sets the host's clock, which only the lab has for that"
 

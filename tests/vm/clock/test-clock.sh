@@ -7,7 +7,7 @@
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
 
-modules=$BUILD/modules/$(uname -r)
+modules=$BUILD/modules/$guest_version
 [ -e "$modules/lodge_clock.ko" ] || skip "no lodge_clock for this kernel: make modules"
 
 rounds=${CLOCK_ROUNDS:-10}

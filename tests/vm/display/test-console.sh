@@ -88,7 +88,7 @@ wait $program
 ok "when it has ended, the console is lodged's again" wait_for 10 tells owner console
 ok "and follows" wait_for 10 has_cells tty1 "30 80"
 
-inside sh /mnt/lodge/job/change.sh "$BUILD/modules/$(uname -r)/lodge_display.ko"
+inside sh /mnt/lodge/job/change.sh "$BUILD/modules/$guest_version/lodge_display.ko"
 ok "the module lodge_display has the device" wait_for 20 tells driver lodge_display
 like "$(lodge info box)" 'display +2 +lodge_display' "the rung is the module's"
 inside setfont -C /dev/tty1 "$font"

@@ -16,7 +16,7 @@ last=$((from + sizes - 1))
 limit_x=781 limit_y=601
 [ "$guest" != console ] || limit_x=701 limit_y=567
 module=''
-[[ $guest != *-module ]] || module=$BUILD/modules/$(uname -r)/lodge_display.ko
+[[ $guest != *-module ]] || module=$BUILD/modules/$guest_version/lodge_display.ko
 font=/usr/share/consolefonts/Lat15-VGA16.psf.gz
 
 inside() {

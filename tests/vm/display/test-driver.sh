@@ -70,7 +70,7 @@ say "unloaded and loaded three times" "[ $bad = 0 ] && grep lodge_display /proc/
 rmmod lodge_display
 say "the kernel complains of nothing" "! complaints"
 END
-module=$BUILD/modules/$(uname -r)/lodge_display.ko
+module=$BUILD/modules/$guest_version/lodge_display.ko
 
 lodge run --name box --memory 512M --set display.heads=2 --share "job=$PWD" -- sh /mnt/lodge/job/begin.sh "$module" \
 	>guest.out 2>&1 </dev/null &

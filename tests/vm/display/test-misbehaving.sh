@@ -38,7 +38,7 @@ echo "lines $(dmesg | wc -l)"
 say "the true card is well" "kms-check flips | grep -x 'ok - flips, each with its event, count and time'"
 say "the module goes" "rmmod lodge_display"
 END
-modules=$BUILD/modules/$(uname -r)
+modules=$BUILD/modules/$guest_version
 run lodge run --memory 512M --set display.heads=1 --share "job=$PWD" -- sh /mnt/lodge/job/guest.sh "$modules/lodge_display.ko" \
 	"$BUILD/modules/test/lodge_test_gpu.ko"
 relay_checks <<<"$out"

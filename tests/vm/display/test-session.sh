@@ -73,7 +73,7 @@ like "$(lodge info box)" 'resolution +set by Xorg, driver virtio_gpu' "and the h
 inside pkill -x Xorg
 ok "the X server ends" wait_for 20 sh -c '! lodge exec box -- pidof Xorg'
 lodge exec box -- env PATH="$BUILD/bin:$PATH" sh "$TOP/tests/vm/display/session-guest.sh" \
-	/mnt/lodge/job/is-up-again "$BUILD/modules/$(uname -r)/lodge_display.ko" >module.out 2>&1 </dev/null &
+	/mnt/lodge/job/is-up-again "$BUILD/modules/$guest_version/lodge_display.ko" >module.out 2>&1 </dev/null &
 session=$!
 ok "the session is up on lodge_display" wait_for 100 test -e is-up-again
 before=$(mode_sets)

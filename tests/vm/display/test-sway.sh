@@ -9,7 +9,7 @@
 . "$LIB"
 [ -n "${SWAY:-}" ] || skip "a compositor's start takes long on an emulated processor: SWAY=1 has it run"
 # shellcheck disable=SC2034 # of wayland.sh
-[ "$SWAY" != module ] || module=$BUILD/modules/$(uname -r)/lodge_display.ko
+[ "$SWAY" != module ] || module=$BUILD/modules/$guest_version/lodge_display.ko
 # shellcheck source=tests/vm/display/sway.sh
 . "$TOP/tests/vm/display/sway.sh"
 

@@ -7,7 +7,7 @@
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
 [ -n "${WESTON:-}" ] || skip "a start of weston takes a minute on an emulated processor: WESTON=1 has it run"
-module=$BUILD/modules/$(uname -r)/lodge_display.ko
+module=$BUILD/modules/$guest_version/lodge_display.ko
 # shellcheck source=tests/vm/display/weston.sh
 . "$TOP/tests/vm/display/weston.sh"
 

@@ -7,7 +7,7 @@
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
 
-kernel=$(uname -r)
+kernel=$guest_version
 mkdir -p shares/work tree/lodge/modules
 echo "from the host" >shares/work/hello
 

@@ -1,9 +1,9 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A small guest for scenarios of vhost-user back ends: this kernel, busybox, and a script. Source it
 # behind lib.sh; the current folder gets tree/, initrd, vm/ and the console's text in console.
 
-kernel=$(uname -r)
+kernel=$guest_version
 
 add_module() {
 	local file base
