@@ -78,8 +78,6 @@ int64_t op_opendir(struct request *req)
 	int fd = -1;
 	int ret;
 
-	if (req->fs->zero_open)
-		return -ENOSYS;
 	if (!S_ISDIR(req->inode->type))
 		return -ENOTDIR;
 	if (req->reply_room < sizeof(*out))
@@ -94,8 +92,6 @@ int64_t op_opendir(struct request *req)
 			fd_uncharge(req->fs, 1);
 			return ret;
 		}
-		if (req->fs->config.cache != CACHE_NEVER)
-			flags |= FOPEN_CACHE_DIR;
 		if (cache_is_good(req->fs, req->inode, fd))
 			flags |= FOPEN_KEEP_CACHE;
 	}
@@ -103,6 +99,10 @@ int64_t op_opendir(struct request *req)
 	if (ret)
 		return ret;
 	journal_opened(req->journal, slot_id(&handle->slot));
+	/* Linux goes on in what another program has filled its cache with since, which may lack
+	 * what was there when this one opened the folder: one fills it at a time. */
+	if (fd >= 0 && req->fs->config.cache != CACHE_NEVER && handle_lists_alone(req->fs, handle))
+		flags |= FOPEN_CACHE_DIR;
 	*out = (struct fuse_open_out){ .fh = slot_id(&handle->slot), .open_flags = flags };
 	return sizeof(*out);
 }
@@ -120,8 +120,6 @@ int dir_get(const struct request *req, uint64_t fh, struct handle **ret_handle)
 {
 	if (!S_ISDIR(req->inode->type))
 		return -ENOTDIR;
-	if (!fh && req->fs->zero_open && req->inode->fd >= 0)
-		return data_get(req->fs, req->inode, false, false, ret_handle);
 	*ret_handle = handle_get(req->fs, fh, req->inode);
 	return *ret_handle ? 0 : -EBADF;
 }

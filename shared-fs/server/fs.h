@@ -111,6 +111,7 @@ struct inode {
 	/* What the guest's cache was filled from, see cache_stamp(); 0: nothing to rely on. Atomic.
 	 */
 	uint64_t stamp;
+	uint64_t lister; /* lock: the handle that handle_lists_alone() held for */
 	struct lock_owner *locks; /* lock */
 	struct handle *data[2]; /* lock: see data.c; read only, and writable */
 	/* See watch.h: */
@@ -269,6 +270,9 @@ int handle_new(struct fs *fs, struct inode *inode, int fd, bool is_dir, struct h
 struct handle *handle_get(struct fs *fs, uint64_t fh, const struct inode *inode);
 /* The same, of whatever inode. */
 struct handle *handle_find(struct fs *fs, uint64_t fh);
+/* Whether no other open folder's listing of the same inode may be kept by the guest: then @handle's
+ * may, until it is released. */
+bool handle_lists_alone(struct fs *fs, const struct handle *handle);
 void handle_put(struct fs *fs, struct handle *handle);
 int handle_release(struct fs *fs, uint64_t fh, const struct inode *inode); /* -EBADF */
 

@@ -64,6 +64,21 @@ struct handle *handle_get(struct fs *fs, uint64_t fh, const struct inode *inode)
 	return handle;
 }
 
+bool handle_lists_alone(struct fs *fs, const struct handle *handle)
+{
+	struct inode *dir = handle->inode;
+	const struct handle *other;
+	bool alone;
+
+	pthread_mutex_lock(&fs->lock);
+	other = slots_get(&fs->handles, dir->lister);
+	alone = !other || other->closed || other->inode != dir;
+	if (alone)
+		dir->lister = slot_id(&handle->slot);
+	pthread_mutex_unlock(&fs->lock);
+	return alone;
+}
+
 struct handle *handle_find(struct fs *fs, uint64_t fh)
 {
 	struct handle *handle;

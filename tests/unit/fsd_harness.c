@@ -440,6 +440,17 @@ uint64_t fsd_lookup(struct fsd_rig *rig, uint64_t dir, const char *name, int *re
 	return ret < 0 ? 0 : entry.nodeid;
 }
 
+uint64_t fsd_opendir(struct fsd_rig *rig, uint64_t dir)
+{
+	const struct fuse_open_in in = { 0 };
+	struct fuse_open_out out;
+
+	ck_assert_int_eq(
+		fsd_call(rig, FUSE_OPENDIR, dir, &in, sizeof(in), NULL, 0, &out, sizeof(out)),
+		sizeof(out));
+	return out.fh;
+}
+
 const char *fsd_path(struct fsd_rig *rig, const char *name, char buffer[256])
 {
 	snprintf(buffer, 256, "%s/%s", rig->folder, name);

@@ -117,6 +117,8 @@ pid_t fsd_server(const struct fsd_rig *rig);
 
 /* Looks @name up: its nodeid, 0 and *ret_error where it fails. */
 uint64_t fsd_lookup(struct fsd_rig *rig, uint64_t dir, const char *name, int *ret_error);
+/* Opens a folder: its handle. */
+uint64_t fsd_opendir(struct fsd_rig *rig, uint64_t dir);
 /* A path below the exported folder, in a static buffer of the rig's thread. */
 const char *fsd_path(struct fsd_rig *rig, const char *name, char buffer[256]);
 void fsd_write_file(struct fsd_rig *rig, const char *name, const char *text);

@@ -74,10 +74,16 @@ static uint64_t note_entries(const uint8_t *entries, int64_t len)
 static long list(void)
 {
 	_Alignas(8) static uint8_t entries[PAGE];
+	const struct fuse_open_in open_in = { 0 };
 	struct fuse_read_in in = { .size = PAGE };
+	struct fuse_open_out open;
 	long n = 0;
 	int64_t len;
 
+	ck_assert_int_gt(fsd_direct(fs, scratch, FUSE_OPENDIR, FUSE_ROOT_ID, &open_in,
+				    sizeof(open_in), &open, sizeof(open)),
+			 0);
+	in.fh = open.fh;
 	while ((len = fsd_direct(fs, scratch, FUSE_READDIRPLUS, FUSE_ROOT_ID, &in, sizeof(in),
 				 entries, PAGE)) > 0)
 		in.offset = note_entries(entries, len);

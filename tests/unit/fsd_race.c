@@ -196,6 +196,7 @@ static void list_names(struct racer *racer, struct scratch *scratch, bool plus)
 {
 	struct fuse_open_in open_in = { 0 };
 	struct fuse_open_out open_out = { 0 };
+	struct fuse_release_in release = { 0 };
 	struct fuse_read_in list = { 0 };
 	struct fuse_forget_in once = { .nlookup = 1 };
 	union {
@@ -204,9 +205,11 @@ static void list_names(struct racer *racer, struct scratch *scratch, bool plus)
 	} reply = { 0 };
 	int64_t ret;
 
-	if (racer->classic)
-		call(racer, scratch, FUSE_OPENDIR, ROOT_NODEID, &open_in, sizeof(open_in),
-		     &open_out, sizeof(open_out));
+	ret = call(racer, scratch, FUSE_OPENDIR, ROOT_NODEID, &open_in, sizeof(open_in), &open_out,
+		   sizeof(open_out));
+	if (ret == -ENFILE) /* others hold all that there are */
+		return;
+	ck_assert_int_eq(ret, sizeof(open_out));
 	list.fh = open_out.fh;
 	list.size = plus ? 200 : 400; /* one entry, or some */
 	ret = call(racer, scratch, plus ? FUSE_READDIRPLUS : FUSE_READDIR, ROOT_NODEID, &list,
@@ -215,11 +218,10 @@ static void list_names(struct racer *racer, struct scratch *scratch, bool plus)
 	if (plus && ret > 0 && reply.first.entry_out.nodeid)
 		call(racer, scratch, FUSE_FORGET, reply.first.entry_out.nodeid, &once, sizeof(once),
 		     NULL, 0);
-	if (racer->classic) {
-		struct fuse_release_in in = { .fh = open_out.fh };
-
-		call(racer, scratch, FUSE_RELEASEDIR, ROOT_NODEID, &in, sizeof(in), NULL, 0);
-	}
+	release.fh = open_out.fh;
+	ck_assert_int_eq(call(racer, scratch, FUSE_RELEASEDIR, ROOT_NODEID, &release,
+			      sizeof(release), NULL, 0),
+			 0);
 }
 
 /* Names of folders and second names of files, that come and go. */

@@ -206,6 +206,7 @@ START_TEST(a_folder_is_listed_whole)
 		snprintf(name, sizeof(name), "entry-%d", i);
 		fsd_write_file(&rig, name, "");
 	}
+	in.fh = fsd_opendir(&rig, ROOT);
 	for (;;) {
 		bool plus = in.offset == 0;
 		int64_t len = fsd_call(&rig, plus ? FUSE_READDIRPLUS : FUSE_READDIR, ROOT, &in,
@@ -237,6 +238,45 @@ START_TEST(a_folder_is_listed_whole)
 	in.offset = 0;
 	ck_assert_int_eq(fsd_call(&rig, FUSE_READDIR, ROOT, &in, sizeof(in), NULL, 0, reply, 4096),
 			 -EINVAL);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
+static uint32_t listing_flags(struct fsd_rig *rig, uint64_t *ret_fh)
+{
+	const struct fuse_open_in in = { 0 };
+	struct fuse_open_out out;
+
+	ck_assert_int_eq(
+		fsd_call(rig, FUSE_OPENDIR, ROOT, &in, sizeof(in), NULL, 0, &out, sizeof(out)),
+		sizeof(out));
+	*ret_fh = out.fh;
+	return out.open_flags;
+}
+
+/* Linux mixes what two programs fill its cache with, so one at a time may. */
+START_TEST(one_listing_at_a_time_is_kept)
+{
+	struct fsd_rig_options options = { .classic = _i };
+	struct fuse_release_in in = { 0 };
+	struct fsd_rig rig;
+	uint64_t second;
+	uint64_t fh;
+
+	fsd_rig_start(&rig, &options);
+	ck_assert(listing_flags(&rig, &fh) & FOPEN_CACHE_DIR);
+	for (int i = 0; i < 3; i++) {
+		ck_assert(!(listing_flags(&rig, &second) & FOPEN_CACHE_DIR));
+		ck_assert(!(listing_flags(&rig, &in.fh) & FOPEN_CACHE_DIR));
+		ck_assert_int_eq(
+			fsd_call(&rig, FUSE_RELEASEDIR, ROOT, &in, sizeof(in), NULL, 0, NULL, 0),
+			0);
+		in.fh = fh;
+		ck_assert_int_eq(
+			fsd_call(&rig, FUSE_RELEASEDIR, ROOT, &in, sizeof(in), NULL, 0, NULL, 0),
+			0);
+		ck_assert(listing_flags(&rig, &fh) & FOPEN_CACHE_DIR);
+	}
 	fsd_rig_stop(&rig);
 }
 END_TEST
@@ -333,6 +373,7 @@ START_TEST(the_synthetic_root_lists_shares_as_they_come_and_go)
 	ck_assert_int_eq(fsd_call(&rig, FUSE_RENAME, share, &rename_in, sizeof(rename_in), "x\0y",
 				  4, NULL, 0),
 			 -EXDEV);
+	in.fh = fsd_opendir(&rig, ROOT);
 	ck_assert_int_gt(fsd_call(&rig, FUSE_READDIR, ROOT, &in, sizeof(in), NULL, 0, NULL, 4096),
 			 0);
 	ck_assert_int_eq(fs_share_remove(rig.fs, "more"), 0);
@@ -348,6 +389,7 @@ END_TEST
 START_TEST(windows_to_the_kernel_are_closed)
 {
 	struct fsd_rig_options options = { .synthetic_root = true };
+	struct fuse_open_in open_in = { 0 };
 	struct fuse_read_in in = { .size = 4096 };
 	struct owner_map owner = { 0 };
 	struct fsd_rig rig;
@@ -364,6 +406,9 @@ START_TEST(windows_to_the_kernel_are_closed)
 	ck_assert_int_eq(error, 0);
 	fsd_lookup(&rig, proc, "version", &error);
 	ck_assert_int_eq(error, -EACCES);
+	ck_assert_int_eq(
+		fsd_call(&rig, FUSE_OPENDIR, proc, &open_in, sizeof(open_in), NULL, 0, NULL, 16),
+		-EACCES);
 	ck_assert_int_eq(fsd_call(&rig, FUSE_READDIR, proc, &in, sizeof(in), NULL, 0, NULL, 4096),
 			 -EACCES);
 	fsd_rig_stop(&rig);
@@ -453,6 +498,7 @@ int main(void)
 	tcase_add_test(tcase, a_new_session_forgets_the_old_one);
 	tcase_add_test(tcase, an_old_kernel_gets_what_it_knows);
 	tcase_add_test(tcase, a_folder_is_listed_whole);
+	tcase_add_loop_test(tcase, one_listing_at_a_time_is_kept, 0, 2);
 	tcase_add_test(tcase, a_read_only_share_is_never_written);
 	tcase_add_test(tcase, the_synthetic_root_lists_shares_as_they_come_and_go);
 	tcase_add_test(tcase, windows_to_the_kernel_are_closed);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void lookup_errors(struct conform *c)
@@ -145,6 +146,45 @@ static void full_folder(struct conform *c)
 		good(unlink(name));
 	}
 	check(count_entries(c) == 0);
+}
+
+/* Makes files and lists the folder after each: 0 where it saw all of its own every time. */
+static int make_and_list(int who)
+{
+	for (int i = 0; i < 150; i++) {
+		char name[32];
+		struct dirent *entry;
+		int own = 0;
+		DIR *dir;
+
+		snprintf(name, sizeof(name), "%d-%d", who, i);
+		if (close(open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644)))
+			return 1;
+		dir = opendir(".");
+		while (dir && (entry = readdir(dir)))
+			own += entry->d_name[0] == '0' + who;
+		if (!dir || closedir(dir) || own != i + 1)
+			return 2;
+	}
+	return 0;
+}
+
+/* Others fill it and list it at the same time. */
+static void busy_folder(struct conform *c)
+{
+	pid_t children[6];
+	int status;
+
+	for (int i = 0; i < 6; i++) {
+		children[i] = fork();
+		good(children[i]);
+		if (!children[i])
+			_exit(make_and_list(i));
+	}
+	for (int i = 0; i < 6; i++) {
+		good(waitpid(children[i], &status, 0));
+		check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	}
 }
 
 static void seek_folder(struct conform *c)
@@ -338,6 +378,7 @@ const struct conform_case conform_names[] = {
 	{ "deep", deep },
 	{ "special-files", special_files },
 	{ "seek-folder", seek_folder },
+	{ "busy-folder", busy_folder },
 	{ "full-folder", full_folder },
 	{ NULL, NULL },
 };
