@@ -82,12 +82,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	char command[80];
-
-	fs_destroy(fs);
-	free(scratch);
-	snprintf(command, sizeof(command), "rm -rf %s", folder);
-	ck_assert_int_eq(system(command), 0);
+	fsd_direct_end(fs, scratch, folder);
 }
 
 static void look_up_all(void)

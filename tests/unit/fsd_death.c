@@ -409,7 +409,7 @@ START_TEST(nothing_leaks)
 		sprintf(name, "f%d", i);
 		fsd_write_file(&rig, name, "x");
 	}
-	fh = fsd_opendir(&rig, FUSE_ROOT_ID);
+	fh = fsd_opendir(&rig, FUSE_ROOT_ID).fh;
 	ck_assert_int_gt(list_plus(fh), 0);
 	fsd_kill_idle(&rig); /* what the test itself had open is gone with the first server */
 	ck_assert_int_gt(list_plus(fh), 0);

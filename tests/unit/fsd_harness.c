@@ -440,15 +440,14 @@ uint64_t fsd_lookup(struct fsd_rig *rig, uint64_t dir, const char *name, int *re
 	return ret < 0 ? 0 : entry.nodeid;
 }
 
-uint64_t fsd_opendir(struct fsd_rig *rig, uint64_t dir)
+struct fuse_open_out fsd_opendir(struct fsd_rig *rig, uint64_t dir)
 {
 	const struct fuse_open_in in = { 0 };
 	struct fuse_open_out out;
+	int64_t ret = fsd_call(rig, FUSE_OPENDIR, dir, &in, sizeof(in), NULL, 0, &out, sizeof(out));
 
-	ck_assert_int_eq(
-		fsd_call(rig, FUSE_OPENDIR, dir, &in, sizeof(in), NULL, 0, &out, sizeof(out)),
-		sizeof(out));
-	return out.fh;
+	ck_assert_int_eq(ret, sizeof(out));
+	return out;
 }
 
 const char *fsd_path(struct fsd_rig *rig, const char *name, char buffer[256])
@@ -501,4 +500,26 @@ long harness_shared_kib(void)
 		(void)!sscanf(line, "RssShmem: %ld", &kib);
 	fclose(file);
 	return kib;
+}
+
+void fsd_direct_end(struct fs *fs, struct scratch *scratch, const char *folder)
+{
+	char command[80];
+
+	fs_destroy(fs);
+	free(scratch);
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	ck_assert_int_eq(system(command), 0);
+}
+
+void *fsd_flip(void *arg)
+{
+	struct fsd_flipper *flipper = arg;
+	uint32_t was = __atomic_load_n(flipper->word, __ATOMIC_RELAXED);
+
+	while (!__atomic_load_n(&flipper->stop, __ATOMIC_RELAXED)) {
+		__atomic_store_n(flipper->word, flipper->value, __ATOMIC_RELAXED);
+		__atomic_store_n(flipper->word, was, __ATOMIC_RELAXED);
+	}
+	return NULL;
 }

@@ -110,6 +110,16 @@ bool fsd_ring_broke(struct fsd_rig *rig, unsigned int queue);
  * reply to @reply (NULL: thrown away), @room bytes. The reply's error, or its payload's length. */
 int64_t fsd_direct(struct fs *fs, struct scratch *scratch, uint32_t opcode, uint64_t nodeid,
 		   const void *body, size_t len, void *reply, size_t room);
+/* The end of a test of it: @fs, @scratch and all that is in @folder go. */
+void fsd_direct_end(struct fs *fs, struct scratch *scratch, const char *folder);
+
+/* T07: a word of a request has another value now and then, while fsd_flip() runs in a thread. */
+struct fsd_flipper {
+	uint32_t *word;
+	uint32_t value;
+	bool stop; /* atomic */
+};
+void *fsd_flip(void *arg); /* struct fsd_flipper */
 
 /* The process that starts servers and the one that serves, of a program; 0: there is none now. */
 pid_t fsd_keeper(const struct fsd_rig *rig);
@@ -117,8 +127,8 @@ pid_t fsd_server(const struct fsd_rig *rig);
 
 /* Looks @name up: its nodeid, 0 and *ret_error where it fails. */
 uint64_t fsd_lookup(struct fsd_rig *rig, uint64_t dir, const char *name, int *ret_error);
-/* Opens a folder: its handle. */
-uint64_t fsd_opendir(struct fsd_rig *rig, uint64_t dir);
+/* Opens a folder. */
+struct fuse_open_out fsd_opendir(struct fsd_rig *rig, uint64_t dir);
 /* A path below the exported folder, in a static buffer of the rig's thread. */
 const char *fsd_path(struct fsd_rig *rig, const char *name, char buffer[256]);
 void fsd_write_file(struct fsd_rig *rig, const char *name, const char *text);

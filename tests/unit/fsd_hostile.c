@@ -104,24 +104,6 @@ START_TEST(t04_a_head_outside_of_the_queue)
 }
 END_TEST
 
-struct flipper {
-	uint32_t *word;
-	uint32_t value;
-	bool stop;
-};
-
-static void *flip(void *arg)
-{
-	struct flipper *flipper = arg;
-	uint32_t was = __atomic_load_n(flipper->word, __ATOMIC_RELAXED);
-
-	while (!__atomic_load_n(&flipper->stop, __ATOMIC_RELAXED)) {
-		__atomic_store_n(flipper->word, flipper->value, __ATOMIC_RELAXED);
-		__atomic_store_n(flipper->word, was, __ATOMIC_RELAXED);
-	}
-	return NULL;
-}
-
 /* A request whose bytes change while it is read: what was checked must be what is used. */
 START_TEST(t07_bytes_that_change)
 {
@@ -140,7 +122,7 @@ START_TEST(t07_bytes_that_change)
 		char data[16];
 	} request = { .in = { .len = sizeof(request), .opcode = FUSE_WRITE, .unique = 1 },
 		      .write = { .size = 16 } };
-	struct flipper flipper = { .value = flips[_i].value };
+	struct fsd_flipper flipper = { .value = flips[_i].value };
 	long rounds = unit_rounds(5000);
 	struct fsd_rig rig;
 	pthread_t thread;
@@ -151,7 +133,7 @@ START_TEST(t07_bytes_that_change)
 	request.in.nodeid = fsd_lookup(&rig, ROOT, "f", &error);
 	memcpy(rig.memory + RIG_OUT, &request, sizeof(request));
 	flipper.word = (uint32_t *)(rig.memory + RIG_OUT + flips[_i].offset);
-	ck_assert_int_eq(pthread_create(&thread, NULL, flip, &flipper), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, fsd_flip, &flipper), 0);
 	for (long i = 0; i < rounds; i++) {
 		uint32_t used = fsd_raw(&rig, 1, &request, sizeof(request), 512);
 

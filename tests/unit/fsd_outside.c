@@ -73,12 +73,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	char command[80];
-
-	fs_destroy(fs);
-	free(scratch);
-	snprintf(command, sizeof(command), "rm -rf %s", top);
-	ck_assert_int_eq(system(command), 0);
+	fsd_direct_end(fs, scratch, top);
 }
 
 /* The node, 0 where there is none. */
@@ -214,24 +209,6 @@ END_TEST
 
 /* ---- T07 ---- */
 
-struct flipper {
-	uint32_t *word;
-	uint32_t value;
-	bool stop;
-};
-
-static void *flip(void *arg)
-{
-	struct flipper *flipper = arg;
-	uint32_t was = __atomic_load_n(flipper->word, __ATOMIC_RELAXED);
-
-	while (!__atomic_load_n(&flipper->stop, __ATOMIC_RELAXED)) {
-		__atomic_store_n(flipper->word, flipper->value, __ATOMIC_RELAXED);
-		__atomic_store_n(flipper->word, was, __ATOMIC_RELAXED);
-	}
-	return NULL;
-}
-
 /* As in fsd_hostile.c, with no ring and no other process between: for 10,000,000 of them by hand.
  * What is written stays within the room for replies, and ASan sees what is read. */
 START_TEST(t07_bytes_that_change)
@@ -249,7 +226,7 @@ START_TEST(t07_bytes_that_change)
 		struct fuse_write_in write;
 		char data[16];
 	} *message = malloc(sizeof(*message)); /* to its last byte */
-	struct flipper flipper = { .value = flips[_i].value };
+	struct fsd_flipper flipper = { .value = flips[_i].value };
 	long rounds = unit_rounds(5000);
 	struct fuse_attr attr;
 	char *reply = malloc(256);
@@ -267,7 +244,7 @@ START_TEST(t07_bytes_that_change)
 					     .nodeid = look_up(FUSE_ROOT_ID, "f", &attr) },
 				     .write.size = 16 };
 	flipper.word = (uint32_t *)((char *)message + flips[_i].offset);
-	ck_assert_int_eq(pthread_create(&thread, NULL, flip, &flipper), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, fsd_flip, &flipper), 0);
 	for (long i = 0; i < rounds; i++) {
 		fs_request(&req, fs, scratch, iov, 2, sizeof(*message), 1, 256, true, &written);
 		if (written < sizeof(struct fuse_out_header) || written > 256)

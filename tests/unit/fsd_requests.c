@@ -206,7 +206,7 @@ START_TEST(a_folder_is_listed_whole)
 		snprintf(name, sizeof(name), "entry-%d", i);
 		fsd_write_file(&rig, name, "");
 	}
-	in.fh = fsd_opendir(&rig, ROOT);
+	in.fh = fsd_opendir(&rig, ROOT).fh;
 	for (;;) {
 		bool plus = in.offset == 0;
 		int64_t len = fsd_call(&rig, plus ? FUSE_READDIRPLUS : FUSE_READDIR, ROOT, &in,
@@ -242,40 +242,33 @@ START_TEST(a_folder_is_listed_whole)
 }
 END_TEST
 
-static uint32_t listing_flags(struct fsd_rig *rig, uint64_t *ret_fh)
-{
-	const struct fuse_open_in in = { 0 };
-	struct fuse_open_out out;
-
-	ck_assert_int_eq(
-		fsd_call(rig, FUSE_OPENDIR, ROOT, &in, sizeof(in), NULL, 0, &out, sizeof(out)),
-		sizeof(out));
-	*ret_fh = out.fh;
-	return out.open_flags;
-}
-
 /* Linux mixes what two programs fill its cache with, so one at a time may. */
 START_TEST(one_listing_at_a_time_is_kept)
 {
 	struct fsd_rig_options options = { .classic = _i };
-	struct fuse_release_in in = { 0 };
+	struct fuse_release_in release = { 0 };
+	struct fuse_open_out first;
+	struct fuse_open_out other;
 	struct fsd_rig rig;
-	uint64_t second;
-	uint64_t fh;
 
 	fsd_rig_start(&rig, &options);
-	ck_assert(listing_flags(&rig, &fh) & FOPEN_CACHE_DIR);
+	first = fsd_opendir(&rig, ROOT);
+	ck_assert(first.open_flags & FOPEN_CACHE_DIR);
 	for (int i = 0; i < 3; i++) {
-		ck_assert(!(listing_flags(&rig, &second) & FOPEN_CACHE_DIR));
-		ck_assert(!(listing_flags(&rig, &in.fh) & FOPEN_CACHE_DIR));
-		ck_assert_int_eq(
-			fsd_call(&rig, FUSE_RELEASEDIR, ROOT, &in, sizeof(in), NULL, 0, NULL, 0),
-			0);
-		in.fh = fh;
-		ck_assert_int_eq(
-			fsd_call(&rig, FUSE_RELEASEDIR, ROOT, &in, sizeof(in), NULL, 0, NULL, 0),
-			0);
-		ck_assert(listing_flags(&rig, &fh) & FOPEN_CACHE_DIR);
+		ck_assert(!(fsd_opendir(&rig, ROOT).open_flags & FOPEN_CACHE_DIR));
+		other = fsd_opendir(&rig, ROOT);
+		ck_assert(!(other.open_flags & FOPEN_CACHE_DIR));
+		release.fh = other.fh;
+		ck_assert_int_eq(fsd_call(&rig, FUSE_RELEASEDIR, ROOT, &release, sizeof(release),
+					  NULL, 0, NULL, 0),
+				 0);
+		ck_assert(!(fsd_opendir(&rig, ROOT).open_flags & FOPEN_CACHE_DIR));
+		release.fh = first.fh;
+		ck_assert_int_eq(fsd_call(&rig, FUSE_RELEASEDIR, ROOT, &release, sizeof(release),
+					  NULL, 0, NULL, 0),
+				 0);
+		first = fsd_opendir(&rig, ROOT);
+		ck_assert(first.open_flags & FOPEN_CACHE_DIR);
 	}
 	fsd_rig_stop(&rig);
 }
@@ -373,7 +366,7 @@ START_TEST(the_synthetic_root_lists_shares_as_they_come_and_go)
 	ck_assert_int_eq(fsd_call(&rig, FUSE_RENAME, share, &rename_in, sizeof(rename_in), "x\0y",
 				  4, NULL, 0),
 			 -EXDEV);
-	in.fh = fsd_opendir(&rig, ROOT);
+	in.fh = fsd_opendir(&rig, ROOT).fh;
 	ck_assert_int_gt(fsd_call(&rig, FUSE_READDIR, ROOT, &in, sizeof(in), NULL, 0, NULL, 4096),
 			 0);
 	ck_assert_int_eq(fs_share_remove(rig.fs, "more"), 0);

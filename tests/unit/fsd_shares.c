@@ -2,7 +2,6 @@
 /* Shares that are taken away under a guest that uses them, and locks that are waited for: what is
  * held for the guest is let go of, and nobody waits for ever. */
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -80,12 +79,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	char command[80];
-
-	fs_destroy(fs);
-	free(scratch);
-	snprintf(command, sizeof(command), "rm -rf %s", folder);
-	ck_assert_int_eq(system(command), 0);
+	fsd_direct_end(fs, scratch, folder);
 }
 
 static uint64_t lookup(uint64_t dir, const char *name)
@@ -110,18 +104,6 @@ static int64_t open_as(uint32_t opcode, uint64_t nodeid)
 	struct fuse_open_out out;
 
 	return call(opcode, nodeid, &in, sizeof(in), &out, sizeof(out));
-}
-
-static int count_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	ck_assert_ptr_nonnull(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 /* However often a guest looks at its share while it has used its descriptors up. */
@@ -150,7 +132,7 @@ START_TEST(a_share_that_goes_is_closed)
 	int before;
 
 	ck_assert_int_eq(fs_share_remove(fs, "share"), 0);
-	before = count_descriptors();
+	before = unit_count_entries("/proc/self/fd");
 	add_share("share");
 	share = lookup(FUSE_ROOT_ID, "share");
 	file = lookup(share, "f");
@@ -159,7 +141,7 @@ START_TEST(a_share_that_goes_is_closed)
 	ck_assert_int_eq(call(FUSE_SETLK, file, &lock, sizeof(lock), NULL, 0), 0);
 	ck_assert_int_eq(fs_share_remove(fs, "share"), 0);
 	ck_assert_int_eq(call(FUSE_RELEASE, file, &release, sizeof(release), NULL, 0), -ESTALE);
-	ck_assert_int_eq(count_descriptors(), before);
+	ck_assert_int_eq(unit_count_entries("/proc/self/fd"), before);
 	ck_assert_uint_eq(fs->n_fds, 0);
 	ck_assert_uint_eq(fs->handles.n_used, 0);
 	forget(file);

@@ -4,7 +4,6 @@
  * that keeps messages apart, and one that does not.
  */
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <linux/fuse.h>
 #include <poll.h>
@@ -197,33 +196,21 @@ START_TEST(the_other_end_s_end_is_its_end)
 }
 END_TEST
 
-static int count(const char *folder)
-{
-	DIR *dir = opendir(folder);
-	int n = 0;
-
-	ck_assert_ptr_nonnull(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 START_TEST(where_no_thread_can_be_started_nothing_runs)
 {
 	int fds, tasks, pair[2];
 
 	unmount();
-	tasks = count("/proc/self/task");
-	fds = count("/proc/self/fd");
+	tasks = unit_count_entries("/proc/self/task");
+	fds = unit_count_entries("/proc/self/fd");
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	threads_left = _i;
 	ck_assert_int_eq(stream_start(pair[0], pair[1], &stream), -EAGAIN);
 	threads_left = -1;
 	close(pair[0]);
 	close(pair[1]);
-	ck_assert_int_eq(count("/proc/self/task"), tasks);
-	ck_assert_int_eq(count("/proc/self/fd"), fds);
+	ck_assert_int_eq(unit_count_entries("/proc/self/task"), tasks);
+	ck_assert_int_eq(unit_count_entries("/proc/self/fd"), fds);
 }
 END_TEST
 

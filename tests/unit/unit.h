@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The end of every unit test's main(). */
+/* What unit tests of all kinds have in common, the end of main() first. */
 #ifndef LODGE_TESTS_UNIT_H
 #define LODGE_TESTS_UNIT_H
 
 #include <check.h>
+#include <dirent.h>
 #include <stdlib.h>
 
 /* Runs the suite, frees it, and gives what main() returns. CK_VERBOSITY tells how much is said. */
@@ -25,6 +26,19 @@ static inline long unit_rounds(long usual)
 	const char *rounds = getenv("ROUNDS");
 
 	return rounds ? strtol(rounds, NULL, 10) : usual;
+}
+
+/* How much a folder lists: /proc/self/fd the descriptors of the test, and some more. */
+static inline int unit_count_entries(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	int n = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
 }
 
 #endif
