@@ -334,6 +334,20 @@ START_TEST(calls_conform_by_an_ordinary_users_server)
 }
 END_TEST
 
+START_TEST(a_busy_folder_is_listed_whole)
+{
+	char program[PATH_MAX];
+	struct rig rig;
+	bool mounted = begin(&rig);
+	char *argv[] = { program, rig.mount, (char *)"busy-folder", NULL };
+
+	guest_program(program, "fs-conform");
+	if (mounted)
+		ck_assert_int_eq(run(argv), 0);
+	end(&rig, mounted);
+}
+END_TEST
+
 START_TEST(random_calls_agree)
 {
 	char program[PATH_MAX];
@@ -427,6 +441,7 @@ int main(int argc, char **argv)
 	tcase_set_timeout(tests, getenv("TREE_SIZE") ? 600 : 120);
 	tcase_add_test(tests, calls_conform_as_without_it);
 	tcase_add_test(tests, calls_conform_by_an_ordinary_users_server);
+	tcase_add_test(tests, a_busy_folder_is_listed_whole);
 	tcase_add_loop_test(tests, random_calls_agree, 0, 3);
 	tcase_add_test(tests, trees_are_as_without_it);
 	suite_add_tcase(suite, tests);

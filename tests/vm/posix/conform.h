@@ -26,6 +26,7 @@ struct conform_case {
 };
 
 extern const struct conform_case conform_names[];
+extern const struct conform_case conform_rare[]; /* run only where they are named */
 extern const struct conform_case conform_data[];
 extern const struct conform_case conform_attrs[];
 extern const struct conform_case conform_refusals[];

@@ -148,7 +148,8 @@ static void full_folder(struct conform *c)
 	check(count_entries(c) == 0);
 }
 
-/* Makes files and lists the folder after each: 0 where it saw all of its own every time. */
+/* Makes files and lists the folder after each: 0 where it saw all of its own every time, 1: a file
+ * could not be made, 2: a listing lacked one. */
 static int make_and_list(int who)
 {
 	for (int i = 0; i < 150; i++) {
@@ -169,7 +170,8 @@ static int make_and_list(int who)
 	return 0;
 }
 
-/* Others fill it and list it at the same time. */
+/* Others fill it and list it at the same time. Not for emulated processors by the dozen, nor where
+ * the server dies meanwhile: places in a folder of tmpfs are no longer the same then. */
 static void busy_folder(struct conform *c)
 {
 	pid_t children[6];
@@ -183,7 +185,8 @@ static void busy_folder(struct conform *c)
 	}
 	for (int i = 0; i < 6; i++) {
 		good(waitpid(children[i], &status, 0));
-		check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		check(WIFEXITED(status) && WEXITSTATUS(status) != 1);
+		check(WEXITSTATUS(status) == 0);
 	}
 }
 
@@ -378,7 +381,11 @@ const struct conform_case conform_names[] = {
 	{ "deep", deep },
 	{ "special-files", special_files },
 	{ "seek-folder", seek_folder },
-	{ "busy-folder", busy_folder },
 	{ "full-folder", full_folder },
+	{ NULL, NULL },
+};
+
+const struct conform_case conform_rare[] = {
+	{ "busy-folder", busy_folder },
 	{ NULL, NULL },
 };
