@@ -5,7 +5,7 @@
 # first, and DRAG_GUEST what runs in the guest: session (Xorg with a window manager and lodge-session, in-box driver),
 # session-module (the same on lodge_display), console (the text console, which lodged sets) or console-module. For 200:
 #   SCENARIO_TIMEOUT=1500 DRAG_SIZES=200 make check-vm T=display/drag
-# TIMEOUT: 200
+# TIMEOUT: 400
 # NEEDS: lodge lodge-view lodge-session Xvfb Xorg xrandr openbox xdotool card-x setfont perl
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"

@@ -4,7 +4,7 @@
 # the same comes of it, and what they leave in the share is whole to the host's programs. PROGRAMS_SIZE=20 in the
 # environment is the large run (2,000 files in git, 1,000 in the archive, 5,000 in the tree); PROGRAMS names the stages.
 # FS_BY is a program that runs the guest's command with the shares mounted another way.
-# TIMEOUT: 300
+# TIMEOUT: 600
 # NEEDS: git tar sqlite3 dpkg dpkg-deb gcc make
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"

@@ -3,7 +3,7 @@
 # Programs that others wrote to find broken file systems, in a share: stress-ng's stressors with --verify, fio with
 # checksums, fs_mark; and random calls against a model of the file. STRESS_SECONDS is how long stress-ng takes for each
 # nine of its stressors. FS_BY is a program that runs the guest's command with the shares mounted another way.
-# TIMEOUT: 300
+# TIMEOUT: 600
 # NEEDS: stress-ng fio fs_mark
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
