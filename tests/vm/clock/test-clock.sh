@@ -14,7 +14,7 @@ rounds=${CLOCK_ROUNDS:-10}
 
 # With the guest's PATH as this one.
 in_box() {
-	run timeout -s KILL $((60 + rounds)) lodge exec -n box -- env PATH="$PATH" "$@"
+	run timeout -s KILL $((60 + 3 * rounds)) lodge exec -n box -- env PATH="$PATH" "$@"
 }
 
 # Seconds from the host's clock to the guest's, either way.
@@ -36,7 +36,7 @@ state() {
 
 clock-check host 1000 >host.txt &
 watcher=$!
-lodge run --name box --memory 384M -- sh -c "echo up; exec sleep 1000" >box.out 2>box.err </dev/null &
+lodge run --name box --memory 384M -- sh -c "echo up; exec sleep $((1000 + 3 * rounds))" >box.out 2>box.err </dev/null &
 box=$!
 ok "the guest runs" wait_for 60 grep -q up box.out
 ok "its tools are there" lodge wait --timeout 60 box tools
