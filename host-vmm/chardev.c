@@ -60,10 +60,11 @@ static ssize_t write_some(int fd, const void *bytes, size_t len)
 /* The other end is gone. A socket's listener takes the next client; others stay closed. */
 static void hang_up(struct chardev *chardev)
 {
-	bool was_open;
+	bool was_open, waits;
 
 	pthread_mutex_lock(&chardev->lock);
 	was_open = chardev->is_open;
+	waits = chardev->wants_room;
 	chardev->is_open = false;
 	chardev->wants_room = false;
 	if (chardev->listen_fd >= 0) {
@@ -77,6 +78,10 @@ static void hang_up(struct chardev *chardev)
 	chardev->kept_len = 0;
 	if (was_open)
 		say_open(chardev, false);
+	/* What is written now is dropped: a device that waits for room must hear of it, or its
+	 * guest never writes again. */
+	if (waits && chardev->events->writable)
+		chardev->events->writable(chardev->opaque);
 }
 
 /* Gives what is kept to the device; false if it does not want more now. */

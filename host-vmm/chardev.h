@@ -34,7 +34,8 @@ struct chardev_events {
 	 * rest is kept and reading stops until chardev_resume().
 	 */
 	size_t (*received)(void *opaque, const uint8_t *bytes, size_t len);
-	/* There is room again after chardev_write() took less than it was given. */
+	/* There is room again after chardev_write() took less than it was given, or nobody is
+	 * there any more and the rest is dropped. */
 	void (*writable)(void *opaque);
 	/* The other end came (true) or went (false). Those that have no notion of it, such as
 	 * files, are open from the start and say nothing; but an input without an output

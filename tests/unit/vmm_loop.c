@@ -29,12 +29,14 @@ struct stream {
 	char bytes[256];
 	size_t len, room; /* room: how many may still be taken */
 	unsigned int opened, closed, writable;
+	size_t unwritten; /* bytes that a device still holds for the other end */
 };
 
 static struct loop *loop;
 static struct chardev *chardev;
 static struct stream stream;
 static char dir[] = "/tmp/vmm_loop.XXXXXX", path[64], backend[80];
+static const char output[1 << 20];
 
 static size_t on_received(void *opaque, const uint8_t *bytes, size_t len)
 {
@@ -64,6 +66,7 @@ static void on_writable(void *opaque)
 	(void)opaque;
 	pthread_mutex_lock(&stream.lock);
 	stream.writable++;
+	stream.unwritten -= chardev_write(chardev, output, stream.unwritten);
 	pthread_cond_broadcast(&stream.changed);
 	pthread_mutex_unlock(&stream.lock);
 }
@@ -271,7 +274,6 @@ END_TEST
 
 START_TEST(output_waits_for_a_reader)
 {
-	static char big[1 << 20];
 	char sink[4096];
 	size_t taken;
 	int fds[2];
@@ -279,16 +281,16 @@ START_TEST(output_waits_for_a_reader)
 	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
 	snprintf(backend, sizeof(backend), "fd:-1,%d", fds[1]);
 	make(backend);
-	taken = chardev_write(chardev, big, sizeof(big));
+	taken = chardev_write(chardev, output, sizeof(output));
 	ck_assert_uint_gt(taken, 0);
-	ck_assert_uint_lt(taken, sizeof(big));
+	ck_assert_uint_lt(taken, sizeof(output));
 	while (taken > 0)
 		taken -= read(fds[0], sink, sizeof(sink));
 	WAIT_FOR(stream.writable > 0);
 	ck_assert_uint_eq(chardev_write(chardev, "x", 1), 1);
 	/* The reader is gone: all is dropped, nothing blocks. */
 	close(fds[0]);
-	ck_assert_uint_eq(chardev_write(chardev, big, sizeof(big)), sizeof(big));
+	ck_assert_uint_eq(chardev_write(chardev, output, sizeof(output)), sizeof(output));
 	ck_assert(!chardev_is_open(chardev));
 	close(fds[1]);
 }
@@ -377,6 +379,36 @@ START_TEST(ptys_come_and_go)
 }
 END_TEST
 
+/* Nobody reads, and then nobody is there: what waited is dropped, and the device goes on. */
+static void leave_unread(int fd)
+{
+	ck_assert_int_ge(fd, 0);
+	WAIT_FOR(stream.opened == stream.closed + 1);
+	pthread_mutex_lock(&stream.lock);
+	stream.unwritten = sizeof(output) - chardev_write(chardev, output, sizeof(output));
+	ck_assert_uint_gt(stream.unwritten, 0);
+	pthread_mutex_unlock(&stream.lock);
+	close(fd);
+	WAIT_FOR(stream.closed == stream.opened);
+	WAIT_FOR(stream.unwritten == 0);
+}
+
+START_TEST(ends_that_leave_unread)
+{
+	make("pty");
+	chardev_resume(chardev);
+	for (unsigned int round = 0; round < 5; round++)
+		leave_unread(open(chardev_path(chardev), O_RDWR | O_NOCTTY | O_CLOEXEC));
+	chardev_destroy(chardev);
+	chardev = NULL;
+	snprintf(backend, sizeof(backend), "socket:%s", path);
+	make(backend);
+	chardev_resume(chardev);
+	for (unsigned int round = 0; round < 20; round++)
+		leave_unread(unix_connect(path));
+}
+END_TEST
+
 START_TEST(state_round_trip)
 {
 	struct state writer = { 0 }, reader;
@@ -429,6 +461,7 @@ int main(void)
 	tcase_add_test(tcase, t34_files_are_capped);
 	tcase_add_test(tcase, sockets_come_and_go);
 	tcase_add_test(tcase, ptys_come_and_go);
+	tcase_add_test(tcase, ends_that_leave_unread);
 	tcase_add_test(tcase, state_round_trip);
 	suite_add_tcase(suite, tcase);
 	status = unit_run(suite);
