@@ -2,12 +2,23 @@
 // What viewers are told, at once or when they can take it, and what they have shown.
 #include "host-vmm/display/private.h"
 
+/* The last damage, and all that went by before: it stays for this viewer as for those who were told
+ * in time. */
+static void tell_late(struct display_head *head, struct display_viewer *viewer, unsigned int index)
+{
+	const struct display_rect all = { .width = head->view.width, .height = head->view.height };
+
+	viewer->unshown |= 1u << index;
+	head->busy = true;
+	head->busy_until = display_now() + LODGE_DISPLAY_SHOWN_MS * DISPLAY_MS;
+	viewer->ops->damage(viewer->opaque, index, head->serial, &all, 1);
+}
+
 /* One thing that is owed, in the order in which it makes sense. */
 static void pay_one(struct display *display, struct display_viewer *viewer, unsigned int index)
 {
 	struct display_head *head = &display->heads[index];
 	uint8_t *owed = &viewer->owed[index];
-	struct display_rect all = { .width = head->view.width, .height = head->view.height };
 
 	if (*owed & OWED_FRAME) {
 		*owed &= (uint8_t)~OWED_FRAME;
@@ -21,7 +32,7 @@ static void pay_one(struct display *display, struct display_viewer *viewer, unsi
 	} else {
 		*owed &= (uint8_t)~OWED_DAMAGE;
 		if (head->segment)
-			viewer->ops->damage(viewer->opaque, index, head->serial, &all, 1);
+			tell_late(head, viewer, index);
 	}
 }
 
@@ -94,6 +105,7 @@ void display_viewer_ready(struct display *display, struct display_viewer *viewer
 {
 	for (unsigned int i = 0; i < display->n_heads; i++)
 		pay(display, viewer, i);
+	display_pace(display);
 }
 
 void display_attach(struct display *display, struct display_viewer *viewer)

@@ -227,11 +227,18 @@ START_TEST(a_viewer_that_is_stuck_costs_nothing_and_catches_up)
 	ck_assert(rig_sees(&alice, &other));
 	ck_assert_uint_eq(bob.damages, 0);
 	bob.stuck = false;
+	bob.lazy = true;
 	display_viewer_ready(display, &bob.viewer);
 	ck_assert_uint_eq(bob.frames, 2);
-	ck_assert_uint_eq(bob.damages, 1);
 	ck_assert_uint_eq(bob.damaged, 400 * 300);
 	ck_assert(rig_sees(&bob, &other));
+	/* Those pixels stay until it has shown them, too. */
+	damage(0, 0, 5, 5);
+	rig_advance(50);
+	ck_assert_uint_eq(bob.damages, 1);
+	display_shown(display, &bob.viewer, 0, bob.serial);
+	rig_advance(1);
+	ck_assert_uint_eq(bob.damages, 2);
 	rig_leave(display, &alice);
 	rig_leave(display, &bob);
 }
