@@ -92,7 +92,6 @@ static void show_top(struct display *display, struct display_head *head, bool ch
 		return;
 	head->top = top;
 	head->mode_changed = true;
-	head->mode_failed = false;
 	region_clear(&head->damage);
 	if (top) {
 		region_fill(&head->damage, top->width, top->height);

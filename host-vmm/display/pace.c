@@ -70,7 +70,6 @@ static void change_mode(struct display *display, unsigned int index)
 		if (top)
 			ret = segment_create(top->width, top->height, &head->segment);
 	}
-	head->mode_failed = ret < 0;
 	if (ret < 0)
 		log_ratelimited(&display->limit, LOG_LEVEL_WARN,
 				"head %u stays dark: no memory for %ux%u: %s; close something",

@@ -43,7 +43,6 @@ struct display_head {
 	struct segment *segment;
 	struct display_view view;
 	bool mode_changed; /* the view is not that of the top layer */
-	bool mode_failed; /* no memory for it; tried again at the next change */
 	struct region damage;
 	uint32_t serial; /* of the last damage told */
 	bool busy; /* some have not shown it, and until: */
