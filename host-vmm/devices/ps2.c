@@ -184,7 +184,8 @@ void ps2_mouse_flush(struct ps2 *mouse)
 	if (mouse->id == 0)
 		mouse->wheel = 0;
 	/* A button goes in at once, so that a fast click is not lost; movement adds up. */
-	while (mouse->enabled && !mouse->remote && mouse->len + PACKET_MAX <= PS2_QUEUE &&
+	while (mouse->enabled && !mouse->remote &&
+	       mouse->len + PACKET_MAX + PS2_ANSWERS <= PS2_QUEUE &&
 	       (mouse->buttons != mouse->told_buttons ||
 		(mouse->len == 0 &&
 		 (mouse->dx != 0 || mouse->dy != 0 || mouse->wheel / NOTCH != 0))))

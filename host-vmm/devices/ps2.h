@@ -16,6 +16,7 @@
 struct state;
 
 #define PS2_QUEUE    255u /* bytes on their way to the guest; more are dropped */
+#define PS2_ANSWERS  16u /* of them, which keys and movement leave to what commands answer */
 #define PS2_KEY_BITS 32u /* bytes: KEY_ codes below 256 */
 
 struct ps2 {

@@ -14,7 +14,6 @@
 #define BREAK_1	     0x80u /* in set 1, a bit */
 #define FAKE_SHIFT   0x2au /* before Print Screen, which was a shifted key once */
 #define SEQUENCE_MAX 8u /* bytes of a key */
-#define ANSWERS	     16u /* bytes of the queue that keys leave to commands */
 
 /* [KEY_]: set 1's code, 0xe0 in the upper byte where that is before it. The first 83 are their own
  * codes: KEY_ESC to KEY_KPDOT. */
@@ -174,7 +173,7 @@ void ps2_keyboard_key(struct ps2 *keyboard, uint16_t key, bool down)
 	if (code == 0 || !keyboard->enabled || is_down(keyboard, key) == down)
 		return;
 	/* Each key that is down keeps room for its break. */
-	if (down && keyboard->len + SEQUENCE_MAX * (keyboard->n_told + 2) + ANSWERS > PS2_QUEUE)
+	if (down && keyboard->len + SEQUENCE_MAX * (keyboard->n_told + 2) + PS2_ANSWERS > PS2_QUEUE)
 		return;
 	put_key(keyboard, key, code, down);
 	if (down) {
