@@ -35,9 +35,11 @@
 #define MOUSE_RESOLUTION 0xe8u
 #define MOUSE_SCALE_2	 0xe7u
 #define MOUSE_SCALE_1	 0xe6u
-#define MOUSE_RATE	 100u
 #define MOUSE_WHEEL	 3u
 #define MOUSE_BUTTONS	 4u
+
+#define DEFAULT_RATE	   100u /* packets a second */
+#define DEFAULT_RESOLUTION 2u /* 4 counts a millimetre */
 
 #define PACKET_MAX 4u
 #define MOVE_MAX   255 /* of a packet */
@@ -65,9 +67,17 @@ void ps2_keyboard_reset(struct ps2 *keyboard)
 	*keyboard = (struct ps2){ .enabled = true, .scan_set = 2 };
 }
 
+static void set_defaults(struct ps2 *mouse)
+{
+	mouse->rate = DEFAULT_RATE;
+	mouse->resolution = DEFAULT_RESOLUTION;
+	mouse->scale = mouse->remote = mouse->enabled = false;
+}
+
 void ps2_mouse_reset(struct ps2 *mouse)
 {
-	*mouse = (struct ps2){ .rate = MOUSE_RATE, .resolution = 2 };
+	*mouse = (struct ps2){ 0 };
+	set_defaults(mouse);
 }
 
 static void keyboard_parameter(struct ps2 *keyboard, uint8_t command, uint8_t byte)
@@ -147,9 +157,14 @@ static void set_rate(struct ps2 *mouse, uint8_t rate)
 	mouse->rate = rate;
 }
 
+/* Buttons are the other way round than in packets. */
 static void put_status(struct ps2 *mouse)
 {
-	ps2_put(mouse, mouse->remote << 6 | mouse->enabled << 5 | mouse->scale << 4);
+	uint8_t left = mouse->buttons & 1, right = mouse->buttons >> 1 & 1;
+	uint8_t middle = mouse->buttons >> 2 & 1;
+
+	ps2_put(mouse, (uint8_t)(mouse->remote << 6 | mouse->enabled << 5 | mouse->scale << 4 |
+				 left << 2 | middle << 1 | right));
 	ps2_put(mouse, mouse->resolution);
 	ps2_put(mouse, mouse->rate);
 }
@@ -236,6 +251,8 @@ void ps2_mouse_write(struct ps2 *mouse, uint8_t byte)
 		mouse->command = byte;
 		break;
 	case CMD_DEFAULTS:
+		set_defaults(mouse);
+		break;
 	case CMD_DISABLE:
 		mouse->enabled = false;
 		break;

@@ -344,6 +344,37 @@ START_TEST(wheel_and_five_buttons)
 }
 END_TEST
 
+START_TEST(the_mouse_tells_how_it_is_set)
+{
+	static const uint8_t rates[] = { 40 };
+
+	start_mouse(rates, sizeof(rates));
+	to_mouse(0xe8);
+	expect_mouse(0xfa);
+	to_mouse(0);
+	expect_mouse(0xfa);
+	to_mouse(0xe7);
+	expect_mouse(0xfa);
+	(void)input_button(giver, BTN_LEFT, true);
+	expect_mouse(0x09, 0, 0);
+	to_mouse(0xe9);
+	expect_mouse(0xfa, 0x34, 0, 40);
+	(void)input_button(giver, BTN_LEFT, false);
+	expect_mouse(0x08, 0, 0);
+	to_mouse(0xf0);
+	expect_mouse(0xfa);
+	/* Defaults: off, a stream, 4 counts a millimetre, 100 packets a second, 1 to 1. */
+	to_mouse(0xf6);
+	expect_mouse(0xfa);
+	to_mouse(0xe9);
+	expect_mouse(0xfa, 0x00, 2, 100);
+	to_mouse(0xf4);
+	expect_mouse(0xfa);
+	input_move(giver, 1, 0);
+	expect_mouse(0x08, 1, 0);
+}
+END_TEST
+
 START_TEST(clicks_that_wait_leave_room_for_answers)
 {
 	start_mouse(NULL, 0);
@@ -381,6 +412,7 @@ int main(void)
 	tcase_add_test(tcase, the_mouse_tells_movement_and_buttons);
 	tcase_add_test(tcase, movement_adds_up);
 	tcase_add_test(tcase, wheel_and_five_buttons);
+	tcase_add_test(tcase, the_mouse_tells_how_it_is_set);
 	tcase_add_test(tcase, clicks_that_wait_leave_room_for_answers);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
