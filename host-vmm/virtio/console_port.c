@@ -17,7 +17,8 @@
 #include "host-vmm/virtio/console_tools.h"
 
 #define TX_CHUNK 4096u /* bytes copied out at once */
-#define TX_BATCH 64u /* chains until other devices have their turn */
+#define TX_BATCH 64u /* chains until other devices have their turn, and */
+#define TX_TURN	 (1u << 20) /* bytes: one chain may have 4 GiB */
 #define RX_BATCH 256u
 
 static struct virtio_device *vdev_of(struct console_port *port)
@@ -54,22 +55,23 @@ static size_t give_backend(struct console_port *port, const uint8_t *bytes, size
 	return len;
 }
 
-/* True when all of the held chain was taken. */
-static bool drain_held(struct console_port *port)
+/* True when all of the held chain was taken. *@room: bytes of this turn that are left. */
+static bool drain_held(struct console_port *port, size_t *room)
 {
 	struct virtq_chain *chain = &port->tx_chain;
 	uint8_t bytes[TX_CHUNK];
 
-	while (port->tx_taken < chain->out_len) {
+	while (*room > 0 && port->tx_taken < chain->out_len) {
 		size_t len = memory_iov_read(virtq_out(chain), chain->n_out, port->tx_taken, bytes,
 					     sizeof(bytes));
 		size_t taken = give_backend(port, bytes, len);
 
 		port->tx_taken += (uint32_t)taken;
+		*room -= taken < *room ? taken : *room;
 		if (taken < len)
 			return false;
 	}
-	return true;
+	return port->tx_taken >= chain->out_len;
 }
 
 static bool pop_held(struct console_port *port, int *ret_result)
@@ -85,13 +87,18 @@ void console_port_kick_tx(struct console_port *port)
 {
 	struct virtqueue *vq = port->tx;
 	unsigned int served = 0;
+	size_t room = TX_TURN;
 	int ret = 0;
 
 	do {
 		virtqueue_disable_kicks(vq);
 		while (port->tx_held || pop_held(port, &ret)) {
-			if (!drain_held(port))
-				goto out; /* the back end says when to go on */
+			if (!drain_held(port, &room)) {
+				/* Else the back end says when to go on. */
+				if (room == 0)
+					virtqueue_kick(vq);
+				goto out;
+			}
 			port->tx_held = false;
 			port->tx_taken = 0;
 			virtqueue_push(vq, port->tx_chain.head, 0);

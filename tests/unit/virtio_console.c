@@ -12,10 +12,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "host-vmm/bus.h"
+#include "host-vmm/loop.h"
 #include "host-vmm/memory.h"
 #include "host-vmm/state.h"
 #include "host-vmm/virtio/console.h"
@@ -377,6 +380,53 @@ START_TEST(back_pressure)
 }
 END_TEST
 
+struct other {
+	int fd;
+	struct loop_source *source;
+	int seen; /* of the port's chains, at its turn: how many were done; -1: no turn so far */
+};
+
+static void other_turn(void *opaque, uint32_t events)
+{
+	struct other *other = opaque;
+
+	(void)events;
+	other->seen = rig_used(&tx);
+	loop_remove(other->source);
+}
+
+static void ring_both(void *opaque)
+{
+	struct other *other = opaque;
+	uint64_t one = 1;
+
+	rig_kick(&tx);
+	ck_assert_int_eq(write(other->fd, &one, sizeof(one)), sizeof(one));
+}
+
+START_TEST(a_long_chain_leaves_turns_to_others)
+{
+	struct other other = { .fd = eventfd(0, EFD_CLOEXEC), .seen = -1 };
+
+	add_port("org.lodge.test", "none");
+	create(1);
+	open_port(1);
+	rig_add(&tx,
+		(struct rig_buffer[]){
+			{ TX, 8 << 20, false }, { TX, 8 << 20, false }, { TX, 8 << 20, false } },
+		3);
+	ck_assert_int_eq(
+		loop_add(rig.machine.loop, other.fd, EPOLLIN, other_turn, &other, &other.source),
+		0);
+	/* On the loop's thread, so that both wait at once. */
+	loop_call(rig.machine.loop, ring_both, &other);
+	ck_assert(rig_take(&tx, NULL, NULL));
+	settle();
+	ck_assert_int_eq(other.seen, 0);
+	close(other.fd);
+}
+END_TEST
+
 START_TEST(held_chain_is_saved)
 {
 	static char bytes[131072], back[131072];
@@ -534,6 +584,7 @@ int main(void)
 	tcase_add_test(tcase, end_of_input_closes);
 	tcase_add_test(tcase, reader_that_leaves_closes);
 	tcase_add_test(tcase, back_pressure);
+	tcase_add_test(tcase, a_long_chain_leaves_turns_to_others);
 	tcase_add_test(tcase, held_chain_is_saved);
 	tcase_add_test(tcase, init_reports);
 	tcase_add_test(tcase, bad_control_messages);
