@@ -361,12 +361,19 @@ static int wait_for_more(struct view *view)
 
 static int end_of_link(struct view *view, int error)
 {
+	if (error == -EPIPE && view->n_heads == 0) {
+		fprintf(stderr,
+			"lodge-view: %s: closed at once: the VM has just ended, or as many windows "
+			"as may be look at it already; close one\n",
+			view->options->socket);
+		return EX_UNAVAILABLE;
+	}
 	if (error == -EPIPE) {
 		for (unsigned int i = 0; i < view->n_heads; i++)
 			if (view->windows[i].id)
 				window_close(&view->windows[i]);
-		printf("%s has ended\n", view->n_heads > 0 ? view->name : "the VM");
-		return view->n_heads > 0 ? EX_OK : EX_UNAVAILABLE;
+		printf("%s has ended\n", view->name);
+		return EX_OK;
 	}
 	fprintf(stderr, "lodge-view: %s: %s\n", view->options->socket,
 		error == -ENOBUFS ? "the monitor has not read for too long"

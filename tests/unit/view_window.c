@@ -12,6 +12,7 @@
 
 #include "host-vmm/display/server.h"
 #include "host-vmm/loop.h"
+#include "protocol/lib/fd.h"
 #include "tests/unit/unit.h"
 #include "tests/unit/view_rig.h"
 
@@ -300,6 +301,40 @@ START_TEST(the_view_ends_with_the_vm)
 }
 END_TEST
 
+/* What the next view says on stderr, and how it ends. */
+static int end_of_view(char *said, size_t len)
+{
+	int ends[2], stderr_was = dup(STDERR_FILENO), status;
+	ssize_t n;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	status = view_wait(view_spawn(&rig, NULL));
+	dup2(stderr_was, STDERR_FILENO);
+	close(stderr_was);
+	close(ends[1]);
+	n = read(ends[0], said, len - 1);
+	close(ends[0]);
+	said[n > 0 ? n : 0] = 0;
+	return status;
+}
+
+START_TEST(one_too_many_says_so)
+{
+	int others[DISPLAY_WINDOWS_MAX];
+	char said[512];
+
+	for (int i = 0; i < DISPLAY_WINDOWS_MAX; i++) {
+		others[i] = unix_connect(rig.socket);
+		ck_assert_int_ge(others[i], 0);
+	}
+	ck_assert_int_eq(end_of_view(said, sizeof(said)), EX_UNAVAILABLE);
+	ck_assert_msg(strstr(said, rig.socket) && strstr(said, "windows"), "said '%s'", said);
+	for (int i = 0; i < DISPLAY_WINDOWS_MAX; i++)
+		close(others[i]);
+}
+END_TEST
+
 START_TEST(closing_is_a_good_end)
 {
 	xcb_window_t window = start_with(LODGE_DISPLAY_GPU, 640, 480);
@@ -497,6 +532,7 @@ int main(int argc, char **argv)
 		two_views_and_one_that_dies,
 		the_view_ends_with_the_vm,
 		a_second_head_is_switched_on_and_off,
+		one_too_many_says_so,
 		closing_is_a_good_end,
 		nothing_runs_while_nothing_changes,
 	};
