@@ -69,14 +69,34 @@ uint64_t display_memory(const struct display *display)
 	return display->memory;
 }
 
-static bool fits(const struct display *display, const struct display_picture *picture)
+/* As windows get it. */
+static uint64_t copy_bytes(const struct display_picture *picture)
+{
+	return (uint64_t)picture->width * picture->height * 4;
+}
+
+/* Of all heads together, with @picture on @head. */
+static uint64_t all_copies(const struct display *display, unsigned int head,
+			   const struct display_picture *picture)
+{
+	uint64_t sum = copy_bytes(picture);
+
+	for (unsigned int i = 0; i < display->n_heads; i++)
+		if (i != head && display->heads[i].top)
+			sum += copy_bytes(display->heads[i].top);
+	return sum;
+}
+
+static bool fits(const struct display *display, unsigned int head,
+		 const struct display_picture *picture)
 {
 	const unsigned int bytes = display_format_bytes(picture->format);
 
 	return bytes && picture->width && picture->width <= LODGE_DISPLAY_SIDE_MAX &&
 	       picture->height && picture->height <= LODGE_DISPLAY_SIDE_MAX && picture->ops &&
 	       picture->ops->read && picture->x <= INT32_MAX && picture->y <= INT32_MAX &&
-	       (uint64_t)picture->width * picture->height * bytes <= display->memory;
+	       (uint64_t)picture->width * picture->height * bytes <= display->memory &&
+	       all_copies(display, head, picture) <= DISPLAY_COPIES * display->memory;
 }
 
 /* Works out anew which layer is seen; @changed: it may be the same one with another picture. */
@@ -113,7 +133,7 @@ int display_set_picture(struct display *display, unsigned int head_index, enum d
 	bool is_top;
 
 	if (head_index >= display->n_heads || (unsigned int)layer >= DISPLAY_LAYERS ||
-	    (picture && !fits(display, picture)))
+	    (picture && !fits(display, head_index, picture)))
 		return -EINVAL;
 	head = &display->heads[head_index];
 	is_top = head->top == &head->layers[layer];

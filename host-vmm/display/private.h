@@ -24,6 +24,7 @@
 #define DISPLAY_TELL_NS	    (100 * DISPLAY_MS) /* between two sizes that the guest is told */
 #define DISPLAY_OFF_NS	    (50 * DISPLAY_MS) /* a mode set's moment without a picture */
 #define DISPLAY_WAITERS_MAX 64
+#define DISPLAY_COPIES	    2 /* times [display] memory: while modes change, old and new ones */
 #define DISPLAY_NEVER	    INT64_MAX
 
 enum owed {

@@ -192,6 +192,25 @@ START_TEST(all_pictures_together_fit_the_memory)
 }
 END_TEST
 
+/* Whatever was asked of the guest: its copies of one picture are bounded, too. */
+START_TEST(a_guest_cannot_show_more_than_twice_the_memory)
+{
+	struct rig_guest whole = { .width = 4096, .height = 4096, .seed = 1 };
+	struct rig_guest other = { .width = 64, .height = 64, .seed = 2 };
+
+	ck_assert_int_eq(rig_show(display, 0, DISPLAY_LAYER_GPU, &whole), 0);
+	ck_assert_int_eq(rig_show(display, 1, DISPLAY_LAYER_GPU, &whole), 0);
+	ck_assert_int_eq(rig_show(display, 2, DISPLAY_LAYER_GPU, &other), -EINVAL);
+	/* In place of what is there, or once that went. */
+	ck_assert_int_eq(rig_show(display, 1, DISPLAY_LAYER_GPU, &whole), 0);
+	ck_assert_int_eq(rig_show(display, 1, DISPLAY_LAYER_GPU, &other), 0);
+	ck_assert_int_eq(rig_show(display, 2, DISPLAY_LAYER_GPU, &other), 0);
+	ck_assert_int_eq(rig_show(display, 2, DISPLAY_LAYER_GPU, &whole), -EINVAL);
+	ck_assert_int_eq(display_set_picture(display, 0, DISPLAY_LAYER_GPU, NULL), 0);
+	ck_assert_int_eq(rig_show(display, 2, DISPLAY_LAYER_GPU, &whole), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("display_want");
@@ -205,6 +224,7 @@ int main(void)
 	tcase_add_test(tests, a_measure_changes_no_pixels);
 	tcase_add_test(tests, sizes_that_no_head_can_have_are_refused);
 	tcase_add_test(tests, all_pictures_together_fit_the_memory);
+	tcase_add_test(tests, a_guest_cannot_show_more_than_twice_the_memory);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite);
 }
