@@ -72,8 +72,8 @@ static void change_mode(struct display *display, unsigned int index)
 	}
 	if (ret < 0)
 		log_ratelimited(&display->limit, LOG_LEVEL_WARN,
-				"head %u stays dark: no memory for %ux%u: %s; close something",
-				index, top->width, top->height, strerror(-ret));
+				"screen %u stays dark: no memory for %ux%u: %s; close something",
+				index + 1, top->width, top->height, strerror(-ret));
 	set_view(head);
 	display_release(display, index);
 	display_owe(display, index, OWED_FRAME);

@@ -253,6 +253,16 @@ static void take_attach(struct window *window, const struct wire_message *messag
 	display_attach(window->host->display, &window->viewer);
 }
 
+static const char *why_refused(int ret, const struct wire_message *message)
+{
+	if (ret != -E2BIG)
+		return "there is no such size";
+	if (message->resize.width > LODGE_DISPLAY_SIDE_MAX ||
+	    message->resize.height > LODGE_DISPLAY_SIDE_MAX)
+		return "a side is longer than any picture's";
+	return "[display] memory is too small for that";
+}
+
 static void take_resize(struct window *window, const struct wire_message *message)
 {
 	int ret = display_resize(window->host->display, message->head, message->resize.width,
@@ -261,10 +271,9 @@ static void take_resize(struct window *window, const struct wire_message *messag
 
 	if (ret)
 		log_ratelimited(window->host->limit, LOG_LEVEL_WARN,
-				"a window asks for %ux%u on head %u: %s", message->resize.width,
-				message->resize.height, message->head,
-				ret == -E2BIG ? "[display] memory is too small for that"
-					      : "there is no such size");
+				"a window asks for %ux%u on screen %u: %s", message->resize.width,
+				message->resize.height, message->head + 1,
+				why_refused(ret, message));
 }
 
 static void take_point(struct window *window, const struct wire_message *message)

@@ -231,9 +231,13 @@ static void place(struct window *window, bool may_wait, bool is_new)
 void window_frame(struct window *window, const struct link_frame *frame, int fd)
 {
 	bool had_none = window->picture.frame.source == LODGE_DISPLAY_NONE;
+	int ret = picture_set_frame(&window->picture, frame, fd);
 
-	if (picture_set_frame(&window->picture, frame, fd) < 0)
-		fprintf(stderr, "lodge-view: head %u: its memory cannot be mapped\n", window->head);
+	if (ret < 0)
+		fprintf(stderr,
+			"lodge-view: screen %u: its memory cannot be mapped: %s; it is black until "
+			"the guest sets another mode\n",
+			window->head + 1, strerror(-ret));
 	if (window->picture.frame.source == LODGE_DISPLAY_NONE) {
 		window_show_cursor(window);
 		place(window, false, true);

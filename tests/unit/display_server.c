@@ -286,6 +286,26 @@ START_TEST(sizes_reach_the_display_and_bad_ones_do_no_harm)
 }
 END_TEST
 
+/* People count screens from 1. */
+START_TEST(a_size_that_is_refused_is_logged_with_its_reason)
+{
+	autofd log = memfd_create("log", MFD_CLOEXEC), was = dup(STDERR_FILENO);
+	autofd fd = open_window();
+	struct display_head_state state;
+	char said[1024] = "";
+
+	ck_assert_int_eq(dup2(log, STDERR_FILENO), STDERR_FILENO);
+	say(fd, LODGE_DISPLAY_RESIZE, 1, (const uint32_t[]){ 20000, 300, 0, 0, 0, 0 }, 6);
+	say(fd, LODGE_DISPLAY_RESIZE, 1, (const uint32_t[]){ 801, 601, 0, 0, 0, 0 }, 6);
+	do {
+		ck_assert_int_eq(display_state(display, 1, &state), 0);
+	} while (state.want.width != 801);
+	dup2(was, STDERR_FILENO);
+	ck_assert_int_gt(pread(log, said, sizeof(said) - 1, 0), 0);
+	ck_assert_msg(strstr(said, "20000x300 on screen 2: a side is longer"), "said %s", said);
+}
+END_TEST
+
 /* What closes a connection, each behind an ATTACH where @attached. */
 static const struct {
 	bool attached;
@@ -563,6 +583,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, a_window_sees_what_the_guest_paints);
 	tcase_add_test(tests, sizes_reach_the_display_and_bad_ones_do_no_harm);
+	tcase_add_test(tests, a_size_that_is_refused_is_logged_with_its_reason);
 	tcase_add_loop_test(tests, rubbish_closes_it_and_no_other, 0,
 			    (int)(sizeof(rubbish) / sizeof(rubbish[0])));
 	tcase_add_test(tests, a_length_of_4_gib_is_no_length);
