@@ -57,6 +57,15 @@ static ssize_t write_some(int fd, const void *bytes, size_t len)
 	return n < 0 ? -errno : n;
 }
 
+/* Whether the other end of a pty has left, which nobody may have noticed: input is not watched
+ * while the device takes none. */
+static bool has_left(int fd)
+{
+	struct pollfd end = { .fd = fd };
+
+	return poll(&end, 1, 0) > 0 && (end.revents & POLLHUP);
+}
+
 /* The other end is gone. A socket's listener takes the next client; others stay closed. */
 static void hang_up(struct chardev *chardev)
 {
@@ -339,7 +348,9 @@ static size_t write_locked(struct chardev *chardev, const uint8_t *bytes, size_t
 
 		if (n == -EINTR)
 			continue;
-		if (n == -EAGAIN && chardev->out) {
+		/* What waits in a pty that nobody holds open is no reason to wait. */
+		if (n == -EAGAIN && chardev->out &&
+		    !(chardev->is_pty && has_left(chardev->out_fd))) {
 			chardev->wants_room = true;
 			(void)loop_modify(chardev->out, EPOLLOUT | EPOLLONESHOT);
 			return done;

@@ -28,7 +28,7 @@ struct stream {
 	pthread_cond_t changed;
 	char bytes[256];
 	size_t len, room; /* room: how many may still be taken */
-	unsigned int opened, closed, writable;
+	unsigned int opened, closed, writable, refused;
 	size_t unwritten; /* bytes that a device still holds for the other end */
 };
 
@@ -42,8 +42,10 @@ static size_t on_received(void *opaque, const uint8_t *bytes, size_t len)
 {
 	(void)opaque;
 	pthread_mutex_lock(&stream.lock);
-	if (len > stream.room)
+	if (len > stream.room) {
 		len = stream.room;
+		stream.refused++;
+	}
 	memcpy(stream.bytes + stream.len, bytes, len);
 	stream.len += len;
 	stream.room -= len;
@@ -409,6 +411,27 @@ START_TEST(ends_that_leave_unread)
 }
 END_TEST
 
+/* A guest that reads nothing, as a kernel's console without a shell: who typed there and left is in
+ * nobody's way. */
+START_TEST(ends_that_leave_with_input_unread)
+{
+	int fd;
+
+	stream.room = 0;
+	make("pty");
+	chardev_resume(chardev);
+	fd = open(chardev_path(chardev), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	ck_assert_int_eq(write(fd, "typed", 5), 5);
+	WAIT_FOR(stream.refused > 0);
+	pthread_mutex_lock(&stream.lock);
+	stream.unwritten = sizeof(output) - chardev_write(chardev, output, sizeof(output));
+	pthread_mutex_unlock(&stream.lock);
+	close(fd);
+	WAIT_FOR(stream.unwritten == 0);
+	ck_assert_uint_eq(chardev_write(chardev, output, sizeof(output)), sizeof(output));
+}
+END_TEST
+
 START_TEST(state_round_trip)
 {
 	struct state writer = { 0 }, reader;
@@ -462,6 +485,7 @@ int main(void)
 	tcase_add_test(tcase, sockets_come_and_go);
 	tcase_add_test(tcase, ptys_come_and_go);
 	tcase_add_test(tcase, ends_that_leave_unread);
+	tcase_add_test(tcase, ends_that_leave_with_input_unread);
 	tcase_add_test(tcase, state_round_trip);
 	suite_add_tcase(suite, tcase);
 	status = unit_run(suite);
