@@ -57,8 +57,8 @@ static ssize_t write_some(int fd, const void *bytes, size_t len)
 	return n < 0 ? -errno : n;
 }
 
-/* Whether the other end of a pty has left, which nobody may have noticed: input is not watched
- * while the device takes none. */
+/* Whether the other end of a pty or socket has left, which nobody may have noticed: input is not
+ * watched while the device takes none. */
 static bool has_left(int fd)
 {
 	struct pollfd end = { .fd = fd };
@@ -208,6 +208,17 @@ static int watch_ends(struct chardev *chardev)
 	return 0;
 }
 
+/* A client that left gives way to the next one: what it wrote goes to the device as far as that
+ * takes any now, and the rest is dropped. */
+static void let_go(struct chardev *chardev)
+{
+	while (chardev->in_fd >= 0 && !__atomic_load_n(&chardev->paused, __ATOMIC_SEQ_CST) &&
+	       deliver(chardev) && read_chunk(chardev))
+		continue;
+	if (chardev->in_fd >= 0)
+		hang_up(chardev);
+}
+
 static void on_client(void *opaque, uint32_t epoll_events)
 {
 	struct chardev *chardev = opaque;
@@ -217,6 +228,8 @@ static void on_client(void *opaque, uint32_t epoll_events)
 	(void)epoll_events;
 	if (fd < 0)
 		return;
+	if (chardev->in_fd >= 0 && has_left(chardev->in_fd))
+		let_go(chardev);
 	if (chardev->in_fd >= 0) {
 		close(fd);
 		return;

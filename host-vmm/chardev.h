@@ -9,7 +9,8 @@
  *	fd:IN[,OUT]   descriptors that our parent opened; -1 for none; OUT is IN where not given
  *	pty           a new pseudo terminal; its path is logged and told by chardev_path()
  *	file:PATH     output only, at most CHARDEV_FILE_MAX bytes: beyond, the oldest are dropped
- *	socket:PATH   a Unix stream socket on which we listen; one client at a time
+ *	socket:PATH   a Unix stream socket on which we listen; one client at a time: what one that
+ *	              left has written, and the device has not taken, goes when the next one comes
  *
  * Nothing here grows with what a guest writes: output is taken as fast as the back end takes it,
  * and no faster; where nobody is at the other end (no client, pty not open), it is dropped. The

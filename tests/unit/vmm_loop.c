@@ -432,6 +432,51 @@ START_TEST(ends_that_leave_with_input_unread)
 }
 END_TEST
 
+START_TEST(a_client_that_left_gives_way)
+{
+	int fd;
+
+	snprintf(backend, sizeof(backend), "socket:%s", path);
+	make(backend);
+	chardev_resume(chardev);
+	for (unsigned int round = 1; round <= 5; round++) {
+		fd = unix_connect(path);
+		ck_assert_int_eq(write(fd, "0123456789", 10), 10);
+		WAIT_FOR(stream.opened == round);
+		close(fd);
+	}
+	/* As long as the device takes it, nothing of what they wrote is lost. */
+	WAIT_FOR(stream.len == 50);
+	give_room(0);
+	for (unsigned int round = 6; round <= 10; round++) {
+		fd = unix_connect(path);
+		ck_assert_int_eq(write(fd, "0123456789", 10), 10);
+		WAIT_FOR(stream.opened == round);
+		close(fd);
+	}
+}
+END_TEST
+
+START_TEST(what_a_client_wrote_before_it_left_is_kept)
+{
+	int fd;
+
+	stream.room = 0;
+	snprintf(backend, sizeof(backend), "socket:%s", path);
+	make(backend);
+	chardev_resume(chardev);
+	fd = unix_connect(path);
+	ck_assert_int_eq(write(fd, output, 200), 200);
+	close(fd);
+	WAIT_FOR(stream.refused > 0);
+	give_room(100);
+	WAIT_FOR(stream.len == 100);
+	give_room(100);
+	WAIT_FOR(stream.len == 200);
+	WAIT_FOR(stream.closed == 1);
+}
+END_TEST
+
 START_TEST(state_round_trip)
 {
 	struct state writer = { 0 }, reader;
@@ -486,6 +531,8 @@ int main(void)
 	tcase_add_test(tcase, ptys_come_and_go);
 	tcase_add_test(tcase, ends_that_leave_unread);
 	tcase_add_test(tcase, ends_that_leave_with_input_unread);
+	tcase_add_test(tcase, a_client_that_left_gives_way);
+	tcase_add_test(tcase, what_a_client_wrote_before_it_left_is_kept);
 	tcase_add_test(tcase, state_round_trip);
 	suite_add_tcase(suite, tcase);
 	status = unit_run(suite);
