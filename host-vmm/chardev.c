@@ -369,8 +369,10 @@ static size_t write_locked(struct chardev *chardev, const uint8_t *bytes, size_t
 			return done;
 		}
 		if (n <= 0) {
-			/* The reader's end tells a socket's or pty's device that it is closed. */
-			if (chardev->listen_fd < 0 && !chardev->is_pty) {
+			/* The reader's end tells a socket's or pty's device that it is closed. Our
+			 * own file has no reader who left: its disk is full, and may have room
+			 * later. */
+			if (chardev->listen_fd < 0 && !chardev->is_pty && !chardev->capped) {
 				uint64_t one = 1;
 
 				/* Told by the loop: the caller may hold the device's lock. */

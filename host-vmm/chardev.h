@@ -8,7 +8,8 @@
  *	stdio         descriptors 0 and 1; a terminal is set raw, and Ctrl-] sends SIGQUIT
  *	fd:IN[,OUT]   descriptors that our parent opened; -1 for none; OUT is IN where not given
  *	pty           a new pseudo terminal; its path is logged and told by chardev_path()
- *	file:PATH     output only, at most CHARDEV_FILE_MAX bytes: beyond, the oldest are dropped
+ *	file:PATH     output only, at most CHARDEV_FILE_MAX bytes: beyond, the oldest are dropped.
+ *	              What the disk has no room for is dropped, too
  *	socket:PATH   a Unix stream socket on which we listen; one client at a time: what one that
  *	              left has written, and the device has not taken, goes when the next one comes
  *

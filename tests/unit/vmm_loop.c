@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -327,6 +328,27 @@ START_TEST(t34_files_are_capped)
 }
 END_TEST
 
+/* A disk that is full now may have room later. */
+START_TEST(files_go_on_when_there_is_room_again)
+{
+	struct rlimit limit, small;
+	struct stat status;
+
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	small = (struct rlimit){ .rlim_cur = 1000, .rlim_max = limit.rlim_max };
+	snprintf(backend, sizeof(backend), "file:%s", path + strlen(dir) + 1);
+	make(backend);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	ck_assert_uint_eq(chardev_write(chardev, output, 4096), 4096);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert(chardev_is_open(chardev));
+	ck_assert_uint_eq(chardev_write(chardev, output, 24), 24);
+	ck_assert_int_eq(stat(path, &status), 0);
+	ck_assert_int_eq(status.st_size, 1024);
+}
+END_TEST
+
 START_TEST(sockets_come_and_go)
 {
 	char text[8] = "";
@@ -527,6 +549,7 @@ int main(void)
 	tcase_add_test(tcase, files_and_null_as_input);
 	tcase_add_test(tcase, output_waits_for_a_reader);
 	tcase_add_test(tcase, t34_files_are_capped);
+	tcase_add_test(tcase, files_go_on_when_there_is_room_again);
 	tcase_add_test(tcase, sockets_come_and_go);
 	tcase_add_test(tcase, ptys_come_and_go);
 	tcase_add_test(tcase, ends_that_leave_unread);
