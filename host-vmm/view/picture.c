@@ -80,16 +80,19 @@ static int attach(struct picture *picture, int fd)
 	return 0;
 }
 
-/* Memory that may shrink under the map would be the end of this process. */
+/* Memory that may shrink under the map would be the end of this process, and may be that of X. */
+static bool may_shrink(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals < 0 || !(seals & F_SEAL_SHRINK);
+}
+
 static int map(struct picture *picture, const struct link_frame *frame, int fd)
 {
 	size_t len = (size_t)frame->stride * frame->height;
-	int seals = fcntl(fd, F_GET_SEALS);
-	void *at;
+	void *at = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
 
-	if (seals < 0 || !(seals & F_SEAL_SHRINK))
-		return -EPERM;
-	at = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)
 		return -errno;
 	picture->map = at;
@@ -103,7 +106,9 @@ int picture_set_frame(struct picture *picture, const struct link_frame *frame, i
 	int ret = 0;
 
 	drop_frame(picture);
-	if (frame->source != LODGE_DISPLAY_NONE) {
+	if (frame->source != LODGE_DISPLAY_NONE && may_shrink(memory)) {
+		ret = -EPERM;
+	} else if (frame->source != LODGE_DISPLAY_NONE) {
 		ret = picture->screen->shm ? attach(picture, memory) : -ENOSYS;
 		if (ret < 0)
 			ret = map(picture, frame, memory);

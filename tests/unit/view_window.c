@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include <xcb/xfixes.h>
@@ -335,6 +337,42 @@ START_TEST(one_too_many_says_so)
 }
 END_TEST
 
+/* A monitor that somebody has taken over, in a process of its own: it ends when it has spoken. */
+static void speak_falsely(int listener)
+{
+	const struct {
+		struct lodge_display_header header;
+		struct lodge_display_hello body;
+	} hello = { { sizeof(hello.body), LODGE_DISPLAY_HELLO, 0 }, { 1, 1, 1 << 20, "false" } };
+	const struct {
+		struct lodge_display_header header;
+		struct lodge_display_frame body;
+	} frame = { { sizeof(frame.body), LODGE_DISPLAY_FRAME, 0 },
+		    { 640, 480, 640 * 4, LODGE_DISPLAY_GPU, 0, 0 } };
+	int window = accept(listener, NULL, NULL), memory = memfd_create("open", MFD_CLOEXEC);
+
+	if (ftruncate(memory, 640 * 480 * 4) || fd_send(window, &hello, sizeof(hello), NULL, 0))
+		_exit(1);
+	_exit(fd_send(window, &frame, sizeof(frame), &memory, 1) != 0);
+}
+
+/* Memory without a seal may shrink, which X or the view might not survive. */
+START_TEST(memory_that_may_shrink_is_not_shown)
+{
+	const int listener = unix_listen(strcat(rig.socket, ".2"), 1);
+	const pid_t monitor = fork();
+	char said[512];
+
+	if (monitor == 0)
+		speak_falsely(listener);
+	ck_assert_int_eq(end_of_view(said, sizeof(said)), EX_OK);
+	ck_assert_int_eq(view_wait(monitor), 0);
+	ck_assert_msg(strstr(said, "screen 1: its memory cannot be mapped"), "said '%s'", said);
+	unlink(rig.socket);
+	close(listener);
+}
+END_TEST
+
 START_TEST(closing_is_a_good_end)
 {
 	xcb_window_t window = start_with(LODGE_DISPLAY_GPU, 640, 480);
@@ -533,6 +571,7 @@ int main(int argc, char **argv)
 		the_view_ends_with_the_vm,
 		a_second_head_is_switched_on_and_off,
 		one_too_many_says_so,
+		memory_that_may_shrink_is_not_shown,
 		closing_is_a_good_end,
 		nothing_runs_while_nothing_changes,
 	};
