@@ -164,21 +164,3 @@ int vm_config_change(const char *dir, const char *path, const char *text, size_t
 	*ret_text = g_steal_pointer(&made);
 	return 0;
 }
-
-int vm_config_set(const char *dir, const char *word, const char *value, char **ret_message)
-{
-	g_autofree char *path = g_build_filename(dir, "vm.conf", NULL);
-	g_autofree char *text = NULL;
-	g_autofree char *made = NULL;
-	size_t len, made_len;
-	int ret;
-
-	*ret_message = NULL;
-	ret = conf_file_read(path, &text, &len, ret_message);
-	if (ret)
-		return ret;
-	ret = vm_config_change(dir, path, text, len, word, value, &made, &made_len, ret_message);
-	if (ret)
-		return ret;
-	return conf_file_write(path, made, made_len, ret_message);
-}

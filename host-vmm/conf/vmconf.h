@@ -168,12 +168,10 @@ int vm_config_parse(const char *dir, const char *path, const char *text, size_t 
 void vm_config_free(struct vm_config *config);
 
 /*
- * Sets "GROUP.KEY" or "GROUP.NAME.KEY" ("memory.size", "disk.data.file") to @value, or removes it
- * where @value is NULL ("disk.data" is then the whole group); comments stay. The outcome is checked
- * as vm_config_load() does, and the file replaced in one step or not at all.
+ * The text of a vm.conf with "GROUP.KEY" or "GROUP.NAME.KEY" ("memory.size", "disk.data.file") set
+ * to @value, or removed where @value is NULL ("disk.data" is then the whole group); comments stay.
+ * The outcome is checked as vm_config_load() does. *ret_text: g_free().
  */
-int vm_config_set(const char *dir, const char *word, const char *value, char **ret_message);
-/* The same from text to text (*ret_text, g_free()). */
 int vm_config_change(const char *dir, const char *path, const char *text, size_t len,
 		     const char *word, const char *value, char **ret_text, size_t *ret_len,
 		     char **ret_message);
