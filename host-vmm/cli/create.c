@@ -34,7 +34,7 @@ static int add_disks(GKeyFile *file, char **disks)
 
 		if (vm_options_parse_disk(disks[i], &disk, &message))
 			return fail(EX_USAGE, "--disk: %s", message);
-		g_key_file_set_string(file, group, "file", disk.file);
+		vm_set_text(file, group, "file", disk.file);
 		set_flag(file, group, "read-only", disk.read_only);
 		set_flag(file, group, "direct", disk.direct);
 		g_free(disk.file);
@@ -52,7 +52,7 @@ static int add_shares(GKeyFile *file, char **shares)
 		if (vm_options_parse_share(shares[i], &share, &message))
 			return fail(EX_USAGE, "--share: %s", message);
 		group = g_strdup_printf("share %s", share.name);
-		g_key_file_set_string(file, group, "path", share.path);
+		vm_set_text(file, group, "path", share.path);
 		set_flag(file, group, "read-only", share.rules.read_only);
 		g_free(share.name);
 		g_free(share.path);
@@ -71,7 +71,7 @@ static int add_kernel(GKeyFile *file, const struct vm_options *wishes, bool head
 	if (wishes->kernel) {
 		g_autofree char *path = g_canonicalize_filename(wishes->kernel, NULL);
 
-		g_key_file_set_string(file, "boot", "kernel", path);
+		vm_set_text(file, "boot", "kernel", path);
 	} else {
 		ret = kernel_find("/boot", "/lib/modules", &kernel, &message);
 		if (ret)
@@ -85,12 +85,12 @@ static int add_kernel(GKeyFile *file, const struct vm_options *wishes, bool head
 	if (wishes->initrd) {
 		g_autofree char *path = g_canonicalize_filename(wishes->initrd, NULL);
 
-		g_key_file_set_string(file, "boot", "initrd", path);
+		vm_set_text(file, "boot", "initrd", path);
 	}
-	g_key_file_set_string(file, "boot", "append",
-			      wishes->append ? wishes->append
-			      : headless     ? "console=ttyS0"
-					     : "console=tty0 console=ttyS0");
+	vm_set_text(file, "boot", "append",
+		    wishes->append ? wishes->append
+		    : headless	   ? "console=ttyS0"
+				   : "console=tty0 console=ttyS0");
 	return 0;
 }
 

@@ -57,7 +57,7 @@ static void set_folders(GKeyFile *file, const struct run_options *options)
 		const struct vm_share *share = &g_array_index(options->shares, struct vm_share, i);
 		g_autofree char *group = g_strdup_printf("share %s", share->name);
 
-		g_key_file_set_string(file, group, "path", share->path);
+		vm_set_text(file, group, "path", share->path);
 		g_key_file_set_string(file, group, "read-only",
 				      share->rules.read_only ? "yes" : "no");
 	}
@@ -65,11 +65,11 @@ static void set_folders(GKeyFile *file, const struct run_options *options)
 		const struct vm_disk *disk = &g_array_index(options->disks, struct vm_disk, i);
 		g_autofree char *group = g_strdup_printf("disk disk%u", i);
 
-		g_key_file_set_string(file, group, "file", disk->file);
+		vm_set_text(file, group, "file", disk->file);
 		g_key_file_set_string(file, group, "read-only", disk->read_only ? "yes" : "no");
 		g_key_file_set_string(file, group, "direct", disk->direct ? "yes" : "no");
 	}
-	g_key_file_set_string(file, "root", "path", options->root);
+	vm_set_text(file, "root", "path", options->root);
 	/* A VM that others can name may get shares while it runs. */
 	if (options->name)
 		g_key_file_set_string(file, "device", "shares", "yes");
@@ -91,10 +91,10 @@ static void set_boot(GKeyFile *file, const struct run_options *options, const ch
 		serial = g_strdup_printf("fd:-1,%d", RUN_FD_CONSOLE);
 	else
 		serial = g_strdup_printf("file:%s", kernel_log);
-	g_key_file_set_string(file, "boot", "kernel", kernel);
+	vm_set_text(file, "boot", "kernel", kernel);
 	g_key_file_set_string(file, "boot", "initrd",
 			      options->initrd ? options->initrd : INITRD_NAME);
-	g_key_file_set_string(file, "boot", "append", append);
+	vm_set_text(file, "boot", "append", append);
 	g_key_file_set_string(file, "boot", "on-reset", "stop");
 	g_key_file_set_string(file, "serial", "backend", options->initrd ? "stdio" : serial);
 }

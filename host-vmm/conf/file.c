@@ -7,12 +7,14 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include "host-vmm/conf/locate.h"
 #include "host-vmm/conf/vmconf.h"
+#include "host-vmm/conf/words.h"
 #include "protocol/lib/fd.h"
 
 /* Of the folder: the file itself is another one after each change. */
@@ -57,15 +59,26 @@ int conf_file_read(const char *path, char **ret_text, size_t *ret_len, char **re
 
 int conf_file_write(const char *path, const char *text, size_t len, char **ret_message)
 {
+	/* A symbolic link stays one: people keep their VMs' files elsewhere by it. */
+	g_autofree char *resolved = realpath(path, NULL);
+	const char *target = resolved ? resolved : path;
 	g_autoptr(GError) error = NULL;
+	struct stat st;
+	int mode = 0644;
 
+	if (!stat(target, &st))
+		mode = (int)(st.st_mode & 0777);
 	/* Over a temporary file and rename(2): a full disk leaves the old file as it was. */
-	if (g_file_set_contents_full(path, text, (gssize)len,
-				     G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
-				     0644, &error))
-		return 0;
-	*ret_message = g_strdup_printf("%s: %s; nothing was changed", path, error->message);
-	return -EIO;
+	if (!g_file_set_contents_full(target, text, (gssize)len,
+				      G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
+				      mode, &error)) {
+		*ret_message = g_strdup_printf("%s: %s; nothing was changed", path, error->message);
+		return -EIO;
+	}
+	/* What the umask took of an old file's mode; the text is written all the same. */
+	if (!stat(target, &st) && resolved && (int)(st.st_mode & 0777) != mode)
+		(void)chmod(target, (mode_t)mode);
+	return 0;
 }
 
 int vm_config_load(const char *dir, struct vm_config **ret_config, char **ret_message)
@@ -81,6 +94,13 @@ int vm_config_load(const char *dir, struct vm_config **ret_config, char **ret_me
 	if (ret)
 		return ret;
 	return vm_config_parse(dir, path, text, len, ret_config, ret_message);
+}
+
+static bool has_control(const char *word)
+{
+	while (*word && !g_ascii_iscntrl(*word))
+		word++;
+	return *word;
 }
 
 /* "memory.size" is [memory] size; "disk.data.file" is [disk data] file. */
@@ -116,7 +136,7 @@ static void apply(GKeyFile *file, const char *group, const char *key, const char
 	g_auto(GStrv) left = NULL;
 
 	if (value) {
-		g_key_file_set_string(file, group, key, value);
+		vm_set_text(file, group, key, value);
 		return;
 	}
 	g_key_file_remove_key(file, group, key, NULL);
@@ -138,7 +158,8 @@ int vm_config_change(const char *dir, const char *path, const char *text, size_t
 	int ret;
 
 	*ret_message = NULL;
-	if (split_key(word, &group, &key) || strpbrk(group, "[]\n") || strpbrk(key, "=[]\n# ")) {
+	if (has_control(word) || split_key(word, &group, &key) || strpbrk(group, "[]") ||
+	    strpbrk(key, "=[]# ")) {
 		g_autofree char *shown = conf_quote(word);
 
 		*ret_message = g_strdup_printf("'%s' names no setting; say GROUP.KEY, such as "

@@ -6,6 +6,7 @@
 
 #include "host-vmm/conf/locate.h"
 #include "host-vmm/conf/vmconf.h"
+#include "host-vmm/conf/words.h"
 
 /* uid_t's and gid_t's last value is none, see chown(2). */
 #define ID_MAX (UINT32_MAX - 1)
@@ -69,7 +70,7 @@ static char *group_text(const char *group, const struct vm_share *share)
 	g_autofree char *file_mask = g_strdup_printf("%03o", rules->file_mask);
 	g_autofree char *dir_mask = g_strdup_printf("%03o", rules->dir_mask);
 
-	g_key_file_set_string(file, group, "path", share->path);
+	vm_set_text(file, group, "path", share->path);
 	if (rules->read_only)
 		g_key_file_set_string(file, group, "read-only", "yes");
 	if (rules->owner.kind != VM_OWNER_USER)

@@ -454,6 +454,17 @@ static char *key_names(const struct group_row *row)
 	return g_string_free(names, FALSE);
 }
 
+/* White space at the end of the line; what is written as \s is the value's own. */
+static size_t count_blanks(GKeyFile *file, const char *group, const char *name)
+{
+	g_autofree char *raw = g_key_file_get_value(file, group, name, NULL);
+	size_t len = strlen(raw), end = len;
+
+	while (end && g_ascii_isspace(raw[end - 1]))
+		end--;
+	return len - end;
+}
+
 static int read_key(struct reader *reader, const char *group, const struct group_row *row,
 		    const char *name, void *target)
 {
@@ -473,7 +484,7 @@ static int read_key(struct reader *reader, const char *group, const struct group
 	if (error || !value)
 		return fault(reader, group, name,
 			     "a \\ stands before what is none of s, n, t, r, \\; write \\\\");
-	g_strchomp(value);
+	value[strlen(value) - count_blanks(reader->file, group, name)] = '\0';
 	if (key->set(reader->config, value, (char *)target + key->offset, &problem))
 		return fault(reader, group, name, problem);
 	return 0;

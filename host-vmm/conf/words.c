@@ -206,3 +206,22 @@ int vm_normalise_backend(const char *dir, const char *text, char **ret_backend)
 	*ret_backend = g_strdup(text);
 	return 0;
 }
+
+void vm_set_text(GKeyFile *file, const char *group, const char *key, const char *value)
+{
+	g_autofree char *raw = NULL;
+	g_autoptr(GString) text = NULL;
+
+	/* It escapes blanks at the front alone; the reader takes those at the end for white space.
+	 */
+	g_key_file_set_string(file, group, key, value);
+	raw = g_key_file_get_value(file, group, key, NULL);
+	text = g_string_new(raw);
+	for (gsize at = text->len; at > 0 && strchr(" \t", text->str[at - 1]); at--) {
+		const char *escaped = text->str[at - 1] == ' ' ? "\\s" : "\\t";
+
+		g_string_erase(text, (gssize)at - 1, 1);
+		g_string_insert(text, (gssize)at - 1, escaped);
+	}
+	g_key_file_set_value(file, group, key, text->str);
+}

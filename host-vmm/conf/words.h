@@ -3,6 +3,7 @@
 #ifndef LODGE_VMM_CONF_WORDS_H
 #define LODGE_VMM_CONF_WORDS_H
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,5 +15,8 @@ int vm_parse_flag(const char *text, bool *ret_flag);
 
 /* Checks a BACKEND and makes its path absolute, from @dir. -EINVAL if it is none. g_free(). */
 int vm_normalise_backend(const char *dir, const char *text, char **ret_backend);
+
+/* Sets a key so that vm.conf's reader gives back @value as it is, blanks at its end too. */
+void vm_set_text(GKeyFile *file, const char *group, const char *key, const char *value);
 
 #endif

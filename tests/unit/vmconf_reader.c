@@ -6,6 +6,8 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "host-vmm/conf/file.h"
 #include "host-vmm/conf/vmconf.h"
@@ -354,10 +356,11 @@ END_TEST
 START_TEST(bad_changes_change_nothing)
 {
 	static const char *const changes[][2] = {
-		{ "memory.size", "0" },	    { "memory", "1G" },	      { "memory.", "1G" },
-		{ ".size", "1G" },	    { "nothing.size", "1G" }, { "memory.colour", "red" },
-		{ "disk.a.direct", "yes" }, { "boot.kernel", NULL },  { "a]b.c", "1" },
-		{ "a.b\nc", "1" },	    { "memory.s=x", "1G" },
+		{ "memory.size", "0" },	     { "memory", "1G" },       { "memory.", "1G" },
+		{ ".size", "1G" },	     { "nothing.size", "1G" }, { "memory.colour", "red" },
+		{ "disk.a.direct", "yes" },  { "boot.kernel", NULL },  { "a]b.c", "1" },
+		{ "a.b\nc", "1" },	     { "memory.s=x", "1G" },   { "disk.a\tb.file", "/x" },
+		{ "memory.size\x1f", "1G" },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
@@ -366,6 +369,68 @@ START_TEST(bad_changes_change_nothing)
 
 		ck_assert_msg(!made, "%s was taken", changes[i][0]);
 	}
+}
+END_TEST
+
+/* People write "key = value " and mean no blank, but a folder's name may end with one. */
+START_TEST(blanks_at_the_end)
+{
+	static const char text[] = BOOT "append=quiet \t\n[root]\npath=/r\\s \n";
+	struct vm_config *config = parse(text);
+	g_autofree char *message = NULL;
+	static const char *const values[] = { "/a ", "/ b \t ", " ", "/c\\ ", "/d" };
+
+	ck_assert_str_eq(config->append, "quiet");
+	ck_assert_str_eq(config->root, "/r ");
+	vm_config_free(config);
+	for (size_t i = 0; i < G_N_ELEMENTS(values); i++) {
+		g_autofree char *changed = change(BOOT, "boot.append", values[i], &message);
+
+		config = parse(changed);
+		ck_assert_str_eq(config->append, values[i]);
+		vm_config_free(config);
+	}
+}
+END_TEST
+
+/* Of @path, which has @text then. */
+static unsigned int write_conf(const char *path, const char *text)
+{
+	g_autofree char *message = NULL;
+	g_autofree char *back = NULL;
+	struct stat st;
+	size_t len;
+
+	ck_assert_int_eq(conf_file_write(path, text, strlen(text), &message), 0);
+	ck_assert_int_eq(conf_file_read(path, &back, &len, &message), 0);
+	ck_assert_str_eq(back, text);
+	ck_assert_int_eq(stat(path, &st), 0);
+	return st.st_mode & 07777;
+}
+
+START_TEST(modes_and_links_are_kept)
+{
+	char dir[] = "/tmp/vmconf-XXXXXX";
+	g_autofree char *path = NULL;
+	g_autofree char *link = NULL;
+	g_autofree char *at = NULL;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	path = g_build_filename(dir, "kept.conf", NULL);
+	link = g_build_filename(dir, "vm.conf", NULL);
+	umask(022);
+	ck_assert_uint_eq(write_conf(path, BOOT), 0644);
+	ck_assert_int_eq(chmod(path, 0600), 0);
+	ck_assert_uint_eq(write_conf(path, "private"), 0600);
+	ck_assert_int_eq(chmod(path, 0660), 0);
+	ck_assert_uint_eq(write_conf(path, "the group's"), 0660);
+	ck_assert_int_eq(symlink("kept.conf", link), 0);
+	ck_assert_uint_eq(write_conf(link, "by the link"), 0660);
+	at = g_file_read_link(link, NULL);
+	ck_assert_str_eq(at, "kept.conf");
+	g_unlink(link);
+	g_unlink(path);
+	ck_assert_int_eq(g_rmdir(dir), 0);
 }
 END_TEST
 
@@ -412,6 +477,8 @@ int main(void)
 	tcase_add_test(tcase, changes_keep_comments);
 	tcase_add_test(tcase, changes_make_and_remove_groups);
 	tcase_add_test(tcase, bad_changes_change_nothing);
+	tcase_add_test(tcase, blanks_at_the_end);
+	tcase_add_test(tcase, modes_and_links_are_kept);
 	tcase_add_test(tcase, files_are_loaded_and_replaced);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
