@@ -33,6 +33,12 @@ cli_words_srcs := tests/unit/cli_words.c $(addprefix host-vmm/cli/, \
 cli_words_libs := vmconf proto
 cli_words_pkgs := check glib-2.0 json-glib-1.0
 
+# Verbs as a whole, with a monitor that a test plays.
+unit_tests += cli_verbs
+cli_verbs_srcs := tests/unit/cli_verbs.c $(addprefix host-vmm/, boot/elf.c kvm.c memory.c memory-policy/policy.c)
+cli_verbs_libs := cli vmconf pack proto
+cli_verbs_pkgs := check glib-2.0 json-glib-1.0
+
 # How much memory guests have, and what VMs use.
 unit_tests += cli_memory
 cli_memory_srcs := tests/unit/cli_memory.c $(addprefix host-vmm/, cli/cli.c cli/client.c cli/json.c cli/memory.c \

@@ -12,6 +12,8 @@
 
 #include "host-vmm/cli/paths.h"
 #include "host-vmm/cli/vm.h"
+#include "host-vmm/conf/claim.h"
+#include "protocol/lib/fd.h"
 
 #define OPEN_FOLDERS 16 /* that nftw() keeps at once */
 
@@ -58,6 +60,36 @@ static bool confirm(const struct vm *vm, bool whole)
 	return fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y');
 }
 
+/* Somebody may have started it while the answer was waited for; and nobody does from here on. */
+static int claim(const struct vm *vm, int *ret_fd)
+{
+	g_autofree char *message = NULL;
+	g_autofree char *runtime = NULL;
+	int ret = paths_runtime(vm->name, &runtime, &message);
+
+	if (ret)
+		return fail(status_of(ret), "%s", message);
+	ret = claim_folder(runtime, ret_fd);
+	if (ret == -EADDRINUSE)
+		return fail(EX_TEMPFAIL, "%s runs; first run: lodge stop %s", vm->name, vm->name);
+	if (ret)
+		return fail(status_of(ret), "%s: %s; it must be yours alone", runtime,
+			    g_strerror(-ret));
+	return 0;
+}
+
+static int remove_vm(const struct vm *vm, bool whole)
+{
+	autofd fd = -1;
+	int status = claim(vm, &fd);
+
+	if (status)
+		return status;
+	status = whole ? remove_tree(vm->dir) : remove_ours(vm->dir);
+	(void)g_rmdir(vm->runtime);
+	return status;
+}
+
 static int delete (const struct vm *vm, bool yes)
 {
 	g_autofree char *vms = paths_vms();
@@ -70,7 +102,7 @@ static int delete (const struct vm *vm, bool yes)
 		return fail(EX_USAGE, "delete: nobody is there to confirm; say --yes");
 	if (!yes && !confirm(vm, whole))
 		return fail(EX_TEMPFAIL, "%s was kept", vm->name);
-	return whole ? remove_tree(vm->dir) : remove_ours(vm->dir);
+	return remove_vm(vm, whole);
 }
 
 int verb_delete(int argc, char **argv)

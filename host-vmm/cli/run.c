@@ -24,6 +24,7 @@
 #include "host-vmm/cli/run_vm.h"
 #include "host-vmm/cli/tail.h"
 #include "host-vmm/cli/view.h"
+#include "host-vmm/conf/claim.h"
 #include "protocol/lib/fd.h"
 
 #define STATUS_NO_STATUS 125 /* the guest went down without one; env(1) and docker use it so */
@@ -42,6 +43,8 @@ struct run {
 	struct terminal terminal;
 	bool on_terminal;
 	char *runtime, *dir, *kernel_log, *log, *socket;
+	char *claimed; /* a folder in @runtime, claimed: the other files there are ours */
+	int claim;
 	struct monitor monitor;
 	int signals;
 	int killed_by; /* signal, or 0 */
@@ -76,23 +79,52 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* A run-time folder of our own. A name that is given must be free. */
-static int make_folders(struct run *run)
+/* A name that is given must be free: other verbs would find the VM of vm.conf by it. */
+static int check_name(const char *name)
 {
-	g_autofree char *made_up = g_strdup_printf("run-%d", (int)getpid());
+	g_autofree char *vms = paths_vms();
+	g_autofree char *conf = g_build_filename(vms, name, "vm.conf", NULL);
+
+	if (!g_file_test(conf, G_FILE_TEST_EXISTS))
+		return 0;
+	return fail(EX_TEMPFAIL,
+		    "there is a VM named '%s' already, which lodge start %s starts; take another "
+		    "name",
+		    name, name);
+}
+
+/* Of two that take the same name at once one gets it. */
+static int claim_runtime(struct run *run, const char *name)
+{
 	g_autofree char *message = NULL;
 	pid_t pid;
-	int ret;
+	int ret = paths_runtime(name, &run->runtime, &message);
 
-	ret = paths_runtime(run->options.name ? run->options.name : made_up, &run->runtime,
-			    &message);
 	if (ret)
 		return fail(status_of(ret), "%s", message);
-	if (paths_is_running(run->runtime, &pid))
+	run->claimed = g_build_filename(run->runtime, "run", NULL);
+	ret = claim_folder(run->claimed, &run->claim);
+	if (ret == -EADDRINUSE || paths_is_running(run->runtime, &pid))
 		return fail(EX_TEMPFAIL,
 			    "a VM named '%s' runs already; take another name, or run: "
 			    "lodge stop %s",
-			    run->options.name, run->options.name);
+			    name, name);
+	return ret ? fail(EX_CANTCREAT, "%s: cannot be made: %s; make room there", run->claimed,
+			  g_strerror(-ret))
+		   : 0;
+}
+
+/* A run-time folder of our own. */
+static int make_folders(struct run *run)
+{
+	g_autofree char *made_up = g_strdup_printf("run-%d", (int)getpid());
+	const char *given = run->options.name;
+	int status = given ? check_name(given) : 0;
+
+	if (!status)
+		status = claim_runtime(run, given ? given : made_up);
+	if (status)
+		return status;
 	run->dir = g_build_filename(run->runtime, "vm", NULL);
 	run->kernel_log = g_build_filename(run->runtime, "kernel.log", NULL);
 	run->log = g_build_filename(run->runtime, "vmm.log", NULL);
@@ -115,8 +147,11 @@ static void remove_folders(struct run *run)
 
 		(void)g_unlink(path);
 	}
+	if (run->claim >= 0)
+		(void)g_rmdir(run->claimed);
 	if (run->runtime)
 		(void)g_rmdir(run->runtime);
+	fd_close(&run->claim);
 }
 
 static int start(struct run *run)
@@ -277,7 +312,7 @@ static int conclude(const struct run *run)
 
 int verb_run(int argc, char **argv)
 {
-	struct run run = { .monitor.notify = -1, .signals = -1 };
+	struct run run = { .monitor.notify = -1, .signals = -1, .claim = -1 };
 	int status = run_options_parse(argc, argv, &run.options);
 
 	run.on_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
@@ -298,6 +333,7 @@ int verb_run(int argc, char **argv)
 	remove_folders(&run);
 	run_options_clear(&run.options);
 	g_free(run.runtime);
+	g_free(run.claimed);
 	g_free(run.dir);
 	g_free(run.kernel_log);
 	g_free(run.log);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # vm.conf, for the monitor and for the command.
 conf_srcs := \
+	host-vmm/conf/claim.c \
 	host-vmm/conf/defaults.c \
 	host-vmm/conf/file.c \
 	host-vmm/conf/groups.c \

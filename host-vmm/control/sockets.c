@@ -5,16 +5,15 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <glib/gstdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "host-vmm/backdoor/relay.h"
+#include "host-vmm/conf/claim.h"
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/control/control.h"
 #include "host-vmm/control/tools.h"
 #include "host-vmm/display/server.h"
 #include "host-vmm/machine.h"
+#include "protocol/lib/fd.h"
 #include "protocol/lib/log.h"
 
 struct sockets {
@@ -22,26 +21,13 @@ struct sockets {
 	struct control_feed *feed;
 	struct relay *relay;
 	struct display_server *display;
+	int claim; /* of the run-time folder */
 };
-
-/* Made if missing. Where it was there already, in a place such as /tmp, it must be ours alone. */
-static int make_runtime(const char *runtime)
-{
-	struct stat status;
-
-	if (g_mkdir_with_parents(runtime, 0700) < 0 || lstat(runtime, &status) < 0)
-		return -errno;
-	if (!S_ISDIR(status.st_mode))
-		return -ENOTDIR;
-	if (status.st_uid != geteuid() || (status.st_mode & 022))
-		return -EPERM;
-	return 0;
-}
 
 static int explain(int ret, const char *path)
 {
 	if (ret == -EADDRINUSE)
-		log_error("this VM is running already (%s answers)", path);
+		log_error("this VM is running already, or just being deleted (%s is in use)", path);
 	else if (ret < 0)
 		log_error("the socket '%s' cannot be made: %s; %s", path, g_strerror(-ret),
 			  ret == -EMFILE || ret == -EAGAIN
@@ -55,10 +41,11 @@ static int start_all(struct sockets *sockets, struct machine *machine, const cha
 	g_autofree char *control = g_strdup_printf("%s/control.sock", runtime);
 	g_autofree char *tools = g_strdup_printf("%s/tools.sock", runtime);
 	g_autofree char *display = g_strdup_printf("%s/display.sock", runtime);
-	int ret = make_runtime(runtime);
+	int ret = claim_folder(runtime, &sockets->claim);
 
-	if (!ret)
-		ret = control_start(machine, control, &sockets->control);
+	if (ret)
+		return explain(ret, runtime);
+	ret = control_start(machine, control, &sockets->control);
 	if (!ret)
 		ret = control_feed_start(machine, sockets->control, &sockets->feed);
 	if (ret)
@@ -75,8 +62,10 @@ static int start_all(struct sockets *sockets, struct machine *machine, const cha
 int sockets_start(struct machine *machine, const char *runtime, struct sockets **ret_sockets)
 {
 	struct sockets *sockets = g_new0(struct sockets, 1);
-	int ret = start_all(sockets, machine, runtime);
+	int ret;
 
+	sockets->claim = -1;
+	ret = start_all(sockets, machine, runtime);
 	if (ret)
 		sockets_stop(sockets, NULL);
 	else
@@ -100,5 +89,6 @@ void sockets_stop(struct sockets *sockets, const char *why)
 		control_publish(sockets->control, line);
 	}
 	control_stop(sockets->control);
+	fd_close(&sockets->claim);
 	g_free(sockets);
 }

@@ -8,8 +8,8 @@ struct machine;
 struct sockets;
 
 /*
- * Makes @runtime where it is missing, and serves its sockets until sockets_stop(). On an error one
- * line has been logged. Main thread.
+ * Makes @runtime where it is missing, claims it (conf/claim.h), and serves its sockets until
+ * sockets_stop(). On an error one line has been logged. Main thread.
  */
 int sockets_start(struct machine *machine, const char *runtime, struct sockets **ret_sockets);
 /* @why: how the guest ended, the word that followers hear last. NULL sockets are fine. */

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Whole verbs of the command, with a monitor that the test plays: what they print, their exit
+// status, and what of files they touch.
+/* First: fail() is a macro of check.h's, too. */
+#include "host-vmm/cli/cli.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <locale.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "host-vmm/conf/claim.h"
+#include "protocol/lib/fd.h"
+#include "tests/unit/unit.h"
+
+#define CONF "[boot]\nkernel=/k\n"
+
+typedef int (*verb_fn)(int argc, char **argv);
+
+static char root[] = "/tmp/verbs-XXXXXX";
+static char *said; /* by the last verb, on both of its streams */
+
+static void make_world(void)
+{
+	g_autofree char *data = NULL;
+	g_autofree char *runtime = NULL;
+
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	ck_assert_int_eq(chdir(root), 0);
+	ck_assert_int_eq(g_mkdir_with_parents("data/lodge", 0700), 0);
+	ck_assert_int_eq(g_mkdir_with_parents("run/lodge", 0700), 0);
+	data = g_build_filename(root, "data", NULL);
+	runtime = g_build_filename(root, "run", NULL);
+	g_setenv("XDG_DATA_HOME", data, TRUE);
+	g_setenv("XDG_RUNTIME_DIR", runtime, TRUE);
+	setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+static void remove_world(void)
+{
+	const char *const argv[] = { "rm", "-rf", root, NULL };
+
+	ck_assert(g_spawn_sync("/", (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
+			       NULL, NULL, NULL));
+}
+
+static void make_vm(const char *dir)
+{
+	g_autofree char *conf = g_build_filename(dir, "vm.conf", NULL);
+
+	ck_assert_int_eq(g_mkdir_with_parents(dir, 0700), 0);
+	ck_assert(g_file_set_contents(conf, CONF, -1, NULL));
+}
+
+static int status_of_child(pid_t child)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_msg(WIFEXITED(status), "killed by signal %d", WTERMSIG(status));
+	return WEXITSTATUS(status);
+}
+
+/* In a process of its own, since verbs end what they print into. */
+static int run(verb_fn verb, const char *const *words)
+{
+	g_autofree char *out = g_build_filename(root, "said", NULL);
+	g_auto(GStrv) copy = g_strdupv((char **)words);
+	pid_t child = fork();
+
+	if (!child) {
+		int fd = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+		dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
+		dup2(fd, STDOUT_FILENO);
+		dup2(fd, STDERR_FILENO);
+		signal(SIGPIPE, SIG_IGN);
+		fd = verb((int)g_strv_length(copy), copy);
+		fflush(stdout);
+		_exit(fd);
+	}
+	g_clear_pointer(&said, g_free);
+	child = status_of_child(child);
+	ck_assert(g_file_get_contents(out, &said, NULL, NULL));
+	return child;
+}
+
+#define RUN(verb, ...) run(verb, (const char *const[]){ __VA_ARGS__, NULL })
+
+static void assert_said(const char *what)
+{
+	ck_assert_msg(strstr(said, what), "not '%s': %s", what, said);
+}
+
+/* ---- a monitor ---- */
+
+/* Answers like a monitor whose VM is @dir, until it is asked to stop: then it ends without a word,
+ * as one whose guest went down just then. */
+static void __attribute__((noreturn)) play(int listener, const char *dir)
+{
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+		char line[512], answer[1024];
+		ssize_t got = recv(fd, line, sizeof(line) - 1, 0);
+
+		line[got > 0 ? got : 0] = '\0';
+		if (strstr(line, "\"stop\"") || strstr(line, "\"kill\""))
+			_exit(0);
+		snprintf(answer, sizeof(answer),
+			 "{\"id\":1,\"result\":{\"state\":\"running\",\"dir\":\"%s\"}}\n", dir);
+		/* Some only try whether somebody is there. */
+		if (got > 0)
+			(void)send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+		close(fd);
+	}
+}
+
+/* The monitor that runs in the run-time folder of @name. It is its own parent's child: who waits
+ * for its end by a pidfd sees it, dead or not reaped. */
+static pid_t start_monitor(const char *name, const char *dir)
+{
+	g_autofree char *runtime = g_build_filename(root, "run/lodge", name, NULL);
+	g_autofree char *path = g_build_filename(runtime, "control.sock", NULL);
+	int gate[2];
+	pid_t child;
+	char byte;
+
+	ck_assert_int_eq(pipe(gate), 0);
+	child = fork();
+	if (!child) {
+		int claim, listener;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (claim_folder(runtime, &claim))
+			_exit(1);
+		/* Its credentials are of who calls listen(2). */
+		listener = unix_listen_ours(path, 8);
+		close(gate[1]);
+		play(listener, dir);
+	}
+	close(gate[1]);
+	ck_assert_int_eq(read(gate[0], &byte, 1), 0);
+	close(gate[0]);
+	return child;
+}
+
+/* ---- who comes first ---- */
+
+START_TEST(delete_asks_again_after_the_answer)
+{
+	g_autofree char *dir = g_build_filename(root, "data/lodge/box", NULL);
+	char *argv[] = { (char *)"delete", (char *)"box", NULL };
+	char text[512] = "";
+	size_t len = 0;
+	int terminal;
+	pid_t child;
+
+	make_vm(dir);
+	child = forkpty(&terminal, NULL, NULL, NULL);
+	if (!child)
+		_exit(verb_delete(2, argv));
+	while (!strstr(text, "[y/N]")) {
+		ssize_t got = read(terminal, text + len, sizeof(text) - 1 - len);
+
+		ck_assert_int_gt(got, 0);
+		len += (size_t)got;
+	}
+	start_monitor("box", dir);
+	ck_assert_int_eq(write(terminal, "y\n", 2), 2);
+	ck_assert_int_eq(status_of_child(child), EX_TEMPFAIL);
+	ck_assert_int_eq(access("data/lodge/box/vm.conf", F_OK), 0);
+	close(terminal);
+}
+END_TEST
+
+START_TEST(delete_leaves_no_run_time_folder)
+{
+	make_vm("data/lodge/box");
+	ck_assert_int_eq(RUN(verb_delete, "delete", "--yes", "box"), EX_OK);
+	ck_assert_int_eq(access("data/lodge/box", F_OK), -1);
+	ck_assert_int_eq(access("run/lodge/box", F_OK), -1);
+}
+END_TEST
+
+START_TEST(run_takes_no_name_that_is_taken)
+{
+	int claim;
+
+	make_vm("data/lodge/box");
+	ck_assert_int_eq(RUN(verb_run, "run", "--name", "box", "true"), EX_TEMPFAIL);
+	assert_said("there is a VM named 'box' already");
+	/* Another lodge run is at it, and has no monitor yet. */
+	ck_assert_int_eq(claim_folder("run/lodge/new/run", &claim), 0);
+	ck_assert(g_file_set_contents("run/lodge/new/vmm.log", "its", -1, NULL));
+	ck_assert_int_eq(RUN(verb_run, "run", "--name", "new", "true"), EX_TEMPFAIL);
+	assert_said("a VM named 'new' runs already");
+	ck_assert_int_eq(access("run/lodge/new/vmm.log", F_OK), 0);
+	ck_assert_int_eq(access("run/lodge/new/run", F_OK), 0);
+	ck_assert_int_eq(access("run/lodge/new/vm", F_OK), -1);
+	close(claim);
+}
+END_TEST
+
+START_TEST(folders_are_claimed_by_one)
+{
+	int first, second;
+
+	ck_assert_int_eq(claim_folder("a/b", &first), 0);
+	ck_assert_int_eq(claim_folder("a/b", &second), -EADDRINUSE);
+	/* Who has it may take it away: the next one is another. */
+	ck_assert_int_eq(g_rmdir("a/b"), 0);
+	ck_assert_int_eq(claim_folder("a/b", &second), 0);
+	close(first);
+	ck_assert_int_eq(claim_folder("a/b", &first), -EADDRINUSE);
+	close(second);
+	ck_assert_int_eq(claim_folder("a/b", &first), 0);
+	close(first);
+	ck_assert_int_eq(chmod("a/b", 0722), 0);
+	ck_assert_int_eq(claim_folder("a/b", &first), -EPERM);
+	ck_assert_int_eq(symlink("a", "link"), 0);
+	ck_assert_int_eq(claim_folder("link", &first), -ENOTDIR);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("cli_verbs");
+	TCase *tcase = tcase_create("verbs");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, make_world, remove_world);
+	tcase_add_test(tcase, delete_asks_again_after_the_answer);
+	tcase_add_test(tcase, delete_leaves_no_run_time_folder);
+	tcase_add_test(tcase, run_takes_no_name_that_is_taken);
+	tcase_add_test(tcase, folders_are_claimed_by_one);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
