@@ -74,11 +74,11 @@ static int take_answer(const GString *line, JsonObject **ret_result, char **ret_
 	return 0;
 }
 
-int client_ask(const char *socket, const char *method, const char *params, JsonObject **ret_result,
-	       char **ret_message)
+int client_ask_for(const char *socket, const char *method, const char *params, int patience_s,
+		   JsonObject **ret_result, char **ret_message)
 {
 	g_autofree char *request = make_request(method, params);
-	const struct timeval patience = { .tv_sec = CLIENT_PATIENCE_S };
+	const struct timeval patience = { .tv_sec = patience_s };
 	GString *line = g_string_new(NULL);
 	autofd fd = unix_connect(socket);
 	int ret = fd < 0 ? fd : 0;
@@ -99,6 +99,12 @@ int client_ask(const char *socket, const char *method, const char *params, JsonO
 			"the monitor does not answer: %s; lodge kill ends it", g_strerror(-ret));
 	g_string_free(line, TRUE);
 	return ret;
+}
+
+int client_ask(const char *socket, const char *method, const char *params, JsonObject **ret_result,
+	       char **ret_message)
+{
+	return client_ask_for(socket, method, params, CLIENT_PATIENCE_S, ret_result, ret_message);
 }
 
 void client_tell(const char *socket, const char *method, const char *params)

@@ -15,6 +15,9 @@
  */
 int client_ask(const char *socket, const char *method, const char *params, JsonObject **ret_result,
 	       char **ret_message);
+/* The same for who has less patience. */
+int client_ask_for(const char *socket, const char *method, const char *params, int patience_s,
+		   JsonObject **ret_result, char **ret_message);
 /* Sends a request and waits for no answer; whether it arrived is not known. */
 void client_tell(const char *socket, const char *method, const char *params);
 

@@ -70,6 +70,8 @@ static int claim(const struct vm *vm, int *ret_fd)
 	if (ret)
 		return fail(status_of(ret), "%s", message);
 	ret = claim_folder(runtime, ret_fd);
+	if (ret == -EADDRINUSE && vm->other)
+		return vm_fail_other(vm);
 	if (ret == -EADDRINUSE)
 		return fail(EX_TEMPFAIL, "%s runs; first run: lodge stop %s", vm->name, vm->name);
 	if (ret)

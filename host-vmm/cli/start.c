@@ -77,6 +77,8 @@ int verb_start(int argc, char **argv)
 	if (!status && vm.running)
 		status = fail(EX_TEMPFAIL, "%s runs already; lodge stop %s ends it", vm.name,
 			      argv[1]);
+	if (!status && vm.other)
+		status = vm_fail_other(&vm);
 	if (!status)
 		status = check(vm.dir);
 	if (!status)

@@ -6,13 +6,42 @@
 #include <glib.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "host-vmm/cli/cli.h"
+#include "host-vmm/cli/client.h"
 #include "host-vmm/cli/paths.h"
 #include "protocol/lib/fd.h"
+
+#define STATUS_PATIENCE_S 2
+
+static bool is_same(const char *a, const char *b)
+{
+	struct stat left, right;
+
+	if (!strcmp(a, b))
+		return true;
+	return !stat(a, &left) && !stat(b, &right) && left.st_dev == right.st_dev &&
+	       left.st_ino == right.st_ino;
+}
+
+/* Run-time folders have the names of VMs' folders, and of those there may be several of one name.
+ * A monitor that does not answer is taken for the right one, so that it can be killed. */
+static char *find_other(const struct vm *vm)
+{
+	g_autofree char *message = NULL;
+	g_autofree char *dir = NULL;
+	JsonObject *result;
+
+	if (client_ask_for(vm->socket, "status", NULL, STATUS_PATIENCE_S, &result, &message))
+		return NULL;
+	dir = g_strdup(json_object_get_string_member_with_default(result, "dir", NULL));
+	json_object_unref(result);
+	return dir && !is_same(dir, vm->dir) ? g_steal_pointer(&dir) : NULL;
+}
 
 void vm_open(const char *name, const char *dir, const char *runtime, struct vm *ret_vm)
 {
@@ -20,6 +49,12 @@ void vm_open(const char *name, const char *dir, const char *runtime, struct vm *
 	ret_vm->runtime = g_strdup(runtime);
 	ret_vm->socket = g_build_filename(runtime, "control.sock", NULL);
 	ret_vm->running = paths_is_running(runtime, &ret_vm->pid);
+	if (ret_vm->running && dir)
+		ret_vm->other = find_other(ret_vm);
+	if (ret_vm->other) {
+		ret_vm->running = false;
+		ret_vm->pid = 0;
+	}
 }
 
 /* A throw-away VM's folder is "vm" in its run-time folder, whose name is the VM's. */
@@ -58,14 +93,25 @@ int vm_find_running(const char *word, struct vm *ret_vm)
 
 	if (status)
 		return status;
+	if (ret_vm->other)
+		return vm_fail_other(ret_vm);
 	if (!ret_vm->running)
 		return fail(EX_UNAVAILABLE, "%s does not run; lodge start %s starts it", word,
 			    word);
 	return 0;
 }
 
+int vm_fail_other(const struct vm *vm)
+{
+	return fail(EX_TEMPFAIL,
+		    "%s is off, and the VM named '%s' that runs is %s; give one of the two folders "
+		    "another name, or run: lodge stop %s",
+		    vm->dir, vm->name, vm->other, vm->other);
+}
+
 void vm_clear(struct vm *vm)
 {
+	g_free(vm->other);
 	g_free(vm->name);
 	g_free(vm->dir);
 	g_free(vm->runtime);

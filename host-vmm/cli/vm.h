@@ -9,6 +9,7 @@
 struct vm {
 	char *name, *dir, *runtime, *socket;
 	bool running;
+	char *other; /* NULL, or the folder of the VM that runs in its place, of the same name */
 	pid_t pid; /* of the monitor that runs; 0 where it is not known */
 };
 
@@ -16,8 +17,11 @@ struct vm {
 int vm_find(const char *word, struct vm *ret_vm);
 /* The same, for verbs that only a running VM has; EX_UNAVAILABLE where it does not run. */
 int vm_find_running(const char *word, struct vm *ret_vm);
+/* Prints that another VM of its name runs: EX_TEMPFAIL. */
+int vm_fail_other(const struct vm *vm);
 void vm_clear(struct vm *vm);
-/* The VM whose run-time folder has @name and whose own is @dir; takes no errors. */
+/* The VM whose run-time folder has @name and whose own is @dir (NULL: whatever runs there); takes
+ * no errors. */
 void vm_open(const char *name, const char *dir, const char *runtime, struct vm *ret_vm);
 
 /* Waits for the monitor's end: false where it still runs after @timeout_ms (-1: no limit). */

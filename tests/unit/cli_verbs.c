@@ -157,6 +157,34 @@ static pid_t start_monitor(const char *name, const char *dir)
 	return child;
 }
 
+/* ---- who runs ---- */
+
+START_TEST(two_of_one_name_are_not_mixed_up)
+{
+	g_autofree char *mine = g_build_filename(root, "data/lodge/box", NULL);
+	g_autofree char *other = g_build_filename(root, "elsewhere/box", NULL);
+	pid_t monitor;
+
+	make_vm(mine);
+	make_vm(other);
+	monitor = start_monitor("box", other);
+	ck_assert_int_eq(RUN(verb_kill, "kill", "box"), EX_TEMPFAIL);
+	assert_said("data/lodge/box is off");
+	assert_said("elsewhere/box; give one of the two folders another name");
+	ck_assert_int_eq(RUN(verb_start, "start", "box"), EX_TEMPFAIL);
+	assert_said("elsewhere/box");
+	ck_assert_int_eq(RUN(verb_delete, "delete", "--yes", "box"), EX_TEMPFAIL);
+	ck_assert_int_eq(access("data/lodge/box/vm.conf", F_OK), 0);
+	ck_assert_int_eq(RUN(verb_list, "list"), EX_OK);
+	assert_said("box                   off");
+	/* What it sets can be seen and changed all the same. */
+	ck_assert_int_eq(RUN(verb_set, "set", "box", "cpu.count=2"), EX_OK);
+	ck_assert_str_eq(said, "");
+	ck_assert_int_eq(waitpid(monitor, NULL, WNOHANG), 0);
+	ck_assert_int_eq(RUN(verb_kill, "kill", "./elsewhere/box"), EX_OK);
+}
+END_TEST
+
 /* ---- who comes first ---- */
 
 START_TEST(delete_asks_again_after_the_answer)
@@ -242,6 +270,7 @@ int main(void)
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, make_world, remove_world);
+	tcase_add_test(tcase, two_of_one_name_are_not_mixed_up);
 	tcase_add_test(tcase, delete_asks_again_after_the_answer);
 	tcase_add_test(tcase, delete_leaves_no_run_time_folder);
 	tcase_add_test(tcase, run_takes_no_name_that_is_taken);
