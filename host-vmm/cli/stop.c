@@ -12,23 +12,28 @@
 
 #define STOP_TIMEOUT_S 60
 #define ASK_AGAIN_MS   5000
+#define END_GRACE_MS   3000 /* for a monitor that does not answer any more */
 #define KILL_GRACE_MS  3000 /* for the monitor to end by itself, before SIGKILL */
 
-static int ask(const struct vm *vm, const char *method)
+/* Who does not answer may be ending just now, which is what was wanted: *ret_off tells. */
+static int press(const struct vm *vm, bool *ret_off)
 {
 	g_autofree char *message = NULL;
 	JsonObject *result;
 
-	if (client_ask(vm->socket, method, NULL, &result, &message))
-		return fail(EX_UNAVAILABLE, "%s: %s", vm->name, message);
-	json_object_unref(result);
-	return 0;
+	*ret_off = false;
+	if (!client_ask(vm->socket, "stop", NULL, &result, &message)) {
+		json_object_unref(result);
+		return 0;
+	}
+	*ret_off = vm_wait_end(vm, END_GRACE_MS);
+	return *ret_off ? 0 : fail(EX_UNAVAILABLE, "%s: %s", vm->name, message);
 }
 
 static int stop(const struct vm *vm, int timeout_s)
 {
 	gint64 end = g_get_monotonic_time() + timeout_s * G_USEC_PER_SEC;
-	bool shown = isatty(STDERR_FILENO);
+	bool shown = isatty(STDERR_FILENO), off;
 	gint64 left_ms;
 	int status;
 
@@ -37,8 +42,8 @@ static int stop(const struct vm *vm, int timeout_s)
 			timeout_s);
 	do {
 		/* A guest that is still booting has nobody who hears: so once in a while again. */
-		status = ask(vm, "stop");
-		if (status)
+		status = press(vm, &off);
+		if (status || off)
 			return status;
 		left_ms = (end - g_get_monotonic_time()) / 1000;
 		if (vm_wait_end(vm, (int)CLAMP(left_ms, 0, ASK_AGAIN_MS)))

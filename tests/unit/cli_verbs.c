@@ -159,6 +159,17 @@ static pid_t start_monitor(const char *name, const char *dir)
 
 /* ---- who runs ---- */
 
+START_TEST(stop_of_one_that_ends_just_now)
+{
+	g_autofree char *dir = g_build_filename(root, "data/lodge/box", NULL);
+
+	make_vm(dir);
+	start_monitor("box", dir);
+	ck_assert_int_eq(RUN(verb_stop, "stop", "box"), EX_OK);
+	ck_assert_str_eq(said, "");
+}
+END_TEST
+
 START_TEST(two_of_one_name_are_not_mixed_up)
 {
 	g_autofree char *mine = g_build_filename(root, "data/lodge/box", NULL);
@@ -270,6 +281,7 @@ int main(void)
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, make_world, remove_world);
+	tcase_add_test(tcase, stop_of_one_that_ends_just_now);
 	tcase_add_test(tcase, two_of_one_name_are_not_mixed_up);
 	tcase_add_test(tcase, delete_asks_again_after_the_answer);
 	tcase_add_test(tcase, delete_leaves_no_run_time_folder);
