@@ -4,15 +4,20 @@
 
 #include <stdio.h>
 
-/* The library escapes control characters of ASCII; those of C1 steer terminals, too. */
-static char *without_c1(const char *text)
+/*
+ * The library leaves bytes as they are: names of files need not be UTF-8, which JSON is. It escapes
+ * most control characters of ASCII, and ends its own lines by newlines; those of C1 steer
+ * terminals, too.
+ */
+static char *sound(const char *text)
 {
+	g_autofree char *valid = g_utf8_make_valid(text, -1);
 	GString *escaped = g_string_new(NULL);
 
-	for (const char *at = text; *at; at = g_utf8_next_char(at)) {
+	for (const char *at = valid; *at; at = g_utf8_next_char(at)) {
 		gunichar c = g_utf8_get_char(at);
 
-		if (c >= 0x80 && g_unichar_iscntrl(c))
+		if (c != '\n' && g_unichar_iscntrl(c))
 			g_string_append_printf(escaped, "\\u%04x", c);
 		else
 			g_string_append_unichar(escaped, c);
@@ -20,30 +25,48 @@ static char *without_c1(const char *text)
 	return g_string_free(escaped, FALSE);
 }
 
-static void print(JsonNode *node)
+/* Takes @node over. */
+static char *text_of(JsonNode *node, gboolean pretty)
 {
-	g_autofree char *text = json_to_string(node, TRUE);
-	g_autofree char *escaped = without_c1(text);
+	g_autofree char *text = json_to_string(node, pretty);
 
-	printf("%s\n", escaped);
 	json_node_unref(node);
+	return sound(text);
+}
+
+static JsonNode *object_node(JsonObject *object)
+{
+	return json_node_init_object(json_node_alloc(), object);
+}
+
+static JsonNode *array_node(JsonArray *array)
+{
+	return json_node_init_array(json_node_alloc(), array);
+}
+
+static void print(JsonNode *node, gboolean pretty)
+{
+	g_autofree char *text = text_of(node, pretty);
+
+	printf("%s\n", text);
 }
 
 void json_print_object(JsonObject *object)
 {
-	print(json_node_init_object(json_node_alloc(), object));
+	print(object_node(object), TRUE);
 }
 
 char *json_object_text(JsonObject *object)
 {
-	JsonNode *node = json_node_init_object(json_node_alloc(), object);
-	char *text = json_to_string(node, FALSE);
-
-	json_node_unref(node);
-	return text;
+	return text_of(object_node(object), FALSE);
 }
 
 void json_print_array(JsonArray *array)
 {
-	print(json_node_init_array(json_node_alloc(), array));
+	print(array_node(array), TRUE);
+}
+
+void json_print_array_line(JsonArray *array)
+{
+	print(array_node(array), FALSE);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Prints JSON for --json: indented, and a newline. */
+/* Prints JSON for --json: indented, and a newline. What is not UTF-8 is U+FFFD in it. */
 #ifndef LODGE_VMM_CLI_JSON_H
 #define LODGE_VMM_CLI_JSON_H
 
@@ -9,5 +9,7 @@ void json_print_object(JsonObject *object);
 /* On one line. g_free(). */
 char *json_object_text(JsonObject *object);
 void json_print_array(JsonArray *array);
+/* Not indented. */
+void json_print_array_line(JsonArray *array);
 
 #endif

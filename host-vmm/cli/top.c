@@ -141,14 +141,6 @@ static void print_table(JsonArray *rows)
 		print_row(json_array_get_object_element(rows, i));
 }
 
-static void print_json(JsonArray *rows)
-{
-	g_autoptr(JsonNode) node = json_node_init_array(json_node_alloc(), rows);
-	g_autofree char *text = json_to_string(node, FALSE);
-
-	printf("%s\n", text);
-}
-
 /* ---- the verb ---- */
 
 /* One look; @print: whether it is shown. */
@@ -163,7 +155,7 @@ static int look(const struct options *options, GHashTable *samples, bool print)
 		return fail(status_of(ret), "%s", message);
 	rows = take_rows(samples, vms);
 	if (print && options->json) {
-		print_json(rows);
+		json_print_array_line(rows);
 	} else if (print) {
 		if (!options->once && isatty(STDOUT_FILENO))
 			printf("\033[H\033[J");

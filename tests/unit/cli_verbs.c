@@ -157,6 +157,34 @@ static pid_t start_monitor(const char *name, const char *dir)
 	return child;
 }
 
+/* ---- what is printed ---- */
+
+START_TEST(json_is_valid_whatever_names_hold)
+{
+	static const char *const names[] = { "plain",	   "quote\"d",	  "back\\slash",
+					     "cut\xf0",	   "not\xffutf8", "unit\x1fsep",
+					     "c1\xc2\x9b", "new\nline" };
+	g_autoptr(JsonParser) parser = json_parser_new();
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *dir = g_build_filename(root, "data/lodge", names[i], NULL);
+
+		make_vm(dir);
+		ck_assert_int_eq(RUN(verb_show, "show", "--json", dir), EX_OK);
+		ck_assert(g_utf8_validate(said, -1, NULL));
+		ck_assert(json_parser_load_from_data(parser, said, -1, NULL));
+	}
+	ck_assert_int_eq(RUN(verb_list, "list", "--json"), EX_OK);
+	ck_assert(g_utf8_validate(said, -1, NULL));
+	ck_assert_ptr_null(strchr(said, 0x1f));
+	ck_assert_ptr_null(strstr(said, "\xc2\x9b"));
+	ck_assert(json_parser_load_from_data(parser, said, -1, NULL));
+	ck_assert_uint_eq(json_array_get_length(json_node_get_array(json_parser_get_root(parser))),
+			  G_N_ELEMENTS(names));
+	assert_said("cut\xef\xbf\xbd\"");
+}
+END_TEST
+
 /* ---- who runs ---- */
 
 START_TEST(stop_of_one_that_ends_just_now)
@@ -281,6 +309,7 @@ int main(void)
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, make_world, remove_world);
+	tcase_add_test(tcase, json_is_valid_whatever_names_hold);
 	tcase_add_test(tcase, stop_of_one_that_ends_just_now);
 	tcase_add_test(tcase, two_of_one_name_are_not_mixed_up);
 	tcase_add_test(tcase, delete_asks_again_after_the_answer);
