@@ -22,7 +22,7 @@ int guest_open(const char *word, struct vm *ret_vm, struct guest_link **ret_link
 	if (ret)
 		return fail(EX_UNAVAILABLE,
 			    "%s: its monitor offers no guest operations (%s: %s); set "
-			    "device.backdoor=yes and start it anew",
+			    "backdoor.port=yes and start it anew",
 			    ret_vm->name, path, g_strerror(-ret));
 	return 0;
 }

@@ -24,6 +24,8 @@
 
 #include "host-vmm/conf/claim.h"
 #include "protocol/lib/fd.h"
+#include "protocol/lib/fields.h"
+#include "protocol/lib/frame.h"
 #include "tests/unit/unit.h"
 
 #define CONF "[boot]\nkernel=/k\n"
@@ -185,6 +187,82 @@ START_TEST(json_is_valid_whatever_names_hold)
 }
 END_TEST
 
+/* What lodge.ps of the guest tells, in place of a monitor's relay. */
+static void serve_tools(int listener, const char *lines, size_t len)
+{
+	const uint32_t types = FRAME_TYPE(LODGE_RPC_COMMAND);
+	struct frame frame = { 0 }, answer = { .type = LODGE_RPC_DATA };
+	unsigned char header[LODGE_RPC_HEADER_SIZE];
+	char text[LODGE_RPC_DATA_MAX + 1] = "";
+	int fd = accept(listener, NULL, NULL);
+
+	if (fd_read_all(fd, header, sizeof(header)) != sizeof(header) ||
+	    frame_parse(header, types, &frame) || fd_read_all(fd, text, frame.size) < 0)
+		return;
+	/* After "lodge.ps ". */
+	answer.tag = (uint32_t)strtoul(fields_get(text + 9, frame.size - 9, "stdout"), NULL, 10);
+	while (len) {
+		answer.size = (uint32_t)MIN(len, LODGE_RPC_DATA_MAX);
+		answer.flags = answer.size == len ? LODGE_RPC_F_END : 0;
+		frame_build(&answer, header);
+		(void)fd_write_all(fd, header, sizeof(header));
+		(void)fd_write_all(fd, lines, answer.size);
+		lines += answer.size;
+		len -= answer.size;
+	}
+	answer = (struct frame){ .type = LODGE_RPC_RESULT, .tag = frame.tag, .size = 2 };
+	frame_build(&answer, header);
+	(void)fd_write_all(fd, header, sizeof(header));
+	(void)fd_write_all(fd, "OK", 2);
+	/* Its credits: a connection that is closed on them is one that broke. */
+	while (read(fd, text, sizeof(text)) > 0)
+		;
+}
+
+static void start_tools(const char *lines, size_t len)
+{
+	g_autofree char *path = g_build_filename(root, "run/lodge/box/tools.sock", NULL);
+	int listener = unix_listen_ours(path, 1);
+
+	ck_assert_int_ge(listener, 0);
+	if (!fork()) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGPIPE, SIG_IGN);
+		serve_tools(listener, lines, len);
+		_exit(0);
+	}
+	close(listener);
+}
+
+static const char *const strange[] = {
+	"{\"pid\":7,\"user\":5,\"state\":null,\"command\":[\"x\"]}\n",
+	"{\"pid\":\"seven\",\"rss\":{},\"user\":true,\"started\":1e300,\"command\":{}}\n",
+	"{}\n",
+};
+
+START_TEST(processes_of_a_guest_that_lies)
+{
+	g_autofree char *dir = g_build_filename(root, "data/lodge/box", NULL);
+	static const char *const heads[] = { "[", "'\"'[", "{\"a\":/*\"*/[" };
+	g_autofree char *deep = g_strnfill(512 << 10, '[');
+
+	make_vm(dir);
+	start_monitor("box", dir);
+	ck_assert_int_eq(RUN(verb_ps, "ps", "box"), EX_UNAVAILABLE);
+	assert_said("set backdoor.port=yes and start it anew");
+	start_tools(strange[_i], strlen(strange[_i]));
+	ck_assert_int_eq(RUN(verb_ps, "ps", "box"), EX_OK);
+	ck_assert_ptr_null(strstr(said, "CRITICAL"));
+	assert_said(" - ");
+	g_unlink("run/lodge/box/tools.sock");
+	memcpy(deep, heads[_i], strlen(heads[_i]));
+	deep[(512 << 10) - 1] = '\n';
+	start_tools(deep, 512 << 10);
+	ck_assert_int_eq(RUN(verb_ps, "ps", "--json", "box"), EX_UNAVAILABLE);
+	assert_said("its processes cannot be listed: Bad message");
+}
+END_TEST
+
 /* ---- who runs ---- */
 
 START_TEST(stop_of_one_that_ends_just_now)
@@ -310,6 +388,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, make_world, remove_world);
 	tcase_add_test(tcase, json_is_valid_whatever_names_hold);
+	tcase_add_loop_test(tcase, processes_of_a_guest_that_lies, 0, G_N_ELEMENTS(strange));
 	tcase_add_test(tcase, stop_of_one_that_ends_just_now);
 	tcase_add_test(tcase, two_of_one_name_are_not_mixed_up);
 	tcase_add_test(tcase, delete_asks_again_after_the_answer);
