@@ -268,11 +268,13 @@ void queue_recover(struct queue *queue)
 
 void queue_revive(struct queue *queue)
 {
+	/* Else everything that was taken has been given back. */
+	bool stale = queue->broken || queue->resumed;
+
 	queue->resumed = false;
-	if (!queue->broken)
-		return;
 	queue->broken = false;
-	memset(queue->record, 0, sizeof(*queue->record));
+	if (stale)
+		memset(queue->record, 0, sizeof(*queue->record));
 }
 
 static void release(struct queue *queue)

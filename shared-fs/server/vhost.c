@@ -572,6 +572,8 @@ void backend_disconnect(struct backend *backend)
 {
 	pause_queues(backend);
 	for (unsigned int i = 0; i < QUEUES_MAX; i++) {
+		/* A later server must not do for the next front end what this one left. */
+		queue_revive(&backend->queues[i]);
 		queue_fini(&backend->queues[i]);
 		init_queue(backend, i);
 	}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_ring.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,54 @@ START_TEST(a_malformed_ring_stops_its_queue)
 	fsd_rig_stop_queues(&rig);
 	fsd_rig_start_queues(&rig);
 	still_answers(&rig);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
+/* Returns when it is done. */
+static void enable(struct fsd_rig *rig, uint32_t queue, uint32_t on)
+{
+	struct vhost_user_vring_state state = { queue, on };
+	uint64_t features;
+
+	ck_assert_int_eq(fsd_rig_message(rig, VHOST_USER_SET_VRING_ENABLE, &state, sizeof(state),
+					 NULL, 0, NULL, 0),
+			 0);
+	ck_assert_int_eq(fsd_rig_message(rig, VHOST_USER_GET_FEATURES, NULL, 0, NULL, 0, &features,
+					 sizeof(features)),
+			 0);
+}
+
+/* A server died and the guest made rubbish of the descriptors that it had taken: what is left of
+ * that is not the next front end's. */
+START_TEST(a_ring_that_breaks_as_it_is_resumed_is_forgotten)
+{
+	struct fsd_rig_options options = { 0 };
+	struct vring_record *record;
+	struct raw_desc *desc;
+	struct fsd_rig rig;
+	struct queue *queue;
+
+	fsd_rig_start(&rig, &options);
+	enable(&rig, 1, 0);
+	queue = &rig.backend->queues[1];
+	record = queue->ring.record;
+	/* A chain that has no end. */
+	desc = (struct raw_desc *)(rig.memory + RIG_RINGS + 0x10000);
+	desc[3] = (struct raw_desc){ .addr = RAM, .len = 1, .flags = NEXT, .next = 3 };
+	record->order = 2;
+	record->slots[3] = (struct vring_slot){ .order = 1, .state = VRING_TAKEN };
+	record->slots[5] = (struct vring_slot){ .order = 2, .state = VRING_TAKEN };
+	queue->resumed = true;
+	enable(&rig, 1, 1);
+	ck_assert(fsd_ring_broke(&rig, 1));
+	shutdown(rig.socket, SHUT_RDWR);
+	/* The last that is done for a front end that is gone. */
+	while (__atomic_load_n(&rig.backend->connection, __ATOMIC_ACQUIRE) >= 0)
+		(void)!poll(NULL, 0, 1);
+	for (unsigned int i = 0; i < VRING_SIZE_MAX; i++)
+		ck_assert_uint_eq(record->slots[i].state, VRING_FREE);
+	ck_assert_uint_eq(record->order, 0);
 	fsd_rig_stop(&rig);
 }
 END_TEST
@@ -523,6 +572,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, a_malformed_ring_stops_its_queue, 0,
 			    sizeof(bad_rings) / sizeof(bad_rings[0]));
+	tcase_add_test(tcase, a_ring_that_breaks_as_it_is_resumed_is_forgotten);
 	tcase_add_loop_test(tcase, t04_indices_that_jump, 0, 3);
 	tcase_add_test(tcase, t04_a_head_outside_of_the_queue);
 	tcase_add_loop_test(tcase, t07_bytes_that_change, 0, 5);
