@@ -177,6 +177,8 @@ static void *run(void *arg)
 			if (!time_left(watcher)) {
 				full = watch_send(watcher) == -EAGAIN;
 				watcher->due_ms = full ? watcher->due_ms : 0;
+				if (watcher->gone)
+					listen_off(watcher);
 			}
 		}
 	}

@@ -211,7 +211,6 @@ int watch_send(struct watcher *watcher)
 			if (errno == EAGAIN || errno == ENOBUFS)
 				return -EAGAIN;
 			watcher->gone = true;
-			watch_queue_clear(&watcher->queue);
 			return 0;
 		}
 		watch_queue_remove(&watcher->queue, n);

@@ -164,6 +164,18 @@ static void forget_node(uint64_t nodeid)
 	fsd_raw(&watch_rig, 1, &in, sizeof(in), 0);
 }
 
+START_TEST(a_listener_that_takes_nothing_is_gone)
+{
+	watch_rig_folder("dir");
+	ck_assert(watch_rig.fs->notify_on);
+	/* It has not hung up, so that only sending finds out. */
+	ck_assert_int_eq(shutdown(watch_ours, SHUT_RD), 0);
+	fsd_write_file(&watch_rig, "dir/file", "x");
+	watch_rig_await_all(0);
+	ck_assert(!__atomic_load_n(&watch_rig.fs->notify_on, __ATOMIC_ACQUIRE));
+}
+END_TEST
+
 START_TEST(what_the_guest_forgets_is_watched_no_more)
 {
 	uint64_t dir = watch_rig_folder("dir");
@@ -307,6 +319,7 @@ int main(void)
 	tcase_add_test(watch, changes_are_joined);
 	tcase_add_test(watch, a_listener_that_does_not_read_loses_nothing_unsaid);
 	tcase_add_test(watch, nobody_listens_nothing_is_watched);
+	tcase_add_test(watch, a_listener_that_takes_nothing_is_gone);
 	tcase_add_test(watch, what_the_guest_forgets_is_watched_no_more);
 	tcase_add_test(watch, a_file_that_is_known_keeps_its_folder_watched);
 	tcase_add_test(watch, the_next_server_says_that_all_may_have_changed);
