@@ -72,7 +72,8 @@
 
 /* What a commit is called. */
 #ifdef LODGE_HAVE_ATOMIC_COMMIT
-#define drm_atomic_state drm_atomic_commit
+#define drm_atomic_state     drm_atomic_commit
+#define drm_atomic_state_put drm_atomic_commit_put
 #endif
 
 #ifndef DRM_PLANE_NO_SCALING
@@ -293,6 +294,14 @@ static inline void lodge_drm_unplug(struct drm_device *drm)
 	drm_dev_get(drm);
 #endif
 	drm_dev_unplug(drm);
+}
+
+/* What drm_mode_config_helper_suspend() keeps for a resume that does not come. */
+static inline void lodge_drm_forget_suspended(struct drm_device *drm)
+{
+	if (drm->mode_config.suspend_state)
+		drm_atomic_state_put(drm->mode_config.suspend_state);
+	drm->mode_config.suspend_state = NULL;
 }
 #endif
 

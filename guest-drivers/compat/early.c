@@ -208,6 +208,15 @@ int drm_mode_config_helper_resume(struct drm_device *drm)
 	return err;
 }
 
+void lodge_drm_forget_suspended(struct drm_device *drm)
+{
+	struct lodge_early *early = lodge_early_of(drm);
+
+	if (early->suspended)
+		drm_atomic_state_put(early->suspended);
+	early->suspended = NULL;
+}
+
 int lodge_take_framebuffer(struct pci_dev *pci, const char *name)
 {
 	bool primary = pci->resource[PCI_ROM_RESOURCE].flags & IORESOURCE_ROM_SHADOW;

@@ -74,6 +74,8 @@ void lodge_drm_unplug(struct drm_device *drm);
 void drm_atomic_helper_shutdown(struct drm_device *drm);
 int drm_mode_config_helper_suspend(struct drm_device *drm);
 int drm_mode_config_helper_resume(struct drm_device *drm);
+/* What the former keeps for a resume that does not come. */
+void lodge_drm_forget_suspended(struct drm_device *drm);
 void drm_atomic_helper_wait_for_flip_done(struct drm_device *drm, struct drm_atomic_state *state);
 int drm_atomic_helper_check_plane_state(struct drm_plane_state *state,
 					const struct drm_crtc_state *crtc_state, int min_scale,

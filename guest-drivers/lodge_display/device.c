@@ -264,6 +264,8 @@ void lodge_display_destroy(struct lodge_display *display)
 	stop_listening(display);
 	lodge_drm_unplug(drm);
 	drm_atomic_helper_shutdown(drm);
+	/* It has the whole of the DRM device, where the device did not come back from a suspend. */
+	lodge_drm_forget_suspended(drm);
 	lodge_rings_stop(display);
 	/* Its last interrupt may have come in between. */
 	stop_listening(display);

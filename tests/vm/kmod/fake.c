@@ -76,6 +76,20 @@ void fake_want_reset(struct fake *fake)
 	virtio_config_changed(&fake->vdev);
 }
 
+int fake_sleep_for_good(struct fake *fake)
+{
+	int err;
+
+	device_lock(&fake->vdev.dev);
+	err = virtio_device_freeze(&fake->vdev);
+	if (!err) {
+		fake->lame = true;
+		err = virtio_device_restore(&fake->vdev) ? 0 : -EBADE;
+	}
+	device_unlock(&fake->vdev.dev);
+	return err;
+}
+
 static int device_thread(void *opaque)
 {
 	struct fake *fake = opaque;
@@ -162,6 +176,8 @@ static int find_vqs(struct virtio_device *vdev, unsigned int n, struct virtqueue
 	struct virtqueue *made[FAKE_QUEUES_MAX] = {};
 	unsigned int i;
 
+	if (fake->lame)
+		return -EIO;
 	for (i = 0; i < n && i < fake->type->queues; i++) {
 		made[i] = vring_create_virtqueue(i, FAKE_RING_SIZE, SMP_CACHE_BYTES, vdev, true,
 						 false, false, notify, callbacks[i], names[i]);

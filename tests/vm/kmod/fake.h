@@ -40,6 +40,7 @@ struct fake {
 	u16 seen[FAKE_QUEUES_MAX];
 	u8 status;
 	bool kicked;
+	bool lame; /* it gives out no queues */
 	wait_queue_head_t wake;
 };
 
@@ -62,6 +63,9 @@ void *fake_find(struct fake *fake, unsigned int queue, u16 head, bool write, u32
 /* The configuration has changed; the device asks to be reset. */
 void fake_change(struct fake *fake);
 void fake_want_reset(struct fake *fake);
+/* The machine sleeps and wakes, and the device does not: the driver's restore() fails. What
+ * freezing it gave, or 0. */
+int fake_sleep_for_good(struct fake *fake);
 
 static inline u32 fake_draw(u32 below)
 {

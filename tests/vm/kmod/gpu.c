@@ -5,7 +5,7 @@
  * with screens and EDIDs that are none (garbage); with less than an answer (short); with another
  * request's answer (wrong); with errors; never (silent); or all of it, late, in any order, with
  * answers to nothing, and asking for resets (mixed). Writing to change tells that screens changed,
- * writing to reset asks for one.
+ * writing to reset asks for one, and writing to sleep suspends it, and it does not come back.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -239,6 +239,14 @@ static const struct kernel_param_ops change_ops = { .set = set_change };
 module_param_cb(change, &change_ops, NULL, 0200);
 static const struct kernel_param_ops reset_ops = { .set = set_reset };
 module_param_cb(reset, &reset_ops, NULL, 0200);
+
+static int set_sleep(const char *value, const struct kernel_param *param)
+{
+	return the_card ? fake_sleep_for_good(&the_card->fake) : -ENODEV;
+}
+
+static const struct kernel_param_ops sleep_ops = { .set = set_sleep };
+module_param_cb(sleep, &sleep_ops, NULL, 0200);
 
 static int __init gpu_init(void)
 {
