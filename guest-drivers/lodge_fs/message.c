@@ -86,6 +86,9 @@ static void uncount_one(struct lodge_fs_session *session, bool quiet)
 	else
 		session->n_messages--;
 	spin_unlock_irq(&session->messages_lock);
+	/* Who waits to count may wait for nothing that the device has. */
+	if (quiet)
+		wake_up_all(&session->readers);
 }
 
 static int wait_to_count(struct lodge_fs_session *session, bool quiet, bool wait)
