@@ -27,7 +27,9 @@ struct power {
 	struct follow *follow;
 	bool asked, refused, went; /* the tools; they said no; they went away since */
 	bool back; /* and came again */
+	bool silent; /* they do not answer their heartbeat */
 	bool off;
+	bool deaf; /* to what the tools say: the button has been pressed */
 	char *reason; /* why they said no, or NULL */
 };
 
@@ -42,7 +44,7 @@ static void take_event(struct power *power, JsonObject *event)
 {
 	const char *name = json_object_get_string_member_with_default(event, "event", "");
 
-	if (!strcmp(name, "power")) {
+	if (!strcmp(name, "power") && !power->deaf) {
 		power->refused = !json_object_get_boolean_member_with_default(event, "ok", TRUE);
 		g_free(power->reason);
 		power->reason =
@@ -51,6 +53,8 @@ static void take_event(struct power *power, JsonObject *event)
 		power->went = true;
 	} else if (!strcmp(name, "tools-up") && power->went) {
 		power->back = true;
+	} else if (!strcmp(name, "heartbeat-missed")) {
+		power->silent = true;
 	}
 	json_object_unref(event);
 }
@@ -88,6 +92,22 @@ static int ask_tools(struct power *power, const char *what)
 	return 0;
 }
 
+/* Asked, since no event tells of what was missed before we listened. */
+static void ask_heartbeat(struct power *power)
+{
+	g_autofree char *message = NULL;
+	JsonObject *result;
+	JsonNode *node;
+
+	if (client_ask(power->vm->socket, "tools", NULL, &result, &message))
+		return;
+	node = json_object_get_member(result, "heartbeat");
+	power->silent = node && JSON_NODE_HOLDS_OBJECT(node) &&
+			json_object_get_boolean_member_with_default(json_node_get_object(node),
+								    "missed", FALSE);
+	json_object_unref(result);
+}
+
 static void press_button(struct power *power)
 {
 	g_autofree char *message = NULL;
@@ -104,6 +124,8 @@ static void stop_by_button(struct power *power)
 {
 	const bool never = false;
 
+	/* What the tools say only now changes nothing, and must not cut the waits short. */
+	power->deaf = true;
 	while (!power->off && left_ms(power, G_MAXINT64)) {
 		press_button(power);
 		if (!power->off)
@@ -136,10 +158,11 @@ static int tell_left(const struct power *power)
 
 static int shut_down(struct power *power)
 {
-	const bool never = false;
-
-	if (!ask_tools(power, "halt"))
-		listen_until(power, &never, TOOLS_MS);
+	/* Who is silent is asked all the same, but not waited for. */
+	if (!ask_tools(power, "halt")) {
+		ask_heartbeat(power);
+		listen_until(power, &power->silent, TOOLS_MS);
+	}
 	if (power->refused)
 		return tell_refused(power);
 	stop_by_button(power);
@@ -216,7 +239,8 @@ int verb_shutdown(int argc, char **argv)
 {
 	return run(argc, argv, "Shuts a VM's guest down, and waits until the VM is off.",
 		   "The guest's tools are asked, whose power scripts may refuse. Where there are "
-		   "none, or nothing\ncomes of it in 20 s, the power button is pressed.",
+		   "none, or they miss\ntheir heartbeat, or nothing comes of it in 20 s, the power "
+		   "button is pressed.",
 		   shut_down);
 }
 

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -109,24 +110,46 @@ static void assert_said(const char *what)
 
 /* ---- a monitor ---- */
 
+struct part {
+	bool missed; /* the guest's tools have missed their heartbeat */
+	bool deaf; /* the guest does not hear the power button, and its tools refuse then */
+};
+
+static struct part part; /* of the monitor that is started next */
+static unsigned int *presses; /* of its button, shared with it */
+
+static void say(int fd, const char *line)
+{
+	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);
+}
+
 /* Answers like a monitor whose VM is @dir, until it is asked to stop: then it ends without a word,
  * as one whose guest went down just then. */
 static void __attribute__((noreturn)) play(int listener, const char *dir)
 {
+	int events = -1;
+
 	for (;;) {
 		int fd = accept(listener, NULL, NULL);
 		char line[512], answer[1024];
 		ssize_t got = recv(fd, line, sizeof(line) - 1, 0);
 
 		line[got > 0 ? got : 0] = '\0';
-		if (strstr(line, "\"stop\"") || strstr(line, "\"kill\""))
+		if (strstr(line, "\"kill\"") || (strstr(line, "\"stop\"") && !part.deaf))
 			_exit(0);
 		snprintf(answer, sizeof(answer),
-			 "{\"id\":1,\"result\":{\"state\":\"running\",\"dir\":\"%s\"}}\n", dir);
+			 "{\"id\":1,\"result\":{\"state\":\"running\",\"dir\":\"%s\","
+			 "\"heartbeat\":{\"missed\":%s}}}\n",
+			 dir, part.missed ? "true" : "false");
 		/* Some only try whether somebody is there. */
 		if (got > 0)
-			(void)send(fd, answer, strlen(answer), MSG_NOSIGNAL);
-		close(fd);
+			say(fd, answer);
+		if (strstr(line, "\"stop\"") && ++*presses == 1)
+			say(events, "{\"event\":\"power\",\"ok\":false}\n");
+		if (strstr(line, "\"events\""))
+			events = fd;
+		else
+			close(fd);
 	}
 }
 
@@ -276,6 +299,36 @@ START_TEST(stop_of_one_that_ends_just_now)
 }
 END_TEST
 
+START_TEST(shutdown_waits_for_no_tools_that_are_silent)
+{
+	g_autofree char *dir = g_build_filename(root, "data/lodge/box", NULL);
+	gint64 begin = g_get_monotonic_time();
+
+	make_vm(dir);
+	part.missed = true;
+	start_monitor("box", dir);
+	ck_assert_int_eq(RUN(verb_shutdown, "shutdown", "box"), EX_OK);
+	ck_assert_int_lt(g_get_monotonic_time() - begin, 15 * G_USEC_PER_SEC);
+}
+END_TEST
+
+/* Word of the tools that comes when the button has been pressed. */
+START_TEST(a_late_refusal_presses_no_more)
+{
+	g_autofree char *dir = g_build_filename(root, "data/lodge/box", NULL);
+
+	make_vm(dir);
+	part = (struct part){ .missed = true, .deaf = true };
+	presses = mmap(NULL, sizeof(*presses), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+	start_monitor("box", dir);
+	ck_assert_int_eq(RUN(verb_shutdown, "shutdown", "--timeout", "2", "box"), EX_TEMPFAIL);
+	assert_said("box still runs after 2 s");
+	ck_assert_uint_ge(*presses, 1);
+	ck_assert_uint_le(*presses, 2);
+}
+END_TEST
+
 START_TEST(two_of_one_name_are_not_mixed_up)
 {
 	g_autofree char *mine = g_build_filename(root, "data/lodge/box", NULL);
@@ -390,6 +443,8 @@ int main(void)
 	tcase_add_test(tcase, json_is_valid_whatever_names_hold);
 	tcase_add_loop_test(tcase, processes_of_a_guest_that_lies, 0, G_N_ELEMENTS(strange));
 	tcase_add_test(tcase, stop_of_one_that_ends_just_now);
+	tcase_add_test(tcase, shutdown_waits_for_no_tools_that_are_silent);
+	tcase_add_test(tcase, a_late_refusal_presses_no_more);
 	tcase_add_test(tcase, two_of_one_name_are_not_mixed_up);
 	tcase_add_test(tcase, delete_asks_again_after_the_answer);
 	tcase_add_test(tcase, delete_leaves_no_run_time_folder);
