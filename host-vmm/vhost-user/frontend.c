@@ -18,11 +18,10 @@
 #define VHOST_USER_SHMEM_IDS 1 /* ids that a device of ours uses: 0 alone */
 
 /* What we can make use of; the rest that a back end offers is left alone. */
-#define PROTOCOL_FEATURES_WANTED                                                               \
-	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                \
-	 BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_STATUS) |               \
-	 BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
-	 BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
+#define PROTOCOL_FEATURES_WANTED                                                         \
+	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |          \
+	 BIT(VHOST_USER_PROTOCOL_F_STATUS) | BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | \
+	 BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
 /* And for a device with shared memory. All or none: the one is of no use without the others. */
 #define PROTOCOL_FEATURES_SHMEM                                                          \
 	(BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
@@ -217,47 +216,6 @@ int vhost_user_set_backend_fd(struct vhost_user *vu, int fd)
 {
 	vhost_wire_begin(&vu->wire);
 	return request_acked(vu, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &fd, 1);
-}
-
-static bool config_fits(size_t offset, size_t len)
-{
-	return len && offset <= VHOST_USER_CONFIG_MAX && len <= VHOST_USER_CONFIG_MAX - offset;
-}
-
-int vhost_user_get_config(struct vhost_user *vu, size_t offset, void *data, size_t len)
-{
-	struct vhost_user_config config = { .offset = (uint32_t)offset, .size = (uint32_t)len };
-	size_t bytes = VHOST_USER_CONFIG_HEADER_SIZE + len;
-	int ret;
-
-	if (!config_fits(offset, len))
-		return -EINVAL;
-	if (!has(vu, VHOST_USER_PROTOCOL_F_CONFIG))
-		return -EOPNOTSUPP;
-	vhost_wire_begin(&vu->wire);
-	ret = vhost_wire_send(&vu->wire, VHOST_USER_GET_CONFIG, 0, &config, bytes, NULL, 0);
-	if (!ret)
-		ret = vhost_wire_reply(&vu->wire, VHOST_USER_GET_CONFIG, &config, bytes, NULL);
-	if (ret)
-		return ret;
-	if (config.offset != offset || config.size != len)
-		return vhost_wire_fail(&vu->wire, -EPROTO, "answered GET_CONFIG for another range");
-	memcpy(data, config.data, len);
-	return 0;
-}
-
-int vhost_user_set_config(struct vhost_user *vu, size_t offset, const void *data, size_t len)
-{
-	struct vhost_user_config config = { .offset = (uint32_t)offset, .size = (uint32_t)len };
-
-	if (!config_fits(offset, len))
-		return -EINVAL;
-	if (!has(vu, VHOST_USER_PROTOCOL_F_CONFIG))
-		return -EOPNOTSUPP;
-	memcpy(config.data, data, len);
-	vhost_wire_begin(&vu->wire);
-	return request_acked(vu, VHOST_USER_SET_CONFIG, &config,
-			     VHOST_USER_CONFIG_HEADER_SIZE + len, NULL, 0);
 }
 
 static struct vhost_user_mem_region wire_region(const struct memory_region *region)

@@ -72,11 +72,6 @@ uint64_t vhost_user_shmem_size(const struct vhost_user *vu, uint8_t shmid);
 /* Sends the back end's end (borrowed) of the channel for its requests. */
 int vhost_user_set_backend_fd(struct vhost_user *vu, int fd);
 
-/* [offset, offset + len) of the device's configuration space, at most VHOST_USER_CONFIG_MAX bytes.
- * -EOPNOTSUPP where the back end keeps none. */
-int vhost_user_get_config(struct vhost_user *vu, size_t offset, void *data, size_t len);
-int vhost_user_set_config(struct vhost_user *vu, size_t offset, const void *data, size_t len);
-
 /*
  * Starts queues 0 to @n - 1. @driver_features: what guest and device agreed on. -EFAULT where a
  * ring lies outside RAM (the connection stays usable).

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The fuzzer plays the back end: its bytes are all that the front end reads. Whole lives are tried
- * (handshake, configuration, start, stop), and the record of requests in flight is read last.
+ * (handshake, start, stop), and the record of requests in flight is read last.
  *
  * Input: two bytes, little-endian, say how long the first chunk of the back end's stream is; the
  * stream follows. The second chunk brings a descriptor, of shared memory that holds the input.
@@ -33,7 +33,6 @@ static void live(struct vhost_user *vu, const struct memory *memory)
 {
 	struct vhost_user_vring rings[QUEUES];
 	uint16_t bases[QUEUES], heads[64];
-	uint8_t config[8];
 	int event = eventfd(0, EFD_CLOEXEC);
 
 	for (unsigned int i = 0; i < QUEUES; i++)
@@ -45,7 +44,6 @@ static void live(struct vhost_user *vu, const struct memory *memory)
 						      .call_fd = event,
 						      .err_fd = -1 };
 	if (!vhost_user_handshake(vu, 0)) {
-		vhost_user_get_config(vu, 4, config, sizeof(config));
 		if (!vhost_user_start(vu, ~0ull, memory, rings, QUEUES)) {
 			vhost_user_check(vu);
 			vhost_user_stop(vu, bases);

@@ -213,24 +213,6 @@ START_TEST(test_resets_device_where_there_is_no_status)
 }
 END_TEST
 
-START_TEST(test_config_space)
-{
-	char text[8] = "";
-
-	fake.protocol |= BIT(VHOST_USER_PROTOCOL_F_CONFIG);
-	connect_fake(0);
-	ck_assert_int_eq(vhost_user_handshake(vu, 0), 0);
-	ck_assert_int_eq(vhost_user_set_config(vu, 3, "abc", 4), 0);
-	ck_assert_int_eq(vhost_user_get_config(vu, 3, text, 4), 0);
-	ck_assert_str_eq(text, "abc");
-	ck_assert_int_eq(vhost_user_get_config(vu, 256, text, 1), -EINVAL);
-	ck_assert_int_eq(vhost_user_get_config(vu, 253, text, 4), -EINVAL);
-	ck_assert_int_eq(vhost_user_get_config(vu, 0, text, 0), -EINVAL);
-	ck_assert_int_eq(vhost_user_get_config(vu, SIZE_MAX, text, 4), -EINVAL);
-	ck_assert_int_eq(vhost_user_check(vu), 0);
-}
-END_TEST
-
 START_TEST(test_needed_feature)
 {
 	fake.features &= ~BIT(28);
@@ -490,7 +472,6 @@ int main(void)
 	tcase_add_test(good, test_old_back_end);
 	tcase_add_test(good, test_rich_back_end);
 	tcase_add_test(good, test_resets_device_where_there_is_no_status);
-	tcase_add_test(good, test_config_space);
 	tcase_add_test(good, test_no_vector);
 	tcase_add_test(good, test_inflight_record);
 	tcase_add_checked_fixture(bad, setup, teardown);

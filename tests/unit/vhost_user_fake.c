@@ -113,10 +113,6 @@ static void note(struct fake *fake, struct message *message)
 		ck_assert_uint_eq(message->n_fds, 1);
 		fake->table.regions[fake->n_added++] = message->payload.mem_region.region;
 		break;
-	case VHOST_USER_SET_CONFIG:
-		memcpy(fake->config + message->payload.config.offset, message->payload.config.data,
-		       message->payload.config.size);
-		break;
 	case VHOST_USER_SET_INFLIGHT_FD:
 		ck_assert_uint_eq(message->n_fds, 1);
 		break;
@@ -165,10 +161,6 @@ static size_t answer(struct fake *fake, struct message *message, int *ret_fd)
 	case VHOST_USER_GET_VRING_BASE:
 		payload->vring_state.num = FAKE_BASE + payload->vring_state.index;
 		return sizeof(payload->vring_state);
-	case VHOST_USER_GET_CONFIG:
-		memcpy(payload->config.data, fake->config + payload->config.offset,
-		       payload->config.size);
-		return message->header.size;
 	case VHOST_USER_GET_INFLIGHT_FD:
 		*ret_fd = make_inflight(fake, &payload->inflight);
 		return sizeof(payload->inflight);

@@ -50,7 +50,6 @@ struct fake {
 	struct vhost_user_vring_addr addr[FAKE_QUEUES];
 	int kick[FAKE_QUEUES], call[FAKE_QUEUES], err[FAKE_QUEUES], memory_fd, inflight_fd;
 	bool enabled[FAKE_QUEUES];
-	uint8_t config[VHOST_USER_CONFIG_MAX];
 	unsigned int seen[VHOST_USER_REQUEST_END]; /* how often each request came */
 	unsigned int owner, resets;
 
