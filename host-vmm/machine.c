@@ -3,7 +3,6 @@
 #include "host-vmm/machine.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -482,20 +481,6 @@ enum machine_event machine_dispatch(struct machine *machine)
 	if (restart(machine) < 0)
 		return MACHINE_CRASH;
 	return MACHINE_NONE;
-}
-
-int machine_run(struct machine *machine)
-{
-	struct pollfd event = { .fd = machine->event_fd, .events = POLLIN };
-	enum machine_event end = MACHINE_NONE;
-	int ret = machine_start(machine);
-
-	while (ret == 0 && end == MACHINE_NONE) {
-		if (poll(&event, 1, -1) < 0 && errno != EINTR)
-			return -errno;
-		end = machine_dispatch(machine);
-	}
-	return ret < 0 ? ret : (int)end;
 }
 
 void machine_request(struct machine *machine, enum machine_event event)

@@ -107,8 +107,6 @@ enum machine_event machine_dispatch(struct machine *machine);
 void machine_follow_pause(struct machine *machine);
 /* Part of machine_create(). */
 void machine_pause_init(struct machine *machine);
-/* For callers with no main loop: start, and dispatch until the end. Negative errno from start. */
-int machine_run(struct machine *machine);
 void machine_destroy(struct machine *machine);
 /* Page faults of all vCPUs that KVM did not resolve so far (vcpu_faults.h). Any thread; 0 at the
  * end.

@@ -96,8 +96,6 @@ void clock_model_fill(const struct clock_model *model, uint64_t tsc_offset, bool
 		      struct lodge_vmclock *ret_page);
 /* Copies @from to the page that guests read, by the rules of seq_count. */
 void clock_page_publish(struct lodge_vmclock *page, const struct lodge_vmclock *from);
-/* ns since 1970 when the guest's counter is @tsc, by the page: what a guest makes of it. */
-int64_t clock_page_time(const struct lodge_vmclock *page, uint64_t tsc);
 
 /* ---- the device ---- */
 

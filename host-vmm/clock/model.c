@@ -249,16 +249,3 @@ void clock_page_publish(struct lodge_vmclock *page, const struct lodge_vmclock *
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	__atomic_store_n(&page->seq_count, htole32(seq + 2), __ATOMIC_RELAXED);
 }
-
-int64_t clock_page_time(const struct lodge_vmclock *page, uint64_t tsc)
-{
-	unsigned __int128 frac = (unsigned __int128)(tsc - le64toh(page->counter_value)) *
-				 le64toh(page->counter_period_frac_sec);
-	uint64_t seconds;
-
-	frac >>= page->counter_period_shift & 127;
-	frac += le64toh(page->time_frac_sec);
-	seconds = le64toh(page->time_sec) + (uint64_t)(frac >> 64);
-	return (int64_t)(seconds * NS_PER_S +
-			 (uint64_t)(((unsigned __int128)(uint64_t)frac * NS_PER_S) >> 64));
-}

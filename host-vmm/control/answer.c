@@ -115,15 +115,7 @@ static char *dispatch(const struct control_method *methods, void *opaque, json_t
 }
 
 char *control_answer(const struct control_method *methods, void *opaque, const char *line,
-		     size_t len)
-{
-	bool follows;
-
-	return control_answer_to(methods, opaque, line, len, &follows);
-}
-
-char *control_answer_to(const struct control_method *methods, void *opaque, const char *line,
-			size_t len, bool *ret_follows)
+		     size_t len, bool *ret_follows)
 {
 	json_auto_t *root = too_deep(line, len) ? NULL
 						: json_loadb(line, len, JSON_DECODE_ANY, NULL);

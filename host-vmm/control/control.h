@@ -62,14 +62,11 @@ void control_publish(struct control *control, const char *line);
 
 /*
  * Answers one request line (its newline taken off), for the server and the fuzzer: the answer
- * with its newline, g_free(). Any bytes are taken; never NULL.
+ * with its newline, g_free(). Any bytes are taken; never NULL. *ret_follows tells that the method
+ * succeeded, and that the client follows from now on.
  */
 char *control_answer(const struct control_method *methods, void *opaque, const char *line,
-		     size_t len);
-/* The same; *ret_follows tells that the method succeeded, and that the client follows from now on.
- */
-char *control_answer_to(const struct control_method *methods, void *opaque, const char *line,
-			size_t len, bool *ret_follows);
+		     size_t len, bool *ret_follows);
 
 /* What a machine answers to; for tests. */
 extern const struct control_method control_machine_methods[];

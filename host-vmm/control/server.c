@@ -145,8 +145,8 @@ static bool client_serve(struct client *client)
 			return client_flush(client);
 		}
 		len = (size_t)(newline - data);
-		client_answer(client, control_answer_to(control->methods, control->opaque, data,
-							len, &client->follows));
+		client_answer(client, control_answer(control->methods, control->opaque, data, len,
+						     &client->follows));
 		g_byte_array_remove_range(client->in, 0, (guint)len + 1);
 		if (!client_flush(client))
 			return false;

@@ -39,10 +39,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *answer, *newline;
 	json_t *parsed;
+	bool follows;
 
 	if (size > CONTROL_LINE_MAX)
 		return 0;
-	answer = control_answer(methods, NULL, (const char *)data, size);
+	answer = control_answer(methods, NULL, (const char *)data, size, &follows);
 	newline = strchr(answer, '\n');
 	if (!newline || newline[1])
 		abort();

@@ -48,9 +48,10 @@ static void teardown(void)
 
 static bool ask(const char *params)
 {
+	bool follows;
 	g_autofree char *line =
 		g_strdup_printf("{\"id\":1,\"method\":\"keys\",\"params\":%s}", params);
-	g_autofree char *answer = control_answer(methods, &machine, line, strlen(line));
+	g_autofree char *answer = control_answer(methods, &machine, line, strlen(line), &follows);
 
 	return strstr(answer, "\"error\"") == NULL;
 }

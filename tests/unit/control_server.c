@@ -65,8 +65,9 @@ static const struct control_method methods[] = { { "echo", echo },
 static char *ask(const char *line)
 {
 	int calls = 0;
+	bool follows;
 
-	return control_answer(methods, &calls, line, strlen(line));
+	return control_answer(methods, &calls, line, strlen(line), &follows);
 }
 
 static void assert_answer(const char *line, const char *expected)
@@ -79,12 +80,14 @@ static void assert_answer(const char *line, const char *expected)
 static void assert_error(const char *line, size_t len)
 {
 	int calls = 0;
-	g_autofree char *answer = control_answer(methods, &calls, line, len);
+	bool follows;
+	g_autofree char *answer = control_answer(methods, &calls, line, len, &follows);
 
 	ck_assert_ptr_nonnull(strstr(answer, "\"error\":{\"message\":\""));
 	ck_assert_ptr_nonnull(strstr(answer, "\"hint\":\""));
 	ck_assert_ptr_eq(strchr(answer, '\n'), answer + strlen(answer) - 1);
 	ck_assert_int_eq(calls, 0);
+	ck_assert(!follows);
 }
 
 START_TEST(answers_repeat_the_id)

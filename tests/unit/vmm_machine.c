@@ -4,6 +4,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -152,11 +153,25 @@ static void teardown(void)
 	machine_destroy(machine);
 }
 
+/* As lodge-vmm's main thread does. */
+static int run_machine(void)
+{
+	struct pollfd event = { .fd = machine->event_fd, .events = POLLIN };
+	enum machine_event end = MACHINE_NONE;
+
+	ck_assert_int_eq(machine_start(machine), 0);
+	while (end == MACHINE_NONE) {
+		ck_assert(poll(&event, 1, -1) == 1 || errno == EINTR);
+		end = machine_dispatch(machine);
+	}
+	return (int)end;
+}
+
 static int run(struct tiny_code code)
 {
 	tiny_kernel_write_elf(kernel, code);
 	ck_assert_int_eq(machine_create(&config, &machine), 0);
-	return machine_run(machine);
+	return run_machine();
 }
 
 /* What the guest printed. */
@@ -187,7 +202,7 @@ START_TEST(linux_entry)
 {
 	tiny_kernel_write_bzimage(kernel, linux_guest);
 	ck_assert_int_eq(machine_create(&config, &machine), 0);
-	ck_assert_int_eq(machine_run(machine), MACHINE_POWEROFF);
+	ck_assert_int_eq(run_machine(), MACHINE_POWEROFF);
 	ck_assert_str_eq(printed(), "L");
 }
 END_TEST
@@ -208,7 +223,7 @@ START_TEST(t56_thousand_resets)
 	tiny_kernel_write_elf(kernel, reset_guest);
 	ck_assert_int_eq(machine_create(&config, &machine), 0);
 	before = count_fds();
-	ck_assert_int_eq(machine_run(machine), MACHINE_POWEROFF);
+	ck_assert_int_eq(run_machine(), MACHINE_POWEROFF);
 	after = count_fds();
 	ck_assert_uint_eq(before, after);
 	ck_assert_str_eq(printed(), "R");
@@ -360,7 +375,7 @@ START_TEST(t56_storm_of_signals)
 	tiny_kernel_write_elf(kernel, smp_guest);
 	ck_assert_int_eq(machine_create(&config, &machine), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_all, &stop), 0);
-	ck_assert_int_eq(machine_run(machine), MACHINE_POWEROFF);
+	ck_assert_int_eq(run_machine(), MACHINE_POWEROFF);
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	ck_assert_str_eq(printed(), "4");
