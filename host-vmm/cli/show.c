@@ -12,6 +12,7 @@
 #include "host-vmm/cli/vm.h"
 #include "host-vmm/conf/file.h"
 #include "host-vmm/conf/vmconf.h"
+#include "host-vmm/conf/words.h"
 #include "protocol/lib/fd.h"
 
 static int load(const struct vm *vm, GKeyFile **ret_file)
@@ -56,7 +57,7 @@ static void each_setting(GKeyFile *file, each_fn each, void *opaque)
 		g_auto(GStrv) keys = g_key_file_get_keys(file, *group, NULL, NULL);
 
 		for (char **key = keys; key && *key; key++) {
-			g_autofree char *value = g_key_file_get_string(file, *group, *key, NULL);
+			g_autofree char *value = vm_get_text(file, *group, *key);
 			g_autofree char *word = word_of(*group, *key);
 
 			each(opaque, word, value);

@@ -454,22 +454,10 @@ static char *key_names(const struct group_row *row)
 	return g_string_free(names, FALSE);
 }
 
-/* White space at the end of the line; what is written as \s is the value's own. */
-static size_t count_blanks(GKeyFile *file, const char *group, const char *name)
-{
-	g_autofree char *raw = g_key_file_get_value(file, group, name, NULL);
-	size_t len = strlen(raw), end = len;
-
-	while (end && g_ascii_isspace(raw[end - 1]))
-		end--;
-	return len - end;
-}
-
 static int read_key(struct reader *reader, const char *group, const struct group_row *row,
 		    const char *name, void *target)
 {
 	const struct key_row *key = find_key(row, name);
-	g_autoptr(GError) error = NULL;
 	g_autofree char *value = NULL;
 	g_autofree char *problem = NULL;
 
@@ -479,12 +467,10 @@ static int read_key(struct reader *reader, const char *group, const struct group
 		problem = g_strdup_printf("there is no such key; [%s] knows %s", row->kind, known);
 		return fault(reader, group, name, problem);
 	}
-	/* It gives back a value, too, where it complains of an escape. */
-	value = g_key_file_get_string(reader->file, group, name, &error);
-	if (error || !value)
+	value = vm_get_text(reader->file, group, name);
+	if (!value)
 		return fault(reader, group, name,
 			     "a \\ stands before what is none of s, n, t, r, \\; write \\\\");
-	value[strlen(value) - count_blanks(reader->file, group, name)] = '\0';
 	if (key->set(reader->config, value, (char *)target + key->offset, &problem))
 		return fault(reader, group, name, problem);
 	return 0;

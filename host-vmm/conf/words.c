@@ -207,6 +207,22 @@ int vm_normalise_backend(const char *dir, const char *text, char **ret_backend)
 	return 0;
 }
 
+char *vm_get_text(GKeyFile *file, const char *group, const char *key)
+{
+	g_autoptr(GError) error = NULL;
+	/* It gives back a value, too, where it complains of an escape. */
+	g_autofree char *text = g_key_file_get_string(file, group, key, &error);
+	g_autofree char *raw = g_key_file_get_value(file, group, key, NULL);
+	size_t len, blanks = 0;
+
+	if (error || !text || !raw)
+		return NULL;
+	for (len = strlen(raw); blanks < len && g_ascii_isspace(raw[len - blanks - 1]); blanks++)
+		;
+	text[strlen(text) - blanks] = '\0';
+	return g_steal_pointer(&text);
+}
+
 void vm_set_text(GKeyFile *file, const char *group, const char *key, const char *value)
 {
 	g_autofree char *raw = NULL;

@@ -16,7 +16,10 @@ int vm_parse_flag(const char *text, bool *ret_flag);
 /* Checks a BACKEND and makes its path absolute, from @dir. -EINVAL if it is none. g_free(). */
 int vm_normalise_backend(const char *dir, const char *text, char **ret_backend);
 
-/* Sets a key so that vm.conf's reader gives back @value as it is, blanks at its end too. */
+/* A key's value, without white space at the end of its line, but for what is written as \s there.
+ * NULL where a \ stands before something else. g_free(). */
+char *vm_get_text(GKeyFile *file, const char *group, const char *key);
+/* Sets a key so that vm_get_text() gives back @value as it is, blanks at its end too. */
 void vm_set_text(GKeyFile *file, const char *group, const char *key, const char *value);
 
 #endif
