@@ -15,6 +15,7 @@
 #include "host-vmm/cli/vm_options.h"
 #include "host-vmm/conf/file.h"
 #include "host-vmm/conf/words.h"
+#include "protocol/lib/fd.h"
 
 static const char head[] =
 	" A VM of Lodge; vm.conf(5) tells all groups and keys. Edit it by hand or by lodge set.";
@@ -132,10 +133,21 @@ static int check(const char *dir, const char *path, const char *text, gsize len)
 	return ret ? fail(status_of(ret), "%s", message) : 0;
 }
 
+static int check_free(const char *dir, const char *word)
+{
+	g_autofree char *conf = g_build_filename(dir, "vm.conf", NULL);
+
+	if (!g_file_test(conf, G_FILE_TEST_EXISTS))
+		return 0;
+	return fail(EX_CANTCREAT,
+		    "%s is there already; take another name, or run: "
+		    "lodge delete %s",
+		    dir, word);
+}
+
 static int place(const char *word, char **ret_dir)
 {
 	g_autofree char *vms = paths_vms();
-	g_autofree char *conf = NULL;
 
 	if (strchr(word, '/')) {
 		*ret_dir = g_canonicalize_filename(word, NULL);
@@ -146,13 +158,7 @@ static int place(const char *word, char **ret_dir)
 	} else {
 		*ret_dir = g_build_filename(vms, word, NULL);
 	}
-	conf = g_build_filename(*ret_dir, "vm.conf", NULL);
-	if (g_file_test(conf, G_FILE_TEST_EXISTS))
-		return fail(EX_CANTCREAT,
-			    "%s is there already; take another name, or run: "
-			    "lodge delete %s",
-			    *ret_dir, word);
-	return 0;
+	return check_free(*ret_dir, word);
 }
 
 static int make(const char *word, const struct vm_options *wishes, bool headless)
@@ -162,6 +168,7 @@ static int make(const char *word, const struct vm_options *wishes, bool headless
 	g_autofree char *path = NULL;
 	g_autofree char *text = NULL;
 	g_autofree char *message = NULL;
+	autofd lock = -1;
 	gsize len;
 	int status;
 
@@ -178,7 +185,12 @@ static int make(const char *word, const struct vm_options *wishes, bool headless
 	if (g_mkdir_with_parents(dir, 0755))
 		return fail(EX_CANTCREAT, "%s: cannot be made: %s; choose another place", dir,
 			    g_strerror(errno));
-	if (conf_file_write(path, text, len, &message))
+	lock = conf_file_lock(dir, &message);
+	/* Another one may have made it just now. */
+	status = lock < 0 ? 0 : check_free(dir, word);
+	if (status)
+		return status;
+	if (lock < 0 || conf_file_write(path, text, len, &message))
 		return fail(EX_CANTCREAT, "%s", message);
 	printf("%s\n", dir);
 	return EX_OK;

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "host-vmm/conf/claim.h"
+#include "host-vmm/conf/file.h"
 #include "protocol/lib/fd.h"
 #include "protocol/lib/fields.h"
 #include "protocol/lib/frame.h"
@@ -412,6 +413,45 @@ START_TEST(run_takes_no_name_that_is_taken)
 }
 END_TEST
 
+/* Whether process @pid waits for a lock of somebody's. */
+static bool waits_for_lock(pid_t pid)
+{
+	g_autofree char *locks = NULL;
+	g_autofree char *waiter = g_strdup_printf("-> FLOCK  ADVISORY  WRITE %d ", (int)pid);
+
+	return g_file_get_contents("/proc/locks", &locks, NULL, NULL) && strstr(locks, waiter);
+}
+
+START_TEST(of_two_that_create_one_does)
+{
+	char *argv[] = { (char *)"create", (char *)"--kernel", (char *)"kernel", (char *)"box",
+			 NULL };
+	g_autofree char *message = NULL;
+	g_autofree char *conf = NULL;
+	int status, lock;
+	pid_t child;
+
+	ck_assert(g_file_set_contents("kernel", "MZ", -1, NULL));
+	ck_assert_int_eq(g_mkdir("data/lodge/box", 0700), 0);
+	lock = conf_file_lock("data/lodge/box", &message);
+	ck_assert_int_ge(lock, 0);
+	child = fork();
+	if (!child) {
+		close(lock);
+		_exit(verb_create(4, argv));
+	}
+	while (!waits_for_lock(child)) {
+		ck_assert_int_eq(waitpid(child, &status, WNOHANG), 0);
+		g_usleep(1000);
+	}
+	make_vm("data/lodge/box");
+	close(lock);
+	ck_assert_int_eq(status_of_child(child), EX_CANTCREAT);
+	ck_assert(g_file_get_contents("data/lodge/box/vm.conf", &conf, NULL, NULL));
+	ck_assert_str_eq(conf, CONF);
+}
+END_TEST
+
 START_TEST(folders_are_claimed_by_one)
 {
 	int first, second;
@@ -449,6 +489,7 @@ int main(void)
 	tcase_add_test(tcase, delete_asks_again_after_the_answer);
 	tcase_add_test(tcase, delete_leaves_no_run_time_folder);
 	tcase_add_test(tcase, run_takes_no_name_that_is_taken);
+	tcase_add_test(tcase, of_two_that_create_one_does);
 	tcase_add_test(tcase, folders_are_claimed_by_one);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
