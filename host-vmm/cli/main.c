@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "protocol/lib/log.h"
 
@@ -54,6 +56,20 @@ static int usage(FILE *to)
 	return to == stdout ? EX_OK : EX_USAGE;
 }
 
+/* What stdio could not write is a failure of the verb, where nobody else has closed the other end.
+ */
+static int finish(int status)
+{
+	struct stat out;
+
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	if (fstat(STDOUT_FILENO, &out) || S_ISFIFO(out.st_mode) || S_ISSOCK(out.st_mode))
+		return status;
+	return status ? status
+		      : fail(EX_IOERR, "standard output: not all could be written; is there room?");
+}
+
 int main(int argc, char **argv)
 {
 	setlocale(LC_CTYPE, "");
@@ -70,7 +86,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
 		if (!strcmp(argv[1], verbs[i].name))
-			return verbs[i].run(argc - 1, argv + 1);
+			return finish(verbs[i].run(argc - 1, argv + 1));
 	}
 	return fail(EX_USAGE, "there is no verb '%s'; lodge --help lists them", argv[1]);
 }

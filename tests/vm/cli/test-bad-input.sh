@@ -77,6 +77,7 @@ refuses "create with a missing kernel" "/none: No such file" lodge create --kern
 run lodge create --kernel file --memory 64M box
 is "$status" 0 "a VM is made"
 refuses "create of one that is there" "is there already" lodge create --kernel file box
+refuses "a full disk for what is printed" "standard output: not all could be written" sh -c 'lodge list >/dev/full'
 refuses "kill of one that is off" "does not run" lodge kill box
 refuses "info of one that is off" "does not run" lodge info box
 refuses "unknown setting" "no such key" lodge set box memory.colour=red
