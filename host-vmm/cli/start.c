@@ -11,6 +11,8 @@
 #include "host-vmm/cli/paths.h"
 #include "host-vmm/cli/tail.h"
 #include "host-vmm/cli/vm.h"
+#include "host-vmm/conf/claim.h"
+#include "protocol/lib/fd.h"
 
 #define LOG_LINES 12
 
@@ -42,6 +44,20 @@ static int explain(const char *name, const struct monitor *monitor, const char *
 		    name);
 }
 
+/* The monitor claims the folder; but before that its log is made anew, and another's must not be.
+ */
+static int check_claim(const char *name, const char *runtime)
+{
+	autofd fd = -1;
+
+	if (claim_folder(runtime, &fd) != -EADDRINUSE)
+		return 0;
+	return fail(EX_TEMPFAIL,
+		    "%s runs already, or somebody is just starting or deleting it; lodge list "
+		    "tells",
+		    name);
+}
+
 int vm_start(const struct vm *vm)
 {
 	g_autofree char *log = g_build_filename(vm->dir, "vmm.log", NULL);
@@ -53,6 +69,9 @@ int vm_start(const struct vm *vm)
 
 	if (ret)
 		return fail(status_of(ret), "%s", message);
+	ret = check_claim(vm->name, runtime);
+	if (ret)
+		return ret;
 	spec.runtime = runtime;
 	ret = monitor_start(&spec, &monitor, &message);
 	if (ret)

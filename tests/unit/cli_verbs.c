@@ -413,6 +413,28 @@ START_TEST(run_takes_no_name_that_is_taken)
 }
 END_TEST
 
+START_TEST(start_beside_another_leaves_its_log)
+{
+	g_autofree char *libexec = g_build_filename(root, "libexec", NULL);
+	g_autofree char *log = NULL;
+	int claim;
+
+	ck_assert_int_eq(g_mkdir(libexec, 0700), 0);
+	ck_assert(g_file_set_contents("libexec/lodge-vmm", "#!/bin/sh\nexit 1\n", -1, NULL));
+	ck_assert_int_eq(chmod("libexec/lodge-vmm", 0700), 0);
+	g_setenv("LODGE_LIBEXEC", libexec, TRUE);
+	ck_assert(g_file_set_contents("kernel", "MZ", -1, NULL));
+	ck_assert_int_eq(RUN(verb_create, "create", "--kernel", "kernel", "box"), EX_OK);
+	ck_assert(g_file_set_contents("data/lodge/box/vmm.log", "its", -1, NULL));
+	ck_assert_int_eq(claim_folder("run/lodge/box", &claim), 0);
+	ck_assert_int_eq(RUN(verb_start, "start", "box"), EX_TEMPFAIL);
+	assert_said("box runs already");
+	ck_assert(g_file_get_contents("data/lodge/box/vmm.log", &log, NULL, NULL));
+	ck_assert_str_eq(log, "its");
+	close(claim);
+}
+END_TEST
+
 /* Whether process @pid waits for a lock of somebody's. */
 static bool waits_for_lock(pid_t pid)
 {
@@ -489,6 +511,7 @@ int main(void)
 	tcase_add_test(tcase, delete_asks_again_after_the_answer);
 	tcase_add_test(tcase, delete_leaves_no_run_time_folder);
 	tcase_add_test(tcase, run_takes_no_name_that_is_taken);
+	tcase_add_test(tcase, start_beside_another_leaves_its_log);
 	tcase_add_test(tcase, of_two_that_create_one_does);
 	tcase_add_test(tcase, folders_are_claimed_by_one);
 	suite_add_tcase(suite, tcase);

@@ -31,7 +31,7 @@ like "$(lodge list)" "box +off" "it is off"
 ok "by its path, too" lodge start "$HOME/.local/share/lodge/box"
 ok "kill by path" lodge kill "$HOME/.local/share/lodge/box"
 
-refuses "what somebody has at run time is not started" "running already" flock "$XDG_RUNTIME_DIR/lodge/box" lodge start box
+refuses "what somebody has at run time is not started" "runs already" flock "$XDG_RUNTIME_DIR/lodge/box" lodge start box
 refuses "nor deleted" "box runs" flock "$XDG_RUNTIME_DIR/lodge/box" lodge delete --yes box
 lodge start box 2>/dev/null &
 lodge start box 2>/dev/null
