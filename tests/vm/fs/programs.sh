@@ -114,10 +114,12 @@ use_sqlite() {
 		pid=$!
 		sqlite_writer b $n >said.b &
 		until [ "$(wc -l <said.a)" -ge $n ]; do sleep 0.05; done
-		# The writer's sqlite3, and then the shell that feeds it.
+		# The writer's sqlite3, and then the shell that feeds it; of whose end this one may or may not speak.
 		pkill -KILL -P $pid -x sqlite3
-		kill -KILL $pid 2>/dev/null
-		wait
+		{
+			kill -KILL $pid
+			wait
+		} 2>/dev/null
 		rows=$(sqlite3 base.db "SELECT count(*) FROM t WHERE who = 'a'")
 		sum=$(sqlite3 base.db 'SELECT n - (SELECT count(*) FROM t) FROM sum')
 		[ "$rows" -ge "$(grep -c . said.a)" ] && echo "sqlite $mode, killed: what was committed is there, sum off by $sum"
