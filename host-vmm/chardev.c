@@ -222,7 +222,7 @@ static void let_go(struct chardev *chardev)
 static void on_client(void *opaque, uint32_t epoll_events)
 {
 	struct chardev *chardev = opaque;
-	int fd = accept4(chardev->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = unix_accept(chardev->listen_fd, &chardev->spare_fd);
 	int ret;
 
 	(void)epoll_events;
@@ -304,7 +304,7 @@ int chardev_create(const char *name, const char *backend, const char *dir, struc
 	chardev->events = events;
 	chardev->opaque = opaque;
 	chardev->paused = true;
-	chardev->wake_fd = chardev->listen_fd = chardev->watch_fd = -1;
+	chardev->wake_fd = chardev->listen_fd = chardev->spare_fd = chardev->watch_fd = -1;
 	chardev->in_fd = chardev->out_fd = -1;
 	pthread_mutex_init(&chardev->lock, NULL);
 	ret = chardev_open(chardev, backend, dir, &remedy);
@@ -342,6 +342,7 @@ void chardev_destroy(struct chardev *chardev)
 	chardev_close(chardev);
 	fd_close(&chardev->wake_fd);
 	fd_close(&chardev->listen_fd);
+	fd_close(&chardev->spare_fd);
 	fd_close(&chardev->watch_fd);
 	fd_close(&chardev->in_fd);
 	fd_close(&chardev->out_fd);

@@ -172,6 +172,7 @@ static int open_socket(struct chardev *chardev, const char *argument, const char
 	chardev->listen_fd = unix_listen(argument, 1);
 	if (chardev->listen_fd < 0)
 		return chardev->listen_fd;
+	chardev->spare_fd = unix_spare(chardev->listen_fd);
 	/* Set once the name is ours, since closing removes it. */
 	chardev->path = strdup(argument);
 	return chardev->path ? 0 : -ENOMEM;

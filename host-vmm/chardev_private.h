@@ -26,7 +26,7 @@ struct chardev {
 
 	/* Loop's thread only, after creation: */
 	int wake_fd; /* eventfd: chardev_resume() */
-	int listen_fd; /* "socket:" */
+	int listen_fd, spare_fd; /* "socket:"; unix_accept() */
 	int watch_fd; /* "pty": inotify, tells when the other side is opened */
 	struct loop_source *wake, *listen, *watch, *in, *out;
 	uint8_t kept[CHARDEV_CHUNK];

@@ -31,7 +31,7 @@ struct local {
 	struct lodged *lodged;
 	char *path;
 	char *conf_link; /* by which lodge-toolbox finds our tools.conf */
-	int fd;
+	int fd, spare_fd; /* unix_accept() */
 	guint source;
 	GList *clients;
 	struct log_ratelimit limit;
@@ -239,7 +239,7 @@ static gboolean on_client(gint fd, GIOCondition condition, gpointer opaque)
 	struct ucred who;
 	socklen_t len = sizeof(who);
 	struct client *client;
-	int got = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int got = unix_accept(fd, &local->spare_fd);
 
 	(void)condition;
 	if (got < 0)
@@ -289,6 +289,7 @@ int local_start(struct lodged *lodged, struct local **ret_local)
 	(void)chmod(local->path, 0666);
 	show_conf(local);
 	(void)fcntl(local->fd, F_SETFL, O_NONBLOCK);
+	local->spare_fd = unix_spare(local->fd);
 	local->source = g_unix_fd_add(local->fd, G_IO_IN, on_client, local);
 	*ret_local = local;
 	return 0;
@@ -302,6 +303,7 @@ void local_stop(struct local *local)
 		client_drop(local->clients->data);
 	g_source_remove(local->source);
 	close(local->fd);
+	fd_close(&local->spare_fd);
 	(void)unlink(local->path);
 	(void)unlink(local->conf_link);
 	g_free(local->conf_link);

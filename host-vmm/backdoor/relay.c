@@ -212,7 +212,7 @@ static int client_add(struct relay *relay, int fd)
 static void accept_ready(void *opaque, uint32_t events)
 {
 	struct relay *relay = opaque;
-	autofd fd = accept4(relay->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	autofd fd = unix_accept(relay->fd, &relay->spare_fd);
 	const char *why = NULL;
 
 	(void)events;
@@ -237,6 +237,7 @@ static void free_relay(struct relay *relay)
 		unlink(relay->path);
 		close(relay->fd);
 	}
+	fd_close(&relay->spare_fd);
 	free(relay->chunk);
 	free(relay->path);
 	free(relay);
@@ -250,7 +251,7 @@ int relay_start(struct backdoor *backdoor, struct loop *loop, const char *path,
 
 	if (!relay)
 		return -ENOMEM;
-	*relay = (struct relay){ .backdoor = backdoor, .loop = loop, .fd = -1 };
+	*relay = (struct relay){ .backdoor = backdoor, .loop = loop, .fd = -1, .spare_fd = -1 };
 	relay->path = strdup(path);
 	relay->chunk = malloc(CHUNK);
 	if (!relay->path || !relay->chunk) {
@@ -259,6 +260,8 @@ int relay_start(struct backdoor *backdoor, struct loop *loop, const char *path,
 		relay->fd = unix_listen_ours(path, RELAY_CLIENTS_MAX);
 		ret = relay->fd < 0 ? relay->fd : 0;
 	}
+	if (!ret)
+		relay->spare_fd = unix_spare(relay->fd);
 	if (!ret)
 		ret = loop_add(loop, relay->fd, EPOLLIN, accept_ready, relay, &relay->source);
 	if (ret) {

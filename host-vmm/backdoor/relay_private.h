@@ -66,7 +66,7 @@ struct relay {
 	struct backdoor *backdoor;
 	struct loop *loop;
 	char *path;
-	int fd;
+	int fd, spare_fd; /* unix_accept() */
 	struct loop_source *source;
 	struct relay_client *clients;
 	size_t n_clients;

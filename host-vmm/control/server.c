@@ -27,7 +27,7 @@ struct control {
 	const struct control_method *methods;
 	void *opaque;
 	char *path;
-	int fd;
+	int fd, spare_fd; /* unix_accept() */
 	GMainContext *context;
 	GMainLoop *loop;
 	pthread_t thread;
@@ -345,7 +345,7 @@ static gboolean accept_ready(int listen_fd, GIOCondition condition, void *opaque
 	autofd fd = -1;
 
 	(void)condition;
-	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	fd = unix_accept(listen_fd, &control->spare_fd);
 	if (fd < 0)
 		return G_SOURCE_CONTINUE;
 	if (!unix_peer_is_ours(fd)) {
@@ -408,6 +408,7 @@ static void control_free(struct control *control)
 {
 	unlink(control->path);
 	close(control->fd);
+	fd_close(&control->spare_fd);
 	g_ptr_array_unref(control->clients);
 	g_queue_clear_full(&control->waiting, g_free);
 	g_mutex_clear(&control->lock);
@@ -433,6 +434,7 @@ int control_start_with(const char *path, const struct control_method *methods, v
 	control->opaque = opaque;
 	control->path = g_strdup(path);
 	control->fd = fd;
+	control->spare_fd = unix_spare(fd);
 	control->context = g_main_context_new();
 	control->loop = g_main_loop_new(control->context, FALSE);
 	control->clients = g_ptr_array_new_with_free_func(client_free);

@@ -22,7 +22,7 @@ struct display_server {
 	struct window_host host;
 	struct loop *loop;
 	char *name, *path;
-	int fd;
+	int fd, spare_fd; /* unix_accept() */
 	int input_fd; /* eventfd: the input became another; written by any thread */
 	int timer_fd; /* each second while a window waits for its peer */
 	bool timer_on;
@@ -102,7 +102,7 @@ static void tell_input(void *opaque, uint32_t events)
 static void accept_ready(void *opaque, uint32_t events)
 {
 	struct display_server *server = opaque;
-	autofd fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	autofd fd = unix_accept(server->fd, &server->spare_fd);
 	struct window *window;
 	const char *why = NULL;
 
@@ -129,6 +129,7 @@ static void free_server(struct display_server *server)
 	if (server->fd >= 0)
 		unlink(server->path);
 	fd_close(&server->fd);
+	fd_close(&server->spare_fd);
 	fd_close(&server->input_fd);
 	fd_close(&server->timer_fd);
 	free(server->name);
@@ -160,6 +161,7 @@ static int open_all(struct display_server *server)
 	server->fd = unix_listen_ours(server->path, DISPLAY_WINDOWS_MAX);
 	if (server->fd < 0)
 		return server->fd;
+	server->spare_fd = unix_spare(server->fd);
 	ret = loop_add(server->loop, server->timer_fd, EPOLLIN, second_passed, server,
 		       &server->timer_source);
 	if (!ret)
@@ -179,9 +181,11 @@ int display_server_start(struct display *display, struct input *input, const cha
 
 	if (!server)
 		return -ENOMEM;
-	*server = (struct display_server){
-		.loop = display_loop(display), .fd = -1, .input_fd = -1, .timer_fd = -1
-	};
+	*server = (struct display_server){ .loop = display_loop(display),
+					   .fd = -1,
+					   .spare_fd = -1,
+					   .input_fd = -1,
+					   .timer_fd = -1 };
 	server->name = strdup(name);
 	server->path = strdup(path);
 	server->host = (struct window_host){

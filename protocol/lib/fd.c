@@ -3,6 +3,7 @@
 #include "protocol/lib/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -123,6 +124,26 @@ int unix_listen_ours(const char *path, int backlog)
 		return ret;
 	}
 	return fd_steal(&fd);
+}
+
+int unix_spare(int listener)
+{
+	return fcntl(listener, F_DUPFD_CLOEXEC, 0);
+}
+
+int unix_accept(int listener, int *spare)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int ret = fd < 0 ? -errno : fd;
+
+	if ((ret == -EMFILE || ret == -ENFILE) && *spare >= 0) {
+		fd_close(spare);
+		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		fd_close(&fd);
+	}
+	if (*spare < 0)
+		*spare = unix_spare(listener);
+	return ret;
 }
 
 bool unix_peer_is_ours(int socket)

@@ -54,6 +54,16 @@ int unix_connect(const char *path);
 /* As unix_listen(), with mode 0600: for servers that ask each peer unix_peer_is_ours(). */
 int unix_listen_ours(const char *path, int backlog);
 
+/*
+ * The next client of @listener, close-on-exec and non-blocking. At a limit of descriptors it is
+ * turned away with -EMFILE or -ENFILE: left where it is, it would keep the listener ready and its
+ * loop awake. That takes a descriptor, kept in *@spare: unix_spare() at first. To be called when
+ * the listener is ready.
+ */
+int unix_accept(int listener, int *spare);
+/* -1 where there is none to spare now; unix_accept() tries again. Closed by the caller. */
+int unix_spare(int listener);
+
 /* Whether a connected socket's other end was opened by our own user or by root; false where that
  * cannot be told. */
 bool unix_peer_is_ours(int socket);

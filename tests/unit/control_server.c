@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -287,6 +288,53 @@ START_TEST(t40_clients_are_bounded)
 }
 END_TEST
 
+/* A connection that has been served. */
+static int ask_echo(const struct fixture *fixture)
+{
+	static const char text[] = "{\"method\":\"echo\"}\n";
+	int fd = connect_or_fail(fixture);
+	g_autofree char *line = NULL;
+
+	ck_assert_int_eq(fd_write_all(fd, text, strlen(text)), 0);
+	line = read_line(fd);
+	ck_assert_str_eq(line, "{\"id\":null,\"result\":{\"members\":0}}\n");
+	return fd;
+}
+
+/* A client that came and cannot be taken in would wake the loop for ever. */
+START_TEST(no_descriptor_is_left)
+{
+	struct rlimit few = { 64, 64 }, before;
+	g_autofree char *eof = NULL;
+	struct fixture fixture;
+	int fds[64], n = 0, first, fd;
+
+	start(&fixture);
+	/* GLib opens what it needs while its loop starts, and ends a program that cannot. */
+	first = ask_echo(&fixture);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few.rlim_max = before.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	while ((fds[n] = dup(0)) >= 0)
+		n++;
+	ck_assert_int_eq(errno, EMFILE);
+	for (int round = 0; round < 3; round++) {
+		close(fds[--n]);
+		fd = connect_or_fail(&fixture);
+		eof = read_line(fd);
+		ck_assert_str_eq(eof, "");
+		g_free(g_steal_pointer(&eof));
+		fds[n++] = fd;
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	close(ask_echo(&fixture));
+	close(first);
+	while (n)
+		close(fds[--n]);
+	stop(&fixture);
+}
+END_TEST
+
 START_TEST(client_that_does_not_read)
 {
 	struct fixture fixture;
@@ -422,6 +470,7 @@ int main(void)
 	tcase_add_test(tcase, followers_hear_all_and_the_last_word);
 	tcase_add_test(tcase, a_follower_that_does_not_read);
 	tcase_add_test(tcase, t40_clients_are_bounded);
+	tcase_add_test(tcase, no_descriptor_is_left);
 	tcase_add_test(tcase, client_that_does_not_read);
 	tcase_add_test(tcase, stale_socket_is_replaced_and_live_one_kept);
 	suite_add_tcase(suite, tcase);
