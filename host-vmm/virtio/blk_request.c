@@ -131,6 +131,21 @@ static bool moves_data(const struct blk_request *request)
 	       request->op == BLK_OP_WRITE_ZEROES;
 }
 
+static void begin_flush(struct blk_request *request)
+{
+	request->op = BLK_OP_FLUSH;
+	request->left = 1;
+	blk_engine_do(request);
+}
+
+/* Section 5.2.6.2: without a flush command, zeroes too are on the medium before they are said to
+ * be. fallocate(2) has no flag for that. */
+static bool owes_flush(const struct blk_request *request)
+{
+	return (request->op == BLK_OP_PUNCH || request->op == BLK_OP_ZERO) && !request->discard &&
+	       request->blk->writethrough;
+}
+
 void blk_request_result(struct blk_request *request, int64_t result)
 {
 	if (result == -EAGAIN || result == -EINTR) {
@@ -144,8 +159,13 @@ void blk_request_result(struct blk_request *request, int64_t result)
 		finish(request, (int)-result);
 		return;
 	}
-	if (result >= 0 && !moves_data(request))
+	if (result >= 0 && !moves_data(request)) {
+		if (owes_flush(request)) {
+			begin_flush(request);
+			return;
+		}
 		request->left = 0;
+	}
 	if (result >= 0 && moves_data(request)) {
 		/* Somebody has cut the file short beneath us. */
 		if (result == 0 || (uint64_t)result > request->left) {
@@ -201,13 +221,6 @@ static void begin_data(struct blk_request *request, uint64_t sector, uint64_t le
 			return;
 		}
 	}
-	blk_engine_do(request);
-}
-
-static void begin_flush(struct blk_request *request)
-{
-	request->op = BLK_OP_FLUSH;
-	request->left = 1;
 	blk_engine_do(request);
 }
 
