@@ -35,7 +35,8 @@ cli_words_pkgs := check glib-2.0 json-glib-1.0
 
 # Verbs as a whole, with a monitor that a test plays.
 unit_tests += cli_verbs
-cli_verbs_srcs := tests/unit/cli_verbs.c $(addprefix host-vmm/, boot/elf.c kvm.c memory.c memory-policy/policy.c)
+verbs_srcs := tests/unit/verbs_rig.c $(addprefix host-vmm/, boot/elf.c kvm.c memory.c memory-policy/policy.c)
+cli_verbs_srcs := tests/unit/cli_verbs.c $(verbs_srcs)
 cli_verbs_libs := cli vmconf pack proto
 cli_verbs_pkgs := check glib-2.0 json-glib-1.0
 
