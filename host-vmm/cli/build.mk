@@ -13,11 +13,15 @@ progs += lodge
 lodge_srcs := host-vmm/cli/main.c host-vmm/kvm.c host-vmm/memory.c host-vmm/memory-policy/policy.c
 lodge_libs := cli vmconf pack proto
 
-unit_tests += cli_copy cli_cpio cli_guest cli_kernel cli_words
+unit_tests += cli_copy cli_cpio cli_guest cli_kernel cli_put cli_words
 cli_copy_srcs := tests/unit/cli_copy.c $(addprefix host-vmm/cli/, \
 	cli.c copy.c copy_get.c copy_put.c guest_link.c outlet.c)
 cli_copy_libs := pack proto
 cli_copy_pkgs := check glib-2.0 libarchive
+cli_put_srcs := tests/unit/cli_put.c $(addprefix host-vmm/cli/, \
+	cli.c copy.c copy_put.c guest_link.c outlet.c)
+cli_put_libs := pack proto
+cli_put_pkgs := check glib-2.0 libarchive
 cli_guest_srcs := tests/unit/cli_guest.c $(addprefix host-vmm/cli/, \
 	cli.c guest_exec.c guest_link.c outlet.c terminal.c)
 cli_guest_libs := proto
@@ -34,11 +38,14 @@ cli_words_libs := vmconf proto
 cli_words_pkgs := check glib-2.0 json-glib-1.0
 
 # Verbs as a whole, with a monitor that a test plays.
-unit_tests += cli_verbs
+unit_tests += cli_verbs cli_cp
 verbs_srcs := tests/unit/verbs_rig.c $(addprefix host-vmm/, boot/elf.c kvm.c memory.c memory-policy/policy.c)
 cli_verbs_srcs := tests/unit/cli_verbs.c $(verbs_srcs)
 cli_verbs_libs := cli vmconf pack proto
 cli_verbs_pkgs := check glib-2.0 json-glib-1.0
+cli_cp_srcs := tests/unit/cli_cp.c $(verbs_srcs)
+cli_cp_libs := cli vmconf pack proto
+cli_cp_pkgs := check glib-2.0 json-glib-1.0
 
 # How much memory guests have, and what VMs use.
 unit_tests += cli_memory

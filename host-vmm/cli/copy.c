@@ -27,6 +27,7 @@ int copy_begin(struct copy *copy, const char *word, const char *path, const char
 	int ret = guest_stream_open(copy->link, from_guest, &copy->stream);
 
 	copy->what = path;
+	copy->here = NULL;
 	copy->bytes = 0;
 	copy->started = copy->shown = g_get_monotonic_time();
 	copy->command.done = false;
@@ -108,12 +109,22 @@ static int last_signal(const struct copy *copy)
 	return (int)info.ssi_signo;
 }
 
+void copy_blame(struct copy *copy, const char *here, bool written)
+{
+	copy->here = here;
+	copy->written = written;
+}
+
 static int explain(const struct copy *copy, int error)
 {
 	if (error == -EINTR)
 		return 128 + last_signal(copy);
 	if (error == -ECONNRESET)
 		return fail(EX_UNAVAILABLE, "%s: the VM ended before the copy did", copy->name);
+	if (copy->here)
+		return fail(status_of(error), "%s: cannot be %s: %s%s", copy->here,
+			    copy->written ? "written" : "read", g_strerror(-error),
+			    copy->written ? "; make room there, or choose another place" : "");
 	return fail(status_of(error), "%s:%s: %s", copy->name, copy->what,
 		    error == -EBADMSG
 			    ? "the guest sent an archive that is malformed, or leads out of "
@@ -200,7 +211,7 @@ int copy_probe(struct copy *copy, const char *path, enum copy_kind *ret_kind)
 	return 0;
 }
 
-int copy_get_stream(struct copy *copy, const char *path, int fd)
+int copy_get_stream(struct copy *copy, const char *path, int fd, const char *here)
 {
 	static const char *const fields[] = { "form", "file", NULL };
 	int ret = copy_begin(copy, "lodge.file-get ", path, fields, true);
@@ -227,6 +238,8 @@ int copy_get_stream(struct copy *copy, const char *path, int fd)
 		if (ret || !pfds[2].revents)
 			continue;
 		done = outlet_write(&outlet, bytes, len);
+		if (done < 0)
+			copy_blame(copy, here, true);
 		ret = done < 0 ? (int)done
 			       : guest_stream_take(copy->link, &copy->stream, (size_t)done);
 		copy_count(copy, done > 0 ? (size_t)done : 0);
@@ -235,7 +248,7 @@ int copy_get_stream(struct copy *copy, const char *path, int fd)
 	return copy_finish(copy, ret);
 }
 
-static int send_all(struct copy *copy, int fd)
+static int send_all(struct copy *copy, int fd, const char *here)
 {
 	g_autofree char *bytes = g_malloc(READ_CHUNK);
 	int ret = 0;
@@ -252,17 +265,20 @@ static int send_all(struct copy *copy, int fd)
 		if (pfds[1].revents)
 			return -EINTR;
 		got = read(fd, bytes, READ_CHUNK);
-		if (got < 0 && errno == EINTR)
+		if (got < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
-		if (got < 0)
-			return -errno;
+		if (got < 0) {
+			ret = -errno;
+			copy_blame(copy, here, false);
+			return ret;
+		}
 		ret = copy_send(copy, bytes, (size_t)got, !got);
 		if (ret || !got)
 			return ret;
 	}
 }
 
-int copy_put_stream(struct copy *copy, int fd, const char *path)
+int copy_put_stream(struct copy *copy, int fd, const char *here, const char *path)
 {
 	char mode[16], mtime[48];
 	const char *fields[] = { "form", "file", "mode", mode, "mtime", mtime, NULL };
@@ -270,7 +286,7 @@ int copy_put_stream(struct copy *copy, int fd, const char *path)
 	int ret;
 
 	if (fstat(fd, &st))
-		return fail(EX_NOINPUT, "standard input: %s", g_strerror(errno));
+		return fail(EX_NOINPUT, "%s: %s", here, g_strerror(errno));
 	snprintf(mode, sizeof(mode), "%o", st.st_mode & 0777);
 	snprintf(mtime, sizeof(mtime), "%lld.%09ld", (long long)st.st_mtim.tv_sec,
 		 st.st_mtim.tv_nsec);
@@ -278,6 +294,6 @@ int copy_put_stream(struct copy *copy, int fd, const char *path)
 		fields[S_ISREG(st.st_mode) ? 4 : 2] = NULL;
 	ret = copy_begin(copy, "lodge.file-put ", path, fields, false);
 	if (!ret)
-		ret = send_all(copy, fd);
+		ret = send_all(copy, fd, here);
 	return copy_finish(copy, ret);
 }

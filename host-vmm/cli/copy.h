@@ -26,6 +26,8 @@ struct copy {
 
 	/* Of the one that is under way. */
 	const char *what; /* the guest's path, for messages */
+	const char *here; /* NULL, or what of this host made it fail */
+	bool written; /* by being written, not read */
 	struct guest_command command;
 	struct guest_stream stream;
 	guint64 bytes; /* that passed */
@@ -42,12 +44,13 @@ enum copy_kind {
 int copy_probe(struct copy *copy, const char *path, enum copy_kind *ret_kind);
 /* The file or folder @path of the guest, to @parent/@final here; @parent exists. */
 int copy_get(struct copy *copy, const char *path, const char *parent, const char *final);
-/* Its bytes to @fd, which is standard output. */
-int copy_get_stream(struct copy *copy, const char *path, int fd);
+/* Its bytes to @fd, which messages call @here. */
+int copy_get_stream(struct copy *copy, const char *path, int fd, const char *here);
 /* The file or folder @path of this host, as @name below the guest's folder @folder. */
 int copy_put_tree(struct copy *copy, const char *path, const char *folder, const char *name);
-/* What @fd gives, to the guest's @path; a regular file's mode and time go along. */
-int copy_put_stream(struct copy *copy, int fd, const char *path);
+/* What @fd gives, which messages call @here, to the guest's @path; a regular file's mode and time
+ * go along. */
+int copy_put_stream(struct copy *copy, int fd, const char *here, const char *path);
 
 /* ---- for its own files ---- */
 
@@ -62,6 +65,9 @@ int copy_wait(struct copy *copy);
 void copy_count(struct copy *copy, size_t bytes);
 /* All @len bytes into the stream. A negative errno; -EPIPE: the guest's result tells why. */
 int copy_send(struct copy *copy, const void *bytes, size_t len, bool end);
+/* The error that is given to copy_finish() next is of @here on this host, a text that must stay
+ * till then, and not of the guest: what could not be read, or else written. */
+void copy_blame(struct copy *copy, const char *here, bool written);
 /* Waits for the result. @error is what went wrong here, or 0. Ends the stream. */
 int copy_finish(struct copy *copy, int error);
 /* Ends it early, and no word of it. */

@@ -7,8 +7,9 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <fts.h>
 #include <glib/gstdio.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,16 +20,17 @@
 #include "host-vmm/cli/cli.h"
 #include "protocol/lib/pack.h"
 
-#define OPEN_FOLDERS 16 /* that nftw() keeps at once */
-#define PADDING_MAX  (1 << 20) /* bytes behind an archive's end */
-#define LINKS_MAX    40 /* as the kernel's MAXSYMLINKS */
-#define PERMISSIONS  0777 /* no setuid, setgid or sticky by a guest's word */
+#define PADDING_MAX (1 << 20) /* bytes behind an archive's end */
+#define LINKS_MAX   40 /* as the kernel's MAXSYMLINKS */
+#define PERMISSIONS 0777 /* no setuid, setgid or sticky by a guest's word */
+#define RANDOM	    ".XXXXXX"
 
 struct unpack {
 	struct copy *copy;
 	struct archive *from, *to;
 	char *top; /* the archive's first component */
 	char *goal; /* what becomes of it: a path below the working folder */
+	const char *final; /* where it belongs in the end, for messages */
 	size_t pending; /* bytes of the stream that libarchive has and that are not taken off yet */
 	int error; /* of the link */
 	bool merge; /* into a folder that is there */
@@ -135,10 +137,13 @@ static int fault(const struct unpack *unpack, struct archive *archive)
 	/* The guest gave it up, and its result tells why. */
 	if (archive == unpack->from && unpack->copy->stream.reset)
 		return -EPIPE;
-	return archive == unpack->to && error > 0 ? -error : -EBADMSG;
+	if (archive != unpack->to || error <= 0)
+		return -EBADMSG;
+	copy_blame(unpack->copy, unpack->final, true);
+	return -error;
 }
 
-static int write_entry(struct unpack *unpack, struct archive_entry *entry)
+static int write_whole(struct unpack *unpack, struct archive_entry *entry)
 {
 	const void *bytes;
 	la_int64_t offset;
@@ -157,6 +162,37 @@ static int write_entry(struct unpack *unpack, struct archive_entry *entry)
 		return fault(unpack, unpack->from);
 	return archive_write_finish_entry(unpack->to) < ARCHIVE_WARN ? fault(unpack, unpack->to)
 								     : 0;
+}
+
+/*
+ * Beside the file that is there, and in its place once it is whole. The library's own safe writes
+ * put half a file there, too: it fills up with zeroes what it was not given before the end.
+ */
+static int write_beside(struct unpack *unpack, struct archive_entry *entry)
+{
+	g_autofree char *path = g_strdup(archive_entry_pathname(entry));
+	g_autofree char *folder = g_path_get_dirname(path);
+	g_autofree char *id = g_uuid_string_random();
+	g_autofree char *temporary = g_strdup_printf("%s/.lodge-cp.%s", folder, id);
+	int ret;
+
+	archive_entry_set_pathname(entry, temporary);
+	ret = write_whole(unpack, entry);
+	if (!ret && rename(temporary, path)) {
+		ret = -errno;
+		copy_blame(unpack->copy, unpack->final, true);
+	}
+	if (ret)
+		(void)g_unlink(temporary);
+	return ret;
+}
+
+static int write_entry(struct unpack *unpack, struct archive_entry *entry)
+{
+	bool beside = unpack->merge && archive_entry_filetype(entry) == AE_IFREG &&
+		      !archive_entry_hardlink(entry);
+
+	return beside ? write_beside(unpack, entry) : write_whole(unpack, entry);
 }
 
 /* Behind the archive's end there is padding, and the stream's own end. */
@@ -214,8 +250,7 @@ static int open_archives(struct unpack *unpack)
 		flags |= ARCHIVE_EXTRACT_OWNER;
 	/* Tar and nothing else: no decoder that a guest could choose. */
 	if (archive_read_support_format_tar(unpack->from) ||
-	    archive_write_disk_set_options(
-		    unpack->to, unpack->merge ? flags | ARCHIVE_EXTRACT_SAFE_WRITES : flags) ||
+	    archive_write_disk_set_options(unpack->to, flags) ||
 	    archive_read_open(unpack->from, unpack, NULL, read_stream, NULL))
 		return fault(unpack, unpack->from);
 	return 0;
@@ -233,40 +268,44 @@ static int close_archives(struct unpack *unpack, int ret)
 
 /* ---- where it goes ---- */
 
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
+/* Folders may come without the right to look into them, or to remove what is in them. */
+static void remove_tree(char *path)
 {
-	(void)kind;
-	(void)at;
-	/* A folder may come without the right to remove what is in it. */
-	if (S_ISDIR(st->st_mode))
-		(void)chmod(path, 0700);
-	return 0;
+	char *const roots[] = { path, NULL };
+	FTS *walk = fts_open(roots, FTS_PHYSICAL, NULL);
+	FTSENT *found;
+
+	while (walk && (found = fts_read(walk))) {
+		if (found->fts_info == FTS_D)
+			(void)chmod(found->fts_accpath, 0700);
+		else
+			(void)remove(found->fts_accpath);
+	}
+	if (walk)
+		fts_close(walk);
 }
 
-static int remove_entry_after(const char *path, const struct stat *st, int kind, struct FTW *at)
+/* Names may be so long that there is no room for more. */
+static char *temporary_of(const char *final)
 {
-	(void)st;
-	(void)kind;
-	(void)at;
-	return remove(path);
-}
+	bool fits = strlen(final) + strlen("." RANDOM) <= NAME_MAX;
 
-static void remove_tree(const char *path)
-{
-	(void)nftw(path, remove_entry, OPEN_FOLDERS, FTW_PHYS);
-	(void)nftw(path, remove_entry_after, OPEN_FOLDERS, FTW_PHYS | FTW_DEPTH);
+	return g_strdup_printf(".%s" RANDOM, fits ? final : "lodge-cp");
 }
 
 /* Into a folder of its own, and then by one rename to where it belongs. */
 static int get_anew(struct unpack *unpack, const char *final)
 {
-	g_autofree char *temporary = g_strdup_printf(".%s.XXXXXX", final);
+	g_autofree char *temporary = temporary_of(final);
 	mode_t mode = 0;
 	struct stat st = { 0 };
 	int ret;
 
-	if (!g_mkdtemp(temporary))
-		return copy_finish(unpack->copy, -errno);
+	if (!g_mkdtemp(temporary)) {
+		ret = -errno;
+		copy_blame(unpack->copy, final, true);
+		return copy_finish(unpack->copy, ret);
+	}
 	unpack->goal = g_build_filename(temporary, "new", NULL);
 	ret = open_archives(unpack);
 	if (!ret)
@@ -307,7 +346,7 @@ static int get_into(struct unpack *unpack, const char *final)
 static int get_once(struct copy *copy, const char *path, const char *final, char **ret_link)
 {
 	static const char *const fields[] = { "form", "tar", NULL };
-	struct unpack unpack = { .copy = copy };
+	struct unpack unpack = { .copy = copy, .final = final };
 	struct stat st;
 	int ret = copy_begin(copy, "lodge.file-get ", path, fields, true);
 

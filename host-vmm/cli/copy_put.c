@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 
 #define CHUNK (64 << 10)
 
+#define NO_KIND_OF_OURS "neither file, folder nor link"
+
 struct pack {
 	struct copy *copy;
 	struct archive *archive;
@@ -27,6 +30,7 @@ struct pack {
 	const char *name; /* of the file or folder in the guest */
 	size_t root_len; /* of the walk's root in paths */
 	int error; /* of the link, or of the guest */
+	char *culprit; /* NULL, or the path of what cannot be read any more */
 	unsigned int left_out;
 };
 
@@ -104,33 +108,59 @@ static int send_one(struct pack *pack, const FTSENT *found, int fd)
 	return ret;
 }
 
+/* What it has lost since its header was sent came to the guest as zeroes. */
+static bool has_shrunk(int fd, const struct stat *told)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && st.st_size < told->st_size;
+}
+
+static int send_body(struct pack *pack, const FTSENT *found)
+{
+	autofd fd = open(found->fts_accpath, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int ret;
+
+	/* Since the walk has looked another one may have come in its place. */
+	if (fd < 0 || fstat(fd, found->fts_statp)) {
+		leave_out(pack, found->fts_path, g_strerror(errno));
+		return 0;
+	}
+	if (!S_ISREG(found->fts_statp->st_mode)) {
+		leave_out(pack, found->fts_path, NO_KIND_OF_OURS);
+		return 0;
+	}
+	ret = send_one(pack, found, fd);
+	if (!ret && has_shrunk(fd, found->fts_statp)) {
+		pack->left_out++;
+		(void)fail(0, "%s: became shorter while it was copied; copy it again",
+			   found->fts_path);
+	}
+	if (ret && ret != -EPIPE)
+		pack->culprit = g_strdup(found->fts_path);
+	return ret;
+}
+
 static int send_found(struct pack *pack, const FTSENT *found)
 {
-	autofd fd = -1;
-
 	switch (found->fts_info) {
 	case FTS_DP:
 		return 0;
 	case FTS_D:
 	case FTS_SL:
 	case FTS_SLNONE:
-		break;
+		return send_one(pack, found, -1);
 	case FTS_F:
-		fd = open(found->fts_accpath, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		if (fd >= 0)
-			break;
-		leave_out(pack, found->fts_path, g_strerror(errno));
-		return 0;
+		return send_body(pack, found);
 	case FTS_DNR:
 	case FTS_ERR:
 	case FTS_NS:
 		leave_out(pack, found->fts_path, g_strerror(found->fts_errno));
 		return 0;
 	default:
-		leave_out(pack, found->fts_path, "neither file, folder nor link");
+		leave_out(pack, found->fts_path, NO_KIND_OF_OURS);
 		return 0;
 	}
-	return send_one(pack, found, fd);
 }
 
 static char *strip_slashes(const char *path)
@@ -156,6 +186,9 @@ static int send_tree(struct pack *pack, const char *path)
 	pack->root_len = strcmp(root, "/") != 0 ? strlen(root) : 0;
 	while (!ret && (found = fts_read(walk)))
 		ret = send_found(pack, found);
+	/* Its end, or that of our memory. */
+	if (!ret && errno)
+		ret = -errno;
 	fts_close(walk);
 	return ret;
 }
@@ -192,8 +225,11 @@ int copy_put_tree(struct copy *copy, const char *path, const char *folder, const
 	archive_write_free(pack.archive);
 	if (pack.error)
 		ret = pack.error;
+	else if (pack.culprit)
+		copy_blame(copy, pack.culprit, false);
 	if (!ret)
 		ret = copy_send(copy, "", 0, true);
 	ret = copy_finish(copy, ret);
+	g_free(pack.culprit);
 	return ret || !pack.left_out ? ret : EX_NOINPUT;
 }

@@ -71,6 +71,24 @@ static bool ends_in_slash(const char *path)
 
 /* ---- out of the guest ---- */
 
+/* A device, a pipe: nothing can take its place, and bytes go into it. */
+static bool is_special(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+static int get_into_special(struct copy *copy, const char *from, const char *path)
+{
+	autofd fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0)
+		return fail(EX_CANTCREAT, "%s: %s%s", path, g_strerror(errno),
+			    errno == ENXIO ? "; start what reads there first" : "");
+	return copy_get_stream(copy, from, fd, path);
+}
+
 static int get(struct copy *copy, const char *from, const struct side *to, bool into)
 {
 	g_autofree char *base = base_of(from);
@@ -79,7 +97,9 @@ static int get(struct copy *copy, const char *from, const struct side *to, bool 
 	g_autofree char *final = NULL;
 
 	if (is_stream(to))
-		return copy_get_stream(copy, from, STDOUT_FILENO);
+		return copy_get_stream(copy, from, STDOUT_FILENO, "standard output");
+	if (is_special(to->path))
+		return get_into_special(copy, from, to->path);
 	into = into || g_file_test(to->path, G_FILE_TEST_IS_DIR);
 	if (into && !strcmp(base, "/"))
 		return fail(EX_USAGE, "cp: %s:/ has no name of its own; say what to call it here",
@@ -95,12 +115,13 @@ static int get(struct copy *copy, const char *from, const struct side *to, bool 
 
 static int put_file(struct copy *copy, const struct side *from, const char *path)
 {
-	autofd fd = is_stream(from) ? dup(STDIN_FILENO)
-				    : open(from->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* A pipe that nobody writes to would keep us in here, deaf to signals. */
+	const int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	autofd fd = is_stream(from) ? dup(STDIN_FILENO) : open(from->path, flags);
 
 	if (fd < 0)
 		return fail(EX_NOINPUT, "%s: %s", from->path, g_strerror(errno));
-	return copy_put_stream(copy, fd, path);
+	return copy_put_stream(copy, fd, is_stream(from) ? "standard input" : from->path, path);
 }
 
 static int put(struct copy *copy, const struct side *from, const char *to, bool into)
