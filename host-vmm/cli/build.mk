@@ -5,7 +5,7 @@ cli_srcs := $(addprefix host-vmm/cli/, \
 	check.c cli.c client.c copy.c copy_get.c copy_put.c cp.c cpio.c create.c delete.c events.c exec.c follow.c guest_exec.c \
 	guest_facts.c guest_link.c guest_open.c hostcheck.c info.c initramfs.c json.c kernel.c list.c \
 	memory.c modules.c monitor.c outlet.c paths.c pause.c power.c probe.c probe_tiny.c ps.c run.c run_options.c \
-	run_vm.c share.c show.c start.c stop.c tail.c terminal.c top.c top_usage.c var.c vm.c vm_options.c \
+	run_vm.c share.c show.c start.c stop.c tail.c terminal.c throwaway.c top.c top_usage.c var.c vm.c vm_options.c \
 	wait.c)
 cli_pkgs := glib-2.0 json-glib-1.0 libarchive
 
@@ -38,12 +38,15 @@ cli_words_libs := vmconf proto
 cli_words_pkgs := check glib-2.0 json-glib-1.0
 
 # Verbs as a whole, with a monitor that a test plays.
-unit_tests += cli_verbs cli_cp
+unit_tests += cli_verbs cli_cp cli_throwaway
 verbs_srcs := tests/unit/verbs_rig.c $(addprefix host-vmm/, boot/elf.c kvm.c memory.c memory-policy/policy.c)
 cli_verbs_srcs := tests/unit/cli_verbs.c $(verbs_srcs)
 cli_verbs_libs := cli vmconf pack proto
 cli_verbs_pkgs := check glib-2.0 json-glib-1.0
 cli_cp_srcs := tests/unit/cli_cp.c $(verbs_srcs)
+cli_throwaway_srcs := tests/unit/cli_throwaway.c $(verbs_srcs)
+cli_throwaway_libs := cli vmconf pack proto
+cli_throwaway_pkgs := check glib-2.0 json-glib-1.0
 cli_cp_libs := cli vmconf pack proto
 cli_cp_pkgs := check glib-2.0 json-glib-1.0
 

@@ -11,6 +11,7 @@
 #include "host-vmm/cli/client.h"
 #include "host-vmm/cli/list.h"
 #include "host-vmm/cli/paths.h"
+#include "host-vmm/cli/throwaway.h"
 #include "host-vmm/cli/vm.h"
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/conf/words.h"
@@ -175,8 +176,10 @@ static int list(bool json)
 {
 	g_autofree char *message = NULL;
 	GArray *vms;
-	int ret = list_vms(&vms, &message);
+	int ret;
 
+	throwaway_sweep();
+	ret = list_vms(&vms, &message);
 	if (ret)
 		return fail(status_of(ret), "%s", message);
 	if (json)

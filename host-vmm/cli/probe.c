@@ -18,9 +18,12 @@
 #include "host-vmm/cli/paths.h"
 #include "host-vmm/cli/probe_tiny.h"
 #include "host-vmm/cli/tail.h"
+#include "host-vmm/cli/throwaway.h"
+#include "protocol/lib/fd.h"
 
 struct place {
 	char *runtime, *conf, *initrd, *serial, *log;
+	int claim;
 };
 
 static int place_make(struct place *place, char **ret_message)
@@ -30,6 +33,12 @@ static int place_make(struct place *place, char **ret_message)
 
 	if (ret)
 		return ret;
+	ret = throwaway_claim(place->runtime, &place->claim);
+	if (ret) {
+		*ret_message = g_strdup_printf("%s: cannot be claimed: %s; make room there",
+					       place->runtime, g_strerror(-ret));
+		return ret;
+	}
 	place->conf = g_build_filename(place->runtime, "vm.conf", NULL);
 	place->initrd = g_build_filename(place->runtime, "initrd", NULL);
 	place->serial = g_build_filename(place->runtime, "serial.log", NULL);
@@ -39,17 +48,9 @@ static int place_make(struct place *place, char **ret_message)
 
 static void place_remove(struct place *place)
 {
-	g_autofree char *socket = NULL;
-
-	if (!place->runtime)
-		return;
-	socket = g_build_filename(place->runtime, "control.sock", NULL);
-	(void)g_unlink(place->conf);
-	(void)g_unlink(place->initrd);
-	(void)g_unlink(place->serial);
-	(void)g_unlink(place->log);
-	(void)g_unlink(socket);
-	(void)g_rmdir(place->runtime);
+	if (place->claim >= 0)
+		throwaway_remove(place->runtime);
+	fd_close(&place->claim);
 	g_free(place->runtime);
 	g_free(place->conf);
 	g_free(place->initrd);
@@ -139,7 +140,7 @@ static int try_kernel(const struct place *place, const struct kernel *kernel, st
 int probe_guest(struct probe *ret_probe, char **ret_message)
 {
 	g_autofree char *no_kernel = NULL;
-	struct place place = { 0 };
+	struct place place = { .claim = -1 };
 	struct kernel kernel;
 	int ret;
 

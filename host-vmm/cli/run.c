@@ -23,8 +23,8 @@
 #include "host-vmm/cli/run_options.h"
 #include "host-vmm/cli/run_vm.h"
 #include "host-vmm/cli/tail.h"
+#include "host-vmm/cli/throwaway.h"
 #include "host-vmm/cli/view.h"
-#include "host-vmm/conf/claim.h"
 #include "protocol/lib/fd.h"
 
 #define STATUS_NO_STATUS 125 /* the guest went down without one; env(1) and docker use it so */
@@ -43,8 +43,7 @@ struct run {
 	struct terminal terminal;
 	bool on_terminal;
 	char *runtime, *dir, *kernel_log, *log, *socket;
-	char *claimed; /* a folder in @runtime, claimed: the other files there are ours */
-	int claim;
+	int claim; /* of @runtime: the files there are ours */
 	struct monitor monitor;
 	int signals;
 	int killed_by; /* signal, or 0 */
@@ -97,19 +96,17 @@ static int check_name(const char *name)
 static int claim_runtime(struct run *run, const char *name)
 {
 	g_autofree char *message = NULL;
-	pid_t pid;
 	int ret = paths_runtime(name, &run->runtime, &message);
 
 	if (ret)
 		return fail(status_of(ret), "%s", message);
-	run->claimed = g_build_filename(run->runtime, "run", NULL);
-	ret = claim_folder(run->claimed, &run->claim);
-	if (ret == -EADDRINUSE || paths_is_running(run->runtime, &pid))
+	ret = throwaway_claim(run->runtime, &run->claim);
+	if (ret == -EADDRINUSE)
 		return fail(EX_TEMPFAIL,
 			    "a VM named '%s' runs already; take another name, or run: "
 			    "lodge stop %s",
 			    name, name);
-	return ret ? fail(EX_CANTCREAT, "%s: cannot be made: %s; make room there", run->claimed,
+	return ret ? fail(EX_CANTCREAT, "%s: cannot be claimed: %s; make room there", run->runtime,
 			  g_strerror(-ret))
 		   : 0;
 }
@@ -135,21 +132,12 @@ static int make_folders(struct run *run)
 	return 0;
 }
 
+/* Who has no claim may have found another's there. */
 static void remove_folders(struct run *run)
 {
-	static const char *const left[] = { "kernel.log",   "vmm.log", "control.sock", "tools.sock",
-					    "display.sock", "pid",     "lock" };
-
-	if (run->dir)
-		run_vm_remove(run->dir);
-	for (size_t i = 0; run->dir && i < G_N_ELEMENTS(left); i++) {
-		g_autofree char *path = g_build_filename(run->runtime, left[i], NULL);
-
-		(void)g_unlink(path);
-	}
 	if (run->claim >= 0)
-		(void)g_rmdir(run->claimed);
-	if (run->runtime)
+		throwaway_remove(run->runtime);
+	else if (run->runtime)
 		(void)g_rmdir(run->runtime);
 	fd_close(&run->claim);
 }
@@ -318,8 +306,10 @@ int verb_run(int argc, char **argv)
 	run.on_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 	terminal_save(&run.terminal);
 	run.signals = open_signals();
-	if (!status)
+	if (!status) {
+		throwaway_sweep();
 		status = make_folders(&run);
+	}
 	if (!status)
 		status = run_vm_make(&run.options, run.dir, run.kernel_log, run.on_terminal);
 	if (!status)
@@ -333,7 +323,6 @@ int verb_run(int argc, char **argv)
 	remove_folders(&run);
 	run_options_clear(&run.options);
 	g_free(run.runtime);
-	g_free(run.claimed);
 	g_free(run.dir);
 	g_free(run.kernel_log);
 	g_free(run.log);

@@ -3,7 +3,6 @@
 #include "host-vmm/cli/run_vm.h"
 
 #include <errno.h>
-#include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -308,14 +307,4 @@ int run_vm_make(const struct run_options *options, const char *dir, const char *
 		status = write_conf(options, dir, &kernel, kernel_log, terminal);
 	kernel_clear(&kernel);
 	return status;
-}
-
-void run_vm_remove(const char *dir)
-{
-	g_autofree char *conf = g_build_filename(dir, CONF_NAME, NULL);
-	g_autofree char *initrd = g_build_filename(dir, INITRD_NAME, NULL);
-
-	(void)g_unlink(conf);
-	(void)g_unlink(initrd);
-	(void)g_rmdir(dir);
 }

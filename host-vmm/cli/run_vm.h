@@ -20,7 +20,5 @@
  */
 int run_vm_make(const struct run_options *options, const char *dir, const char *kernel_log,
 		bool terminal);
-/* Removes what run_vm_make() made, and @dir. */
-void run_vm_remove(const char *dir);
 
 #endif

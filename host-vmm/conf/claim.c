@@ -31,25 +31,30 @@ static bool is_still(const char *dir, const struct stat *held)
 	return !lstat(dir, &there) && there.st_dev == held->st_dev && there.st_ino == held->st_ino;
 }
 
+int claim_left(const char *dir, int *ret_fd)
+{
+	struct stat held = { 0 };
+	autofd fd = open_ours(dir, &held);
+
+	if (fd < 0)
+		return fd;
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
+	/* Who had it removed it just now. */
+	if (!is_still(dir, &held))
+		return -ESTALE;
+	*ret_fd = fd_steal(&fd);
+	return 0;
+}
+
 int claim_folder(const char *dir, int *ret_fd)
 {
-	for (;;) {
-		autofd fd = -1;
-		struct stat held = { 0 };
+	int ret;
 
+	do {
 		if (g_mkdir_with_parents(dir, 0700) < 0)
 			return -errno;
-		fd = open_ours(dir, &held);
-		/* Who had it removed it just now; so below. */
-		if (fd == -ENOENT)
-			continue;
-		if (fd < 0)
-			return fd;
-		if (flock(fd, LOCK_EX | LOCK_NB))
-			return errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
-		if (is_still(dir, &held)) {
-			*ret_fd = fd_steal(&fd);
-			return 0;
-		}
-	}
+		ret = claim_left(dir, ret_fd);
+	} while (ret == -ENOENT || ret == -ESTALE);
+	return ret;
 }

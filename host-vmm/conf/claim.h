@@ -8,5 +8,7 @@
  * somebody has it, -EPERM where others may write to it. Who has it may remove it.
  */
 int claim_folder(const char *dir, int *ret_fd);
+/* The same of a folder that somebody may have left behind: -ENOENT or -ESTALE where it is gone. */
+int claim_left(const char *dir, int *ret_fd);
 
 #endif
