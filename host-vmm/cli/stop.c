@@ -2,7 +2,6 @@
 // `lodge stop` and `lodge kill`: the power button and the plug.
 #include "host-vmm/cli/cli.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -92,7 +91,7 @@ static int pull_the_plug(const struct vm *vm)
 		if (vm_wait_end(vm, KILL_GRACE_MS))
 			return EX_OK;
 	}
-	if (!vm->pid || kill(vm->pid, SIGKILL) || !vm_wait_end(vm, KILL_GRACE_MS))
+	if (!vm_end(vm, KILL_GRACE_MS))
 		return fail(EX_OSERR, "%s: its monitor (process %d) does not end; kill it by hand",
 			    vm->name, (int)vm->pid);
 	return EX_OK;

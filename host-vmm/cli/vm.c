@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <glib.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -118,20 +119,46 @@ void vm_clear(struct vm *vm)
 	g_free(vm->socket);
 }
 
-bool vm_wait_end(const struct vm *vm, int timeout_ms)
+/* A descriptor of the monitor's process, -1: it is not known, or has ended. */
+static int open_monitor(const struct vm *vm)
 {
 	autofd fd = vm->pid ? (int)syscall(SYS_pidfd_open, vm->pid, 0) : -1;
-	struct pollfd pfd = { fd, POLLIN, 0 };
 	pid_t pid;
-	int n;
 
 	/* Between then and now it may have ended, and its number be another's. */
 	if (fd < 0 || !paths_is_running(vm->runtime, &pid) || pid != vm->pid)
+		return -1;
+	return fd_steal(&fd);
+}
+
+static bool wait_end(const struct vm *vm, int monitor, int timeout_ms)
+{
+	struct pollfd pfd = { monitor, POLLIN, 0 };
+	pid_t pid;
+	int n;
+
+	if (monitor < 0)
 		return !paths_is_running(vm->runtime, &pid);
 	do {
 		n = poll(&pfd, 1, timeout_ms);
 	} while (n < 0 && errno == EINTR);
 	return n > 0;
+}
+
+bool vm_wait_end(const struct vm *vm, int timeout_ms)
+{
+	autofd monitor = open_monitor(vm);
+
+	return wait_end(vm, monitor, timeout_ms);
+}
+
+bool vm_end(const struct vm *vm, int timeout_ms)
+{
+	autofd monitor = open_monitor(vm);
+
+	if (monitor >= 0)
+		(void)syscall(SYS_pidfd_send_signal, monitor, SIGKILL, NULL, 0);
+	return wait_end(vm, monitor, timeout_ms);
 }
 
 bool vm_can_start(const struct vm *vm)

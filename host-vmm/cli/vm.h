@@ -26,6 +26,8 @@ void vm_open(const char *name, const char *dir, const char *runtime, struct vm *
 
 /* Waits for the monitor's end: false where it still runs after @timeout_ms (-1: no limit). */
 bool vm_wait_end(const struct vm *vm, int timeout_ms);
+/* Ends it by SIGKILL first, if it still runs. */
+bool vm_end(const struct vm *vm, int timeout_ms);
 
 /* Starts a VM that is off, and returns when its guest runs. Prints the error: 0 or a status. */
 int vm_start(const struct vm *vm);

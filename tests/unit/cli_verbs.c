@@ -19,9 +19,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
+
+#include <lodge/display.h>
 
 #include "host-vmm/conf/claim.h"
 #include "host-vmm/conf/file.h"
@@ -98,6 +101,31 @@ START_TEST(stop_of_one_that_ends_just_now)
 	start_monitor("box", dir);
 	ck_assert_int_eq(RUN(verb_stop, "stop", "box"), EX_OK);
 	ck_assert_str_eq(said, "");
+}
+END_TEST
+
+/* Its process number may be another's by then, and its end was what was wanted. */
+START_TEST(kill_of_one_that_ends_just_now)
+{
+	g_autofree char *dir = g_build_filename(root, "data/lodge/box", NULL);
+	int ready[2];
+	char byte;
+
+	make_vm(dir);
+	ck_assert_int_eq(pipe(ready), 0);
+	if (!fork()) {
+		pid_t monitor;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		monitor = start_monitor("box", dir);
+		(void)fd_write_all(ready[1], "r", 1);
+		_exit(waitpid(monitor, NULL, 0) != monitor);
+	}
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	ck_assert_int_eq(RUN(verb_kill, "kill", "box"), EX_OK);
+	ck_assert_str_eq(said, "");
+	close(ready[0]);
+	close(ready[1]);
 }
 END_TEST
 
@@ -306,6 +334,7 @@ int main(void)
 	tcase_add_test(tcase, json_is_valid_whatever_names_hold);
 	tcase_add_loop_test(tcase, processes_of_a_guest_that_lies, 0, G_N_ELEMENTS(strange));
 	tcase_add_test(tcase, stop_of_one_that_ends_just_now);
+	tcase_add_test(tcase, kill_of_one_that_ends_just_now);
 	tcase_add_test(tcase, shutdown_waits_for_no_tools_that_are_silent);
 	tcase_add_test(tcase, a_late_refusal_presses_no_more);
 	tcase_add_test(tcase, two_of_one_name_are_not_mixed_up);

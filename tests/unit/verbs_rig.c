@@ -102,6 +102,20 @@ static void say(int fd, const char *line)
 	(void)send(fd, line, strlen(line), MSG_NOSIGNAL);
 }
 
+/* Of a monitor that is just ending: nobody hears of it on @fd before its process is gone. */
+static void hold(int fd, int listener)
+{
+	const pid_t monitor = getpid();
+
+	if (fork())
+		return;
+	close(listener);
+	while (!kill(monitor, 0))
+		g_usleep(1000);
+	close(fd);
+	_exit(0);
+}
+
 /* Answers like a monitor whose VM is @dir, until it is asked to stop: then it ends without a word,
  * as one whose guest went down just then. */
 static void __attribute__((noreturn)) play(int listener, const char *dir)
@@ -114,6 +128,8 @@ static void __attribute__((noreturn)) play(int listener, const char *dir)
 		ssize_t got = recv(fd, line, sizeof(line) - 1, 0);
 
 		line[got > 0 ? got : 0] = '\0';
+		if (strstr(line, "\"kill\""))
+			hold(fd, listener);
 		if (strstr(line, "\"kill\"") || (strstr(line, "\"stop\"") && !part.deaf))
 			_exit(0);
 		snprintf(answer, sizeof(answer),
