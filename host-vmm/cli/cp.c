@@ -14,6 +14,7 @@
 
 #include "host-vmm/cli/copy.h"
 #include "host-vmm/cli/guest_open.h"
+#include "host-vmm/cli/paths.h"
 #include "host-vmm/cli/vm.h"
 #include "protocol/lib/fd.h"
 
@@ -71,14 +72,6 @@ static bool ends_in_slash(const char *path)
 
 /* ---- out of the guest ---- */
 
-/* A device, a pipe: nothing can take its place, and bytes go into it. */
-static bool is_special(const char *path)
-{
-	struct stat st;
-
-	return !stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
-}
-
 static int get_into_special(struct copy *copy, const char *from, const char *path)
 {
 	autofd fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -98,7 +91,7 @@ static int get(struct copy *copy, const char *from, const struct side *to, bool 
 
 	if (is_stream(to))
 		return copy_get_stream(copy, from, STDOUT_FILENO, "standard output");
-	if (is_special(to->path))
+	if (paths_is_special(to->path))
 		return get_into_special(copy, from, to->path);
 	into = into || g_file_test(to->path, G_FILE_TEST_IS_DIR);
 	if (into && !strcmp(base, "/"))

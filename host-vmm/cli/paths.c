@@ -166,6 +166,13 @@ bool paths_is_running(const char *runtime, pid_t *ret_pid)
 	return true;
 }
 
+bool paths_is_special(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 static char *if_executable(char *path)
 {
 	char *canonical = access(path, X_OK) ? NULL : g_canonicalize_filename(path, NULL);

@@ -25,6 +25,9 @@ int paths_runtime(const char *name, char **ret_dir, char **ret_message);
 /* Whether a monitor runs in @runtime; *ret_pid is its process where it says so, else 0. */
 bool paths_is_running(const char *runtime, pid_t *ret_pid);
 
+/* Whether a device or a pipe is there: no file takes its place, its bytes go into it. */
+bool paths_is_special(const char *path);
+
 /* The helper program @name. NULL where there is none in any of the places. */
 char *paths_helper(const char *name);
 

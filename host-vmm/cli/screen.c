@@ -4,6 +4,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,6 +31,15 @@ static void take_hello(void *opaque, const struct link_hello *hello)
 	screen->greeted = true;
 }
 
+/* A monitor that its guest has taken over could shrink it while it is read: the end of this
+ * command, by SIGBUS. */
+static bool may_shrink(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals < 0 || !(seals & F_SEAL_SHRINK);
+}
+
 static void take_frame(void *opaque, unsigned int head, const struct link_frame *frame, int fd)
 {
 	struct screen *screen = opaque;
@@ -41,7 +51,7 @@ static void take_frame(void *opaque, unsigned int head, const struct link_frame 
 	screen->frame = *frame;
 	screen->framed = true;
 	screen->painted = false;
-	if (owned < 0)
+	if (owned < 0 || may_shrink(owned))
 		return;
 	screen->mapped = (size_t)frame->stride * frame->height;
 	map = mmap(NULL, screen->mapped, PROT_READ, MAP_SHARED, owned, 0);

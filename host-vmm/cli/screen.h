@@ -25,7 +25,8 @@ struct screen {
 	/* What it shows, once framed; a picture is mapped at @pixels. */
 	bool framed, painted;
 	struct link_frame frame;
-	const uint32_t *pixels; /* lines of frame.stride bytes; NULL while the screen is off */
+	const uint32_t *pixels; /* lines of frame.stride bytes; NULL while the screen is off, or
+				   where its memory cannot be mapped for good */
 	size_t mapped;
 	struct link_cursor cursor;
 	uint32_t *cursor_pixels;

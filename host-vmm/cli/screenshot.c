@@ -3,12 +3,14 @@
 #include "host-vmm/cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <png.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "host-vmm/cli/paths.h"
 #include "host-vmm/cli/screen.h"
 #include "host-vmm/cli/vm.h"
 #include "host-vmm/display/convert.h"
@@ -75,6 +77,15 @@ static guint8 *to_png(const struct screen *screen, size_t *ret_len)
 	return g_steal_pointer(&bytes);
 }
 
+static int write_into_special(const char *path, const guint8 *bytes, size_t len)
+{
+	autofd fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	int ret = fd < 0 ? -errno : fd_write_all(fd, bytes, len);
+
+	return ret ? fail(EX_CANTCREAT, "%s: %s; choose another place", path, g_strerror(-ret))
+		   : EX_OK;
+}
+
 static int write_out(const char *path, const guint8 *bytes, size_t len)
 {
 	g_autoptr(GError) error = NULL;
@@ -86,6 +97,8 @@ static int write_out(const char *path, const guint8 *bytes, size_t len)
 				  g_strerror(-ret))
 			   : EX_OK;
 	}
+	if (paths_is_special(path))
+		return write_into_special(path, bytes, len);
 	if (!g_file_set_contents(path, (const char *)bytes, (gssize)len, &error))
 		return fail(EX_CANTCREAT, "%s; choose another place", error->message);
 	return EX_OK;
@@ -99,14 +112,21 @@ static int shoot(struct screen *screen, const char *path)
 	int ret = screen_wait(screen, is_known, NULL,
 			      g_get_monotonic_time() + PICTURE_S * G_USEC_PER_SEC);
 
-	if (ret < 0)
+	if (ret == -EPIPE)
 		return fail(EX_UNAVAILABLE, "%s: it has just ended", name);
+	if (ret < 0)
+		return fail(EX_PROTOCOL, "%s: display.sock: %s", name, g_strerror(-ret));
 	if (!ret)
 		return fail(EX_TEMPFAIL, "%s: its monitor sends no picture; try again", name);
 	if (screen->frame.source == LODGE_DISPLAY_NONE)
 		return fail(EX_UNAVAILABLE, "%s: screen %u is off; its guest shows nothing there",
 			    name, screen->number);
-	bytes = screen->pixels ? to_png(screen, &len) : NULL;
+	if (!screen->pixels)
+		return fail(EX_PROTOCOL,
+			    "%s: screen %u: its memory cannot be mapped, or could shrink; its "
+			    "monitor is not to be trusted",
+			    name, screen->number);
+	bytes = to_png(screen, &len);
 	if (!bytes)
 		return fail(EX_OSERR, "%s: no memory for the picture; close something", name);
 	return write_out(path, bytes, len);

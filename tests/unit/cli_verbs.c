@@ -91,6 +91,88 @@ START_TEST(processes_of_a_guest_that_lies)
 }
 END_TEST
 
+/* A monitor with a screen, whose memory is sealed; or one that somebody has taken over: the memory
+ * is gone when it is looked at. */
+static void play_screen(int listener, bool sealed)
+{
+	const struct {
+		struct lodge_display_header header;
+		struct lodge_display_hello body;
+	} hello = { { sizeof(hello.body), LODGE_DISPLAY_HELLO, 0 }, { 1, 1, 1 << 20, "false" } };
+	const struct {
+		struct lodge_display_header header;
+		struct lodge_display_frame body;
+	} frame = { { sizeof(frame.body), LODGE_DISPLAY_FRAME, 0 },
+		    { 640, 480, 640 * 4, LODGE_DISPLAY_GPU, 0, 0 } };
+	const struct {
+		struct lodge_display_header header;
+		struct lodge_display_damage body;
+		struct lodge_display_rect rect;
+	} damage = { { sizeof(damage.body) + sizeof(damage.rect), LODGE_DISPLAY_DAMAGE, 0 },
+		     { .serial = 1, .n_rects = 1 },
+		     { 0, 0, 640, 480 } };
+	int fd = accept(listener, NULL, NULL);
+	int memory = memfd_create("open", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char bytes[256];
+
+	if (ftruncate(memory, 640 * 480 * 4) ||
+	    (sealed && fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK)) ||
+	    fd_send(fd, &hello, sizeof(hello), NULL, 0) ||
+	    fd_send(fd, &frame, sizeof(frame), &memory, 1))
+		return;
+	/* Time to map it. */
+	(void)read(fd, bytes, sizeof(bytes));
+	g_usleep(200000);
+	if (!sealed && ftruncate(memory, 0))
+		return;
+	(void)fd_send(fd, &damage, sizeof(damage), NULL, 0);
+	while (read(fd, bytes, sizeof(bytes)) > 0)
+		;
+}
+
+static void start_screen(bool sealed)
+{
+	g_autofree char *dir = g_build_filename(root, "data/lodge/box", NULL);
+	int listener;
+
+	make_vm(dir);
+	start_monitor("box", dir);
+	listener = unix_listen_ours("run/lodge/box/display.sock", 1);
+	ck_assert_int_ge(listener, 0);
+	if (!fork()) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGPIPE, SIG_IGN);
+		play_screen(listener, sealed);
+		_exit(0);
+	}
+	close(listener);
+}
+
+START_TEST(a_screen_whose_memory_shrinks)
+{
+	start_screen(false);
+	ck_assert_int_eq(RUN(verb_screenshot, "screenshot", "box", "shot.png"), EX_PROTOCOL);
+	assert_said("screen 1: its memory cannot be mapped, or could shrink");
+	ck_assert_int_eq(access("shot.png", F_OK), -1);
+}
+END_TEST
+
+START_TEST(a_screenshot_goes_into_a_pipe)
+{
+	char bytes[8] = "";
+	int reader;
+
+	start_screen(true);
+	ck_assert_int_eq(mkfifo("pipe", 0600), 0);
+	reader = open("pipe", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ge(reader, 0);
+	ck_assert_int_eq(RUN(verb_screenshot, "screenshot", "box", "pipe"), EX_OK);
+	ck_assert_int_eq(read(reader, bytes, 4), 4);
+	ck_assert_int_eq(memcmp(bytes, "\x89PNG", 4), 0);
+	close(reader);
+}
+END_TEST
+
 /* ---- who runs ---- */
 
 START_TEST(stop_of_one_that_ends_just_now)
@@ -333,6 +415,8 @@ int main(void)
 	tcase_add_checked_fixture(tcase, make_world, remove_world);
 	tcase_add_test(tcase, json_is_valid_whatever_names_hold);
 	tcase_add_loop_test(tcase, processes_of_a_guest_that_lies, 0, G_N_ELEMENTS(strange));
+	tcase_add_test(tcase, a_screen_whose_memory_shrinks);
+	tcase_add_test(tcase, a_screenshot_goes_into_a_pipe);
 	tcase_add_test(tcase, stop_of_one_that_ends_just_now);
 	tcase_add_test(tcase, kill_of_one_that_ends_just_now);
 	tcase_add_test(tcase, shutdown_waits_for_no_tools_that_are_silent);
