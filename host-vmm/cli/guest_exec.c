@@ -197,10 +197,10 @@ static bool wants_to_leave(struct exec *exec, const unsigned char *bytes, size_t
 	return false;
 }
 
-static int take_stdin(struct exec *exec)
+/* @room: as it was when there was some, for a read of no bytes looks like the end. */
+static int take_stdin(struct exec *exec, size_t room)
 {
 	unsigned char bytes[16 << 10];
-	size_t room = guest_stream_room(exec->link, &exec->in);
 	ssize_t got = read(STDIN_FILENO, bytes, MIN(room, sizeof(bytes)));
 
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))
@@ -234,11 +234,11 @@ static int patience(const struct exec *exec)
 /* One round of the loop. -ETIMEDOUT and -ECANCELED where we give up. */
 static int turn(struct exec *exec)
 {
-	bool in = exec->in.number && guest_stream_room(exec->link, &exec->in);
+	size_t room = exec->in.number ? guest_stream_room(exec->link, &exec->in) : 0;
 	struct pollfd pfds[] = {
 		guest_link_pollfd(exec->link),
 		{ exec->signals, POLLIN, 0 },
-		{ in ? STDIN_FILENO : -1, POLLIN, 0 },
+		{ room ? STDIN_FILENO : -1, POLLIN, 0 },
 		{ exec->out.len ? exec->outlets[0].fd : -1, POLLOUT, 0 },
 		{ exec->err.len ? exec->outlets[1].fd : -1, POLLOUT, 0 },
 	};
@@ -259,7 +259,7 @@ static int turn(struct exec *exec)
 	if (!ret && pfds[4].revents)
 		ret = give_out(exec, &exec->err, &exec->outlets[1]);
 	if (!ret && pfds[2].revents)
-		ret = take_stdin(exec);
+		ret = take_stdin(exec, room);
 	if (!ret && pfds[0].revents)
 		ret = guest_link_turn(exec->link);
 	/* The monitor may close at once behind the result. */

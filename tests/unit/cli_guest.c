@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -105,6 +106,16 @@ static void *perform(void *opaque)
 	return NULL;
 }
 
+static size_t waits; /* bytes on standard input before it begins */
+
+static void fill(int in)
+{
+	g_autofree char *bytes = g_strnfill(waits, 'x');
+
+	ck_assert_int_ge(fcntl(in, F_SETPIPE_SZ, 1 << 20), 0);
+	ck_assert_int_eq(fd_write_all(in, bytes, waits), 0);
+}
+
 /* Runs `lodge exec` with @spec against @script. Gives back its exit status. */
 static int run(struct play *play, void (*script)(struct play *), const struct guest_exec_spec *spec)
 {
@@ -125,6 +136,8 @@ static int run(struct play *play, void (*script)(struct play *), const struct gu
 	*play = (struct play){
 		.link = pair[1], .in = in[1], .out = out[0], .err = err[0], .script = script
 	};
+	if (waits)
+		fill(in[1]);
 	ck_assert_int_eq(guest_link_adopt(pair[0], &link), 0);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -436,6 +449,98 @@ START_TEST(wishes_are_fields)
 }
 END_TEST
 
+/* ---- a full backlog ---- */
+
+#define STDIN_FRAME (16u << 10) /* bytes that `lodge exec` reads at once */
+#define WAITS	    (900u << 10) /* in the pipe that is its standard input */
+
+static unsigned int waiting(int fd)
+{
+	int count = 0;
+
+	ck_assert(!ioctl(fd, FIONREAD, &count));
+	return (unsigned int)count;
+}
+
+/* CREDIT for @in and, where there are any, bytes of stdout. */
+static void put_two(struct play *play, uint32_t in, const uint32_t *credit, const char *out)
+{
+	const struct frame credits = { .size = sizeof(*credit),
+				       .type = LODGE_RPC_CREDIT,
+				       .tag = in };
+	unsigned char bytes[2 * LODGE_RPC_HEADER_SIZE + sizeof(*credit) + 1];
+	size_t len = LODGE_RPC_HEADER_SIZE + sizeof(*credit);
+
+	frame_build(&credits, bytes);
+	memcpy(bytes + LODGE_RPC_HEADER_SIZE, credit, sizeof(*credit));
+	if (out) {
+		const struct frame data = { .size = 1,
+					    .type = LODGE_RPC_DATA,
+					    .tag = stream(play, "stdout") };
+
+		frame_build(&data, bytes + len);
+		bytes[len + LODGE_RPC_HEADER_SIZE] = (unsigned char)*out;
+		len += LODGE_RPC_HEADER_SIZE + 1;
+	}
+	ck_assert_int_eq(fd_write_all(play->link, bytes, len), 0);
+}
+
+/* Until they are taken; where they are not, what is read of the link next tells. */
+static void give(struct play *play, uint32_t in, uint32_t bytes, const char *out_bytes)
+{
+	const uint32_t credit = htole32(bytes);
+	unsigned int left = waiting(play->in) - bytes;
+
+	/* In one piece: what it lets happen, happens at once. */
+	put_two(play, in, &credit, out_bytes);
+	for (int i = 0; i < 2000 && waiting(play->in) != left; i++)
+		g_usleep(1000);
+}
+
+/* Eight bytes before the backlog is full, both streams go on: the one's credit fills it. */
+static void full_script(struct play *play)
+{
+	const uint32_t frame = STDIN_FRAME + LODGE_RPC_HEADER_SIZE;
+	uint32_t tag = get_exec(play), in = stream(play, "stdin"), backlog, room;
+	size_t came = 0;
+	struct got got;
+	bool end = false;
+
+	while (waiting(play->in) != WAITS - LODGE_RPC_CREDIT_FIRST)
+		g_usleep(1000);
+	backlog = LODGE_RPC_CREDIT_FIRST / STDIN_FRAME * frame - waiting(play->link);
+	room = GUEST_BACKLOG_MAX - 8 - backlog;
+	ck_assert_uint_gt(room % frame, LODGE_RPC_HEADER_SIZE);
+	give(play, in, room / frame * STDIN_FRAME + room % frame - (uint32_t)LODGE_RPC_HEADER_SIZE,
+	     NULL);
+	give(play, in, 100, "x");
+	/* All that there is, and nothing is the end before it. */
+	while (!end) {
+		uint32_t more = htole32(WAITS);
+
+		ck_assert(get(play, &got));
+		if (got.frame.type != LODGE_RPC_DATA)
+			continue;
+		if (!came)
+			put(play, LODGE_RPC_CREDIT, 0, in, &more, sizeof(more));
+		came += got.frame.size;
+		end = got.frame.flags & LODGE_RPC_F_END;
+		if (came == WAITS)
+			close(play->in);
+	}
+	ck_assert_uint_eq(came, WAITS);
+	put_result(play, tag, "OK status=0", sizeof("OK status=0"));
+}
+
+START_TEST(a_full_backlog_is_not_the_end_of_stdin)
+{
+	struct play play;
+
+	waits = WAITS;
+	ck_assert_int_eq(run(&play, full_script, &plain), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cli_guest");
@@ -448,6 +553,7 @@ int main(void)
 	tcase_add_test(tcase, signals_are_passed_on);
 	tcase_add_test(tcase, output_that_nobody_reads);
 	tcase_add_test(tcase, wishes_are_fields);
+	tcase_add_test(tcase, a_full_backlog_is_not_the_end_of_stdin);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
