@@ -38,12 +38,16 @@ cli_words_libs := vmconf proto
 cli_words_pkgs := check glib-2.0 json-glib-1.0
 
 # Verbs as a whole, with a monitor that a test plays.
-unit_tests += cli_verbs cli_cp cli_throwaway
+unit_tests += cli_verbs cli_cp cli_main cli_throwaway
 verbs_srcs := tests/unit/verbs_rig.c $(addprefix host-vmm/, boot/elf.c kvm.c memory.c memory-policy/policy.c)
 cli_verbs_srcs := tests/unit/cli_verbs.c $(verbs_srcs)
 cli_verbs_libs := cli vmconf pack proto
 cli_verbs_pkgs := check glib-2.0 json-glib-1.0
 cli_cp_srcs := tests/unit/cli_cp.c $(verbs_srcs)
+cli_main_srcs := tests/unit/cli_main.c $(verbs_srcs)
+cli_main_libs := cli vmconf pack proto
+cli_main_pkgs := check glib-2.0 json-glib-1.0
+$(BUILD)/unit/cli_main: | $(BUILD)/bin/lodge
 cli_throwaway_srcs := tests/unit/cli_throwaway.c $(verbs_srcs)
 cli_throwaway_libs := cli vmconf pack proto
 cli_throwaway_pkgs := check glib-2.0 json-glib-1.0

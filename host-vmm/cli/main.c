@@ -2,6 +2,7 @@
 // The `lodge` command: finds the verb in the table and runs it.
 #include "host-vmm/cli/cli.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -70,8 +71,21 @@ static int finish(int status)
 		      : fail(EX_IOERR, "standard output: not all could be written; is there room?");
 }
 
+/* What is opened first would else be standard input, and get what is printed. */
+static int open_missing(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return -1;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (open_missing())
+		return fail(EX_OSERR, "/dev/null: cannot be opened in place of a standard stream "
+				      "that is closed; open that");
 	setlocale(LC_CTYPE, "");
 	log_init("lodge", LOG_LEVEL_WARN);
 	/* Ends of sockets and pipes are errors of write(2) here. */
@@ -79,10 +93,10 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return usage(stderr);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
-		return usage(stdout);
+		return finish(usage(stdout));
 	if (!strcmp(argv[1], "--version")) {
 		printf("lodge " LODGE_VERSION "\n");
-		return EX_OK;
+		return finish(EX_OK);
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
 		if (!strcmp(argv[1], verbs[i].name))

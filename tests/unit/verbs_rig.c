@@ -185,12 +185,14 @@ static void serve_tools(int listener, const char *lines, size_t len)
 	unsigned char header[LODGE_RPC_HEADER_SIZE];
 	char text[LODGE_RPC_DATA_MAX + 1] = "";
 	int fd = accept(listener, NULL, NULL);
+	const char *fields;
 
 	if (fd_read_all(fd, header, sizeof(header)) != sizeof(header) ||
 	    frame_parse(header, types, &frame) || fd_read_all(fd, text, frame.size) < 0)
 		return;
-	/* After "lodge.ps ". */
-	answer.tag = (uint32_t)strtoul(fields_get(text + 9, frame.size - 9, "stdout"), NULL, 10);
+	fields = strchr(text, ' ') + 1;
+	answer.tag = (uint32_t)strtoul(
+		fields_get(fields, frame.size - (size_t)(fields - text), "stdout"), NULL, 10);
 	while (len) {
 		answer.size = (uint32_t)MIN(len, LODGE_RPC_DATA_MAX);
 		answer.flags = answer.size == len ? LODGE_RPC_F_END : 0;

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The command as a program: standard streams that are closed, or take nothing.
+#include <check.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <limits.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+#include "tests/unit/verbs_rig.h"
+
+/* BUILD/bin/lodge, this being BUILD/unit/NAME. What it says on standard error is in the file said.
+ */
+static int run_program(const char *const *argv, int closed, const char *out)
+{
+	char path[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 32);
+	pid_t child;
+
+	ck_assert_int_gt(len, 0);
+	path[len] = '\0';
+	strcpy(strrchr(path, '/'), "/../bin/lodge");
+	child = fork();
+	if (!child) {
+		dup2(open("/dev/zero", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+		dup2(open(out, O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
+		dup2(open("said", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), STDERR_FILENO);
+		if (closed >= 0)
+			close(closed);
+		execv(path, (char *const *)argv);
+		_exit(99);
+	}
+	return status_of_child(child);
+}
+
+static void assert_stderr(const char *what)
+{
+	g_autofree char *text = NULL;
+
+	ck_assert(g_file_get_contents("said", &text, NULL, NULL));
+	ck_assert_msg(strstr(text, what), "not '%s': %s", what, text);
+}
+
+/* The connection to the guest would be the program's input. */
+START_TEST(standard_input_may_be_closed)
+{
+	static const char *const argv[] = { "lodge", "exec", "box", "cat", NULL };
+
+	make_vm("data/lodge/box");
+	start_monitor("box", "data/lodge/box");
+	start_tools("", 0);
+	ck_assert_int_eq(run_program(argv, STDIN_FILENO, "/dev/null"), 125);
+	assert_stderr("the guest's tools told no exit status");
+}
+END_TEST
+
+START_TEST(what_is_not_printed_is_a_failure)
+{
+	static const char *const words[] = { "--version", "--help", "list" };
+	const char *const argv[] = { "lodge", words[_i], NULL };
+
+	make_vm("data/lodge/box");
+	ck_assert_int_eq(run_program(argv, -1, "/dev/null"), EX_OK);
+	ck_assert_int_eq(run_program(argv, -1, "/dev/full"), EX_IOERR);
+	assert_stderr("standard output: not all could be written; is there room?");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("cli_main");
+	TCase *tcase = tcase_create("main");
+
+	tcase_set_timeout(tcase, 20);
+	tcase_add_checked_fixture(tcase, make_world, remove_world);
+	tcase_add_test(tcase, standard_input_may_be_closed);
+	tcase_add_loop_test(tcase, what_is_not_printed_is_a_failure, 0, 3);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
