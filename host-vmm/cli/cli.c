@@ -27,6 +27,19 @@ char *shown_text(const char *text, gssize len, const char *kept)
 	return g_string_free(shown, FALSE);
 }
 
+void print_shown(const char *format, ...)
+{
+	g_autofree char *text = NULL;
+	g_autofree char *shown = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	shown = shown_text(text, -1, "\n\t");
+	fputs(shown, stdout);
+}
+
 int fail(int status, const char *format, ...)
 {
 	g_autofree char *text = NULL;

@@ -50,6 +50,9 @@ int verb_wait(int argc, char **argv);
 /* @text (@len bytes, -1: up to its NUL) fit for a terminal: UTF-8, blanks and '?' in place of
  * control characters that are not among @kept. g_free(). */
 char *shown_text(const char *text, gssize len, const char *kept);
+/* printf(3), control characters but newlines and tabs made harmless: for what a monitor or its
+ * guest tells. */
+void print_shown(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints "lodge: TEXT" on stderr, control characters made harmless, and gives back @status. */
 int fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

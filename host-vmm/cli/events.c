@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #include "host-vmm/cli/follow.h"
+#include "host-vmm/cli/json.h"
 #include "host-vmm/cli/vm.h"
 #include "protocol/lib/fd.h"
 
 static int print(const char *line)
 {
-	g_autofree char *text = g_strconcat(line, "\n", NULL);
+	g_autofree char *shown = json_sound(line);
+	g_autofree char *text = g_strconcat(shown, "\n", NULL);
 
 	return fd_write_all(STDOUT_FILENO, text, strlen(text));
 }

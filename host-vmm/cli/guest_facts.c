@@ -3,12 +3,14 @@
 #include "host-vmm/cli/guest_facts.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
+
+#include "host-vmm/cli/cli.h"
+#include "host-vmm/cli/json.h"
 
 static const char *text_of(JsonObject *object, const char *key)
 {
-	return json_object_get_string_member_with_default(object, key, "");
+	return json_text(object, key, "");
 }
 
 static gint64 number_of(JsonObject *object, const char *key)
@@ -56,7 +58,7 @@ static char *local_time(gint64 seconds)
 static void print_line(const char *word, const char *text)
 {
 	if (*text)
-		printf("%-12s  %s\n", word, text);
+		print_shown("%-12s  %s\n", word, text);
 }
 
 static void print_heartbeat(JsonObject *heartbeat)
@@ -65,12 +67,12 @@ static void print_heartbeat(JsonObject *heartbeat)
 	int age = heartbeat ? (int)number_of(heartbeat, "age") : 0;
 
 	if (!every)
-		printf("%-12s  off ([tools] heartbeat of vm.conf)\n", "heartbeat");
+		print_shown("%-12s  off ([tools] heartbeat of vm.conf)\n", "heartbeat");
 	else if (flag_of(heartbeat, "missed"))
-		printf("%-12s  missed: no answer for %d s\n", "heartbeat", age);
+		print_shown("%-12s  missed: no answer for %d s\n", "heartbeat", age);
 	else
-		printf("%-12s  well: the last answer %d s ago, asked every %d s\n", "heartbeat",
-		       age, every);
+		print_shown("%-12s  well: the last answer %d s ago, asked every %d s\n",
+			    "heartbeat", age, every);
 }
 
 static void print_tools(JsonObject *tools)
@@ -79,22 +81,22 @@ static void print_tools(JsonObject *tools)
 	const char *door = text_of(tools, "door");
 
 	if (!flag_of(tools, "up")) {
-		printf("%-12s  none: %s\n", "TOOLS", text_of(tools, "why"));
+		print_shown("%-12s  none: %s\n", "TOOLS", text_of(tools, "why"));
 		return;
 	}
-	printf("%-12s  %s, since %s\n", "TOOLS",
-	       *text_of(tools, "version") ? text_of(tools, "version") : text_of(tools, "app"),
-	       since);
-	printf("%-12s  %s\n", "door",
-	       *door == 'v'   ? "virtio device"
-	       : *door == 'p' ? "virtio-serial port: the guest has no lodge_backdoor"
-	       : !strcmp(text_of(tools, "privilege"), "owner")
-		       ? "VMware's I/O ports, which the guest's root gave them"
-		       : "VMware's I/O ports: unprivileged, like any process of the guest's");
+	print_shown("%-12s  %s, since %s\n", "TOOLS",
+		    *text_of(tools, "version") ? text_of(tools, "version") : text_of(tools, "app"),
+		    since);
+	print_shown("%-12s  %s\n", "door",
+		    *door == 'v'   ? "virtio device"
+		    : *door == 'p' ? "virtio-serial port: the guest has no lodge_backdoor"
+		    : !strcmp(text_of(tools, "privilege"), "owner")
+			    ? "VMware's I/O ports, which the guest's root gave them"
+			    : "VMware's I/O ports: unprivileged, like any process of the guest's");
 	print_heartbeat(object_of(tools, "heartbeat"));
-	printf("%-12s  %s%s\n", "they can",
-	       flag_of(tools, "guest_ops") ? "exec, cp, ps" : "no exec, no cp, no ps",
-	       flag_of(tools, "power") ? ", shutdown, reboot" : "");
+	print_shown("%-12s  %s%s\n", "they can",
+		    flag_of(tools, "guest_ops") ? "exec, cp, ps" : "no exec, no cp, no ps",
+		    flag_of(tools, "power") ? ", shutdown, reboot" : "");
 }
 
 static void print_system(JsonObject *system)
@@ -154,11 +156,11 @@ static void print_load(JsonObject *load)
 						     G_FORMAT_SIZE_IEC_UNITS);
 
 	if (three && json_array_get_length(three) == 3)
-		printf("%-12s  %.2f %.2f %.2f, %d processes, %s of memory available\n", "load",
-		       json_array_get_double_element(three, 0),
-		       json_array_get_double_element(three, 1),
-		       json_array_get_double_element(three, 2), (int)number_of(load, "processes"),
-		       memory);
+		print_shown("%-12s  %.2f %.2f %.2f, %d processes, %s of memory available\n", "load",
+			    json_array_get_double_element(three, 0),
+			    json_array_get_double_element(three, 1),
+			    json_array_get_double_element(three, 2),
+			    (int)number_of(load, "processes"), memory);
 }
 
 static void print_users(JsonArray *users)
@@ -278,7 +280,7 @@ void guest_facts_print(JsonObject *tools)
 {
 	JsonObject *facts = object_of(tools, "facts");
 
-	printf("\n");
+	print_shown("\n");
 	print_tools(tools);
 	if (object_of(facts, "system"))
 		print_system(object_of(facts, "system"));

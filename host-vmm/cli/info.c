@@ -12,7 +12,7 @@
 
 static const char *text_of(JsonObject *row, const char *key)
 {
-	return json_object_get_string_member_with_default(row, key, "-");
+	return json_text(row, key, "-");
 }
 
 static JsonArray *rows_of(JsonObject *result, const char *key)
@@ -31,7 +31,7 @@ static JsonObject *row_at(JsonArray *rows, guint i)
 
 static void print_features(JsonArray *rows)
 {
-	printf("%-10s  %4s  %s\n", "FEATURE", "RUNG", "BY");
+	print_shown("%-10s  %4s  %s\n", "FEATURE", "RUNG", "BY");
 	for (guint i = 0; i < json_array_get_length(rows); i++) {
 		JsonObject *row = row_at(rows, i);
 		gint64 rung = row ? json_object_get_int_member_with_default(row, "rung", -1) : -1;
@@ -39,22 +39,22 @@ static void print_features(JsonArray *rows)
 		if (!row)
 			continue;
 		if (rung < 0)
-			printf("%-10s  %4s  %s\n", text_of(row, "feature"), "off",
-			       text_of(row, "by"));
+			print_shown("%-10s  %4s  %s\n", text_of(row, "feature"), "off",
+				    text_of(row, "by"));
 		else
-			printf("%-10s  %4d  %s\n", text_of(row, "feature"), (int)rung,
-			       text_of(row, "by"));
+			print_shown("%-10s  %4d  %s\n", text_of(row, "feature"), (int)rung,
+				    text_of(row, "by"));
 	}
 }
 
 static void print_devices(JsonArray *rows)
 {
-	printf("\n%-20s  %s\n", "DEVICE", "WHAT");
+	print_shown("\n%-20s  %s\n", "DEVICE", "WHAT");
 	for (guint i = 0; i < json_array_get_length(rows); i++) {
 		JsonObject *row = row_at(rows, i);
 
 		if (row)
-			printf("%-20s  %s\n", text_of(row, "name"), text_of(row, "help"));
+			print_shown("%-20s  %s\n", text_of(row, "name"), text_of(row, "help"));
 	}
 }
 
@@ -67,21 +67,22 @@ static void print_size(int width, int height)
 {
 	g_autofree char *size = width ? g_strdup_printf("%dx%d", width, height) : g_strdup("off");
 
-	printf("  %-11s", size);
+	print_shown("  %-11s", size);
 }
 
 static void print_screens(JsonArray *rows)
 {
-	printf("\n%-6s  %-11s  %-11s  %-6s  %s\n", "SCREEN", "SHOWS", "SHOULD", "BY", "WINDOWS");
+	print_shown("\n%-6s  %-11s  %-11s  %-6s  %s\n", "SCREEN", "SHOWS", "SHOULD", "BY",
+		    "WINDOWS");
 	for (guint i = 0; i < json_array_get_length(rows); i++) {
 		JsonObject *row = row_at(rows, i);
 
 		if (!row)
 			continue;
-		printf("%-6d", number_of(row, "screen"));
+		print_shown("%-6d", number_of(row, "screen"));
 		print_size(number_of(row, "width"), number_of(row, "height"));
 		print_size(number_of(row, "want_width"), number_of(row, "want_height"));
-		printf("  %-6s  %d\n", text_of(row, "source"), number_of(row, "windows"));
+		print_shown("  %-6s  %d\n", text_of(row, "source"), number_of(row, "windows"));
 	}
 }
 
@@ -101,8 +102,8 @@ static int info(const struct vm *vm, bool json)
 		json_object_set_object_member(result, "tools", json_object_ref(tools));
 		json_print_object(result);
 	} else {
-		printf("%-12s  %s\n", "uuid", text_of(result, "uuid"));
-		printf("%-12s  %s\n\n", "state", text_of(result, "state"));
+		print_shown("%-12s  %s\n", "uuid", text_of(result, "uuid"));
+		print_shown("%-12s  %s\n\n", "state", text_of(result, "state"));
 		rows = rows_of(result, "features");
 		if (rows)
 			print_features(rows);

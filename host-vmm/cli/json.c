@@ -51,6 +51,20 @@ static void print(JsonNode *node, gboolean pretty)
 	printf("%s\n", text);
 }
 
+const char *json_text(JsonObject *object, const char *key, const char *otherwise)
+{
+	/* Of a wrong type the library says so, or gives back NULL. */
+	JsonNode *node = json_object_get_member(object, key);
+
+	return node && json_node_get_value_type(node) == G_TYPE_STRING ? json_node_get_string(node)
+								       : otherwise;
+}
+
+char *json_sound(const char *text)
+{
+	return sound(text);
+}
+
 void json_print_object(JsonObject *object)
 {
 	print(object_node(object), TRUE);

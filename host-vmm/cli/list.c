@@ -60,7 +60,7 @@ static char *ask_dir(const struct vm *vm)
 
 	if (client_ask(vm->socket, "status", NULL, &result, &message))
 		return NULL;
-	dir = g_strdup(json_object_get_string_member_with_default(result, "dir", NULL));
+	dir = g_strdup(json_text(result, "dir", NULL));
 	json_object_unref(result);
 	return dir;
 }
@@ -97,7 +97,7 @@ static char *state_of(const struct vm *vm)
 		return g_strdup("off");
 	if (client_ask(vm->socket, "status", NULL, &result, &message))
 		return g_strdup("running");
-	state = g_strdup(json_object_get_string_member_with_default(result, "state", "running"));
+	state = g_strdup(json_text(result, "state", "running"));
 	json_object_unref(result);
 	return state;
 }
@@ -131,7 +131,8 @@ static void print_json(const GArray *vms)
 static void print_table(const GArray *vms)
 {
 	if (vms->len)
-		printf("%-20s  %-8s  %4s  %8s  %s\n", "NAME", "STATE", "CPUS", "MEMORY", "FOLDER");
+		print_shown("%-20s  %-8s  %4s  %8s  %s\n", "NAME", "STATE", "CPUS", "MEMORY",
+			    "FOLDER");
 	for (guint i = 0; i < vms->len; i++) {
 		const struct vm *vm = &g_array_index(vms, struct vm, i);
 		g_autofree char *state = state_of(vm);
@@ -140,12 +141,13 @@ static void print_table(const GArray *vms)
 		struct vm_config *config;
 
 		if (vm_config_load(vm->dir, &config, &message)) {
-			printf("%-20s  %-8s  %4s  %8s  %s\n", vm->name,
-			       vm->running ? "running" : "bad conf", "-", "-", vm->dir);
+			print_shown("%-20s  %-8s  %4s  %8s  %s\n", vm->name,
+				    vm->running ? "running" : "bad conf", "-", "-", vm->dir);
 			continue;
 		}
 		size = vm_format_size(config->memory);
-		printf("%-20s  %-8s  %4u  %8s  %s\n", vm->name, state, config->cpus, size, vm->dir);
+		print_shown("%-20s  %-8s  %4u  %8s  %s\n", vm->name, state, config->cpus, size,
+			    vm->dir);
 		vm_config_free(config);
 	}
 }

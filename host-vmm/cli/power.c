@@ -11,6 +11,7 @@
 
 #include "host-vmm/cli/client.h"
 #include "host-vmm/cli/follow.h"
+#include "host-vmm/cli/json.h"
 #include "host-vmm/cli/vm.h"
 
 #define TIMEOUT_S     60
@@ -42,13 +43,12 @@ static int left_ms(const struct power *power, gint64 end)
 
 static void take_event(struct power *power, JsonObject *event)
 {
-	const char *name = json_object_get_string_member_with_default(event, "event", "");
+	const char *name = json_text(event, "event", "");
 
 	if (!strcmp(name, "power") && !power->deaf) {
 		power->refused = !json_object_get_boolean_member_with_default(event, "ok", TRUE);
 		g_free(power->reason);
-		power->reason =
-			g_strdup(json_object_get_string_member_with_default(event, "reason", NULL));
+		power->reason = g_strdup(json_text(event, "reason", NULL));
 	} else if (!strcmp(name, "tools-down")) {
 		power->went = true;
 	} else if (!strcmp(name, "tools-up") && power->went) {

@@ -113,7 +113,7 @@ static JsonObject *row_at(JsonArray *rows, guint i)
 
 static const char *text_of(JsonObject *row, const char *key)
 {
-	return json_object_get_string_member_with_default(row, key, "");
+	return json_text(row, key, "");
 }
 
 static bool has_share(JsonObject *list, const char *name)
@@ -305,7 +305,7 @@ static void print_row(JsonObject *row)
 		g_string_append_printf(rules, ",file-mask=%s", text_of(row, "file_mask"));
 	if (*text_of(row, "dir_mask"))
 		g_string_append_printf(rules, ",dir-mask=%s", text_of(row, "dir_mask"));
-	printf("%-20s  %-10s  %s\n", text_of(row, "name"), rules->str, text_of(row, "path"));
+	print_shown("%-20s  %-10s  %s\n", text_of(row, "name"), rules->str, text_of(row, "path"));
 	g_string_free(rules, TRUE);
 }
 
@@ -322,7 +322,7 @@ static int list(const struct vm *vm, bool json)
 		json_print_object(list);
 		return EX_OK;
 	}
-	printf("%-20s  %-10s  %s\n", "SHARE", "RULES", "PATH");
+	print_shown("%-20s  %-10s  %s\n", "SHARE", "RULES", "PATH");
 	for (guint i = 0; (row = row_at(rows_of(list), i)); i++)
 		print_row(row);
 	return EX_OK;

@@ -127,16 +127,15 @@ static void print_row(JsonObject *row)
 									0) /
 			10;
 	stalled = percent_text(stall);
-	printf("%-20s  %6s  %8s  %8s  %8s  %8s  %6s  %8s  %s\n",
-	       json_object_get_string_member_with_default(row, "name", "-"), cpu, size, given,
-	       available, resident, stalled, disk,
-	       memory ? json_object_get_string_member_with_default(memory, "mode", "-") : "-");
+	print_shown("%-20s  %6s  %8s  %8s  %8s  %8s  %6s  %8s  %s\n", json_text(row, "name", "-"),
+		    cpu, size, given, available, resident, stalled, disk,
+		    memory ? json_text(memory, "mode", "-") : "-");
 }
 
 static void print_table(JsonArray *rows)
 {
-	printf("%-20s  %6s  %8s  %8s  %8s  %8s  %6s  %8s  %s\n", "NAME", "CPU%", "MEMORY",
-	       "BALLOON", "AVAIL", "ON-HOST", "STALL%", "DISK/s", "MODE");
+	print_shown("%-20s  %6s  %8s  %8s  %8s  %8s  %6s  %8s  %s\n", "NAME", "CPU%", "MEMORY",
+		    "BALLOON", "AVAIL", "ON-HOST", "STALL%", "DISK/s", "MODE");
 	for (guint i = 0; i < json_array_get_length(rows); i++)
 		print_row(json_array_get_object_element(rows, i));
 }

@@ -42,8 +42,8 @@ char *var_params(const char *word, const char *value, gsize len)
 
 guchar *var_value(JsonObject *row, gsize *ret_len)
 {
-	const char *text = json_object_get_string_member_with_default(row, "value", NULL);
-	const char *coded = json_object_get_string_member_with_default(row, "base64", "");
+	const char *text = json_text(row, "value", NULL);
+	const char *coded = json_text(row, "base64", "");
 
 	if (!text)
 		return g_base64_decode(coded, ret_len);
@@ -130,17 +130,28 @@ static int list(const struct vm *vm, bool json)
 	g_autofree char *message = NULL;
 	JsonObject *result;
 	JsonArray *rows;
+	JsonNode *node;
 
 	if (client_ask(vm->socket, "var-list", NULL, &result, &message))
 		return fail(EX_UNAVAILABLE, "%s: %s", vm->name, message);
-	rows = json_object_get_array_member(result, "vars");
+	node = json_object_get_member(result, "vars");
+	if (!node || !JSON_NODE_HOLDS_ARRAY(node)) {
+		json_object_unref(result);
+		return fail(EX_PROTOCOL, "%s: its monitor told no variables", vm->name);
+	}
+	rows = json_node_get_array(node);
 	for (guint i = 0; !json && i < json_array_get_length(rows); i++) {
-		JsonObject *row = json_array_get_object_element(rows, i);
+		JsonNode *element = json_array_get_element(rows, i);
 		g_autofree guchar *value = NULL;
+		JsonObject *row;
 		gsize len;
 
+		if (!JSON_NODE_HOLDS_OBJECT(element))
+			continue;
+		row = json_node_get_object(element);
+
 		value = var_value(row, &len);
-		printf("%s=", json_object_get_string_member_with_default(row, "name", "-"));
+		print_shown("%s=", json_text(row, "name", "-"));
 		print_value(value, len);
 	}
 	if (json)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Finds a VM by what the user calls it, and waits for it to end.
+#include "host-vmm/cli/json.h"
 #include "host-vmm/cli/vm.h"
 
 #include <errno.h>
@@ -39,7 +40,7 @@ static char *find_other(const struct vm *vm)
 
 	if (client_ask_for(vm->socket, "status", NULL, STATUS_PATIENCE_S, &result, &message))
 		return NULL;
-	dir = g_strdup(json_object_get_string_member_with_default(result, "dir", NULL));
+	dir = g_strdup(json_text(result, "dir", NULL));
 	json_object_unref(result);
 	return dir && !is_same(dir, vm->dir) ? g_steal_pointer(&dir) : NULL;
 }

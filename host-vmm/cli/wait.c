@@ -9,6 +9,7 @@
 
 #include "host-vmm/cli/client.h"
 #include "host-vmm/cli/follow.h"
+#include "host-vmm/cli/json.h"
 #include "host-vmm/cli/var.h"
 #include "host-vmm/cli/vm.h"
 
@@ -40,7 +41,7 @@ static int check_tools(struct wait *wait)
 	if (ret)
 		return ret;
 	up = json_object_get_boolean_member_with_default(result, "up", FALSE);
-	wait->why = g_strdup(json_object_get_string_member_with_default(result, "why", ""));
+	wait->why = g_strdup(json_text(result, "why", ""));
 	json_object_unref(result);
 	return up;
 }
@@ -62,12 +63,11 @@ static int check_ip(struct wait *wait)
 		return ret;
 	net = member(member(result, "facts"), "net");
 	if (net)
-		address = json_object_get_string_member_with_default(net, "address", NULL);
+		address = json_text(net, "address", NULL);
 	if (address)
-		printf("%s\n", address);
+		print_shown("%s\n", address);
 	else
-		wait->why = g_strdup(json_object_get_string_member_with_default(
-			result, "why", "the guest has told no address"));
+		wait->why = g_strdup(json_text(result, "why", "the guest has told no address"));
 	json_object_unref(result);
 	return address != NULL;
 }

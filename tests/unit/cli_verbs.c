@@ -62,6 +62,54 @@ START_TEST(json_is_valid_whatever_names_hold)
 }
 END_TEST
 
+/* ESC and C1's CSI in all that is text, and other things where text should be. */
+#define EVIL                  \
+	"\\u001b[31m\xc2\x9b" \
+	"31m"
+static const char *const lies[] = {
+	"\"state\":\"" EVIL "\",\"uuid\":\"" EVIL "\",\"up\":true,\"version\":\"" EVIL
+	"\",\"door\":\"p\",\"mode\":\"" EVIL "\",\"features\":[{\"feature\":\"" EVIL
+	"\",\"rung\":1,\"by\":\"" EVIL "\"}],\"devices\":[{\"name\":\"" EVIL "\",\"help\":\"" EVIL
+	"\"}],\"shares\":[{\"name\":\"" EVIL "\",\"path\":\"" EVIL "\",\"owner\":\"" EVIL
+	"\"}],\"vars\":[{\"name\":\"" EVIL
+	"\",\"value\":\"x\"}],\"facts\":{\"system\":{\"hostname\":\"" EVIL
+	"\"},\"net\":{\"address\":\"" EVIL "\"},\"clock\":{\"owner\":\"" EVIL "\"}},",
+	"\"state\":7,\"uuid\":[],\"up\":true,\"version\":{},\"app\":null,\"door\":1,\"mode\":[],"
+	"\"features\":[1,{\"feature\":7,\"by\":{}}],\"devices\":{},\"shares\":[7,{\"name\":{},"
+	"\"path\":7,\"owner\":[]}],\"vars\":[7,{\"name\":[],\"value\":{},\"base64\":7}],"
+	"\"facts\":{\"system\":{\"hostname\":7},\"net\":{\"address\":\"a\",\"nics\":[7]},"
+	"\"clock\":{\"owner\":[]}},",
+};
+
+START_TEST(a_monitor_that_lies)
+{
+	static const struct {
+		verb_fn verb;
+		const char *words[4];
+	} rows[] = {
+		{ verb_list, { "list" } },
+		{ verb_info, { "info", "box" } },
+		{ verb_share, { "share", "list", "box" } },
+		{ verb_var, { "var", "list", "box" } },
+		{ verb_top, { "top", "-1", "--interval=1" } },
+		{ verb_wait, { "wait", "box", "ip" } },
+	};
+
+	make_vm("data/lodge/box");
+	part.lies = lies[_i];
+	start_monitor("box", "data/lodge/box");
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		const char *words[5] = { NULL };
+
+		memcpy(words, rows[i].words, sizeof(rows[i].words));
+		ck_assert_msg(run(rows[i].verb, words) == EX_OK, "%s", said);
+		ck_assert_msg(!strchr(said, '\033') && !strstr(said, "\xc2\x9b"), "%s", said);
+		ck_assert_msg(!strstr(said, "CRITICAL") && !strstr(said, "(null)"), "%s", said);
+		ck_assert_msg(_i || strstr(said, "?[31m"), "%s", said);
+	}
+}
+END_TEST
+
 static const char *const strange[] = {
 	"{\"pid\":7,\"user\":5,\"state\":null,\"command\":[\"x\"]}\n",
 	"{\"pid\":\"seven\",\"rss\":{},\"user\":true,\"started\":1e300,\"command\":{}}\n",
@@ -414,6 +462,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, make_world, remove_world);
 	tcase_add_test(tcase, json_is_valid_whatever_names_hold);
+	tcase_add_loop_test(tcase, a_monitor_that_lies, 0, G_N_ELEMENTS(lies));
 	tcase_add_loop_test(tcase, processes_of_a_guest_that_lies, 0, G_N_ELEMENTS(strange));
 	tcase_add_test(tcase, a_screen_whose_memory_shrinks);
 	tcase_add_test(tcase, a_screenshot_goes_into_a_pipe);

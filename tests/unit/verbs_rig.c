@@ -124,7 +124,7 @@ static void __attribute__((noreturn)) play(int listener, const char *dir)
 
 	for (;;) {
 		int fd = accept(listener, NULL, NULL);
-		char line[512], answer[1024];
+		char line[512], answer[2048];
 		ssize_t got = recv(fd, line, sizeof(line) - 1, 0);
 
 		line[got > 0 ? got : 0] = '\0';
@@ -134,8 +134,8 @@ static void __attribute__((noreturn)) play(int listener, const char *dir)
 			_exit(0);
 		snprintf(answer, sizeof(answer),
 			 "{\"id\":1,\"result\":{\"state\":\"running\",\"dir\":\"%s\","
-			 "\"heartbeat\":{\"missed\":%s}}}\n",
-			 dir, part.missed ? "true" : "false");
+			 "%s\"heartbeat\":{\"missed\":%s}}}\n",
+			 dir, part.lies ? part.lies : "", part.missed ? "true" : "false");
 		/* Some only try whether somebody is there. */
 		if (got > 0)
 			say(fd, answer);

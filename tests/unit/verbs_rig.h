@@ -29,6 +29,7 @@ void assert_said(const char *what);
 
 struct part {
 	bool missed; /* the guest's tools have missed their heartbeat */
+	const char *lies; /* members of what it answers to all, or NULL */
 	bool deaf; /* the guest does not hear the power button, and its tools refuse then */
 };
 
