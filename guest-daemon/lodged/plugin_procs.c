@@ -15,6 +15,9 @@
 #include "guest-daemon/lodged/lodged.h"
 #include "guest-daemon/lodged/plugins.h"
 #include "guest-daemon/lodged/task.h"
+#include "protocol/lib/fd.h"
+
+#define COMMAND_MAX 4096 /* bytes that are told of a command line */
 
 /* Since Linux 5.3, the same on all machines. */
 #define CALL_PIDFD_SEND_SIGNAL 424
@@ -93,10 +96,30 @@ static void append_string(GString *json, const char *text)
 	g_string_append_c(json, '"');
 }
 
+/* Its first bytes: a command line may have megabytes, of which each user can have many. */
+static char *read_command(const char *pid, size_t *ret_len)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%s/cmdline", pid);
+	autofd fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *text = g_malloc(COMMAND_MAX + 1);
+	ssize_t got = fd < 0 ? 0 : fd_read_all(fd, text, COMMAND_MAX + 1);
+	size_t len = got > 0 ? (size_t)got : 0;
+
+	/* Between two characters. */
+	if (len > COMMAND_MAX) {
+		len = COMMAND_MAX;
+		while (len > COMMAND_MAX - 4 && ((unsigned char)text[len] & 0xc0) == 0x80)
+			len--;
+	}
+	text[len] = '\0';
+	*ret_len = len;
+	return text;
+}
+
 static char *command_of(const char *pid, const struct process *process)
 {
-	gsize len = 0;
-	char *text = read_proc(pid, "cmdline", &len);
+	size_t len;
+	char *text = read_command(pid, &len);
 
 	while (len && !text[len - 1])
 		len--;
@@ -104,7 +127,7 @@ static char *command_of(const char *pid, const struct process *process)
 		g_free(text);
 		return g_strdup_printf("[%s]", process->name);
 	}
-	for (gsize i = 0; i < len; i++) {
+	for (size_t i = 0; i < len; i++) {
 		if (!text[i])
 			text[i] = ' ';
 	}

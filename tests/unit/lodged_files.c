@@ -411,6 +411,79 @@ START_TEST(processes_are_listed_and_ended)
 }
 END_TEST
 
+/* A user's command lines may have megabytes, and more than a listing may. */
+START_TEST(long_commands_are_cut)
+{
+	static const char head[] = "sh -c kill -STOP $$ x";
+	/* The bytes 4,096 and 4,097 of it all are one character, which is left out. */
+	GString *text = g_string_new("x"), *wanted = g_string_new(head);
+	g_autofree char *result = NULL, *mark = NULL;
+	struct rig rig;
+	char *line;
+	int status;
+	pid_t pid;
+
+	while (text->len < 100000)
+		g_string_append(text, "\xc3\xa9");
+	while (wanted->len < 4095)
+		g_string_append(wanted, "\xc3\xa9");
+	pid = fork();
+	if (pid == 0) {
+		execl("/bin/sh", "sh", "-c", "kill -STOP $$", text->str, (char *)NULL);
+		_exit(1);
+	}
+	ck_assert(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	rig_up(&rig, CONF);
+	result = rig_result(&rig, rig_fields(&rig, "lodge.ps", "user", me(), "stdout", "1", NULL));
+	ck_assert_str_eq(result, "OK ");
+	g_byte_array_append(rig.streams[1], (const guint8 *)"", 1);
+	mark = g_strdup_printf("{\"pid\":%d,", pid);
+	line = strstr((char *)rig.streams[1]->data, mark);
+	ck_assert_ptr_nonnull(line);
+	*strchr(line, '\n') = '\0';
+	line = strstr(line, head);
+	ck_assert_ptr_nonnull(line);
+	g_string_append(wanted, "\"}");
+	ck_assert(!strcmp(line, wanted->str));
+	(void)kill(pid, SIGKILL);
+	g_string_free(text, TRUE);
+	g_string_free(wanted, TRUE);
+	rig_stop(&rig);
+}
+END_TEST
+
+static bool is_under_way(struct rig *rig, void *opaque)
+{
+	(void)opaque;
+	for (const GList *at = rig->received.head; at; at = at->next) {
+		const struct rig_frame *found = at->data;
+
+		if (found->frame.type == LODGE_RPC_DATA)
+			return true;
+	}
+	return false;
+}
+
+/* Zeroes in place of what was there are no copy of it. */
+START_TEST(a_file_that_gets_shorter_is_told)
+{
+	g_autofree char *big = g_strnfill(3 << 20, 'x'), *path = NULL;
+	struct rig rig;
+	uint32_t tag;
+
+	rig_up(&rig, CONF);
+	path = at(&rig, "file");
+	ck_assert(g_file_set_contents(path, big, 3 << 20, NULL));
+	tag = rig_fields(&rig, "lodge.file-get", "path", path, "form", "tar", "user", me(),
+			 "stdout", "1", NULL);
+	rig_until(&rig, is_under_way, NULL);
+	ck_assert_int_eq(truncate(path, 1000), 0);
+	assert_error(&rig, tag, "ERROR 11 ");
+	ck_assert(!rig.ended[1]);
+	rig_stop(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("lodged_files");
@@ -426,6 +499,8 @@ int main(void)
 	tcase_add_loop_test(tests, what_cp_keeps_is_kept, 0, 2);
 	tcase_add_loop_test(tests, hostile_archives_do_not_get_out, 0, G_N_ELEMENTS(hostile));
 	tcase_add_test(tests, processes_are_listed_and_ended);
+	tcase_add_test(tests, long_commands_are_cut);
+	tcase_add_test(tests, a_file_that_gets_shorter_is_told);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite);
 }
