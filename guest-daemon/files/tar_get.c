@@ -32,6 +32,14 @@ static int archive_fault(const struct pack *pack)
 			  archive_error_string(pack->archive));
 }
 
+/* Its header has told how long it is: what it lost since went out as zeroes. */
+static bool has_shrunk(int fd, struct archive_entry *entry)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && st.st_size < archive_entry_size(entry);
+}
+
 static int write_entry(const struct pack *pack, struct archive_entry *entry, const FTSENT *found,
 		       int fd)
 {
@@ -41,6 +49,10 @@ static int write_entry(const struct pack *pack, struct archive_entry *entry, con
 		return archive_fault(pack);
 	if (fd >= 0)
 		ret = pack_body(pack->archive, entry, fd);
+	if (!ret && fd >= 0 && has_shrunk(fd, entry))
+		return report_set(pack->report, EAGAIN,
+				  "%s: became shorter while it was copied; copy it again",
+				  found->fts_path);
 	if (ret == -EPIPE || (!ret && archive_write_finish_entry(pack->archive) < ARCHIVE_WARN))
 		return archive_fault(pack);
 	errno = -ret;
