@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,8 +100,10 @@ void cpio_add_file(struct cpio *cpio, const char *path, unsigned int mode, const
 	if (cpio->error)
 		return;
 	ret = copy_file(cpio, path, mode, source);
-	if (ret)
+	if (ret) {
 		cpio->error = ret;
+		cpio->unread = g_strdup(source);
+	}
 }
 
 int cpio_finish(struct cpio *cpio)

@@ -18,6 +18,7 @@ struct cpio {
 	uint64_t written;
 	uint32_t inode;
 	int error;
+	char *unread; /* NULL, or the source that cannot be read: then that is the error */
 };
 
 void cpio_init(struct cpio *cpio, int fd);
@@ -26,7 +27,7 @@ void cpio_add_bytes(struct cpio *cpio, const char *path, unsigned int mode, cons
 		    size_t len);
 /* Copies the regular file @source, of at most 4 GiB - 1. */
 void cpio_add_file(struct cpio *cpio, const char *path, unsigned int mode, const char *source);
-/* Writes the trailer: 0 or the first negative errno. */
+/* Writes the trailer: 0 or the first negative errno. ->unread is to be g_free()d then. */
 int cpio_finish(struct cpio *cpio);
 
 #endif

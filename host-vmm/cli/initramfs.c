@@ -100,11 +100,12 @@ static void add_modules(struct cpio *cpio, const struct kernel *kernel,
 	}
 }
 
-static int pack(int fd, const char *init, const struct kernel *kernel,
-		const struct module_list *list, GByteArray *conf)
+static int pack(int fd, const char *path, const char *init, const struct kernel *kernel,
+		const struct module_list *list, GByteArray *conf, char **ret_message)
 {
 	static const char *const dirs[] = { "dev", "proc", "sys", "lodge", "lodge/modules" };
 	struct cpio cpio;
+	int ret;
 
 	cpio_init(&cpio, fd);
 	for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++)
@@ -113,7 +114,15 @@ static int pack(int fd, const char *init, const struct kernel *kernel,
 	if (list->paths)
 		add_modules(&cpio, kernel, list, conf);
 	cpio_add_bytes(&cpio, LODGE_RUN_CONF_PATH + 1, 0600, conf->data, conf->len);
-	return cpio_finish(&cpio);
+	ret = cpio_finish(&cpio);
+	if (ret && cpio.unread)
+		*ret_message = g_strdup_printf("%s: cannot be read: %s; install it anew",
+					       cpio.unread, g_strerror(-ret));
+	else if (ret)
+		*ret_message = g_strdup_printf("%s: cannot be written: %s; make room there", path,
+					       g_strerror(-ret));
+	g_free(cpio.unread);
+	return ret;
 }
 
 int initramfs_build(const char *path, const struct kernel *kernel,
@@ -133,10 +142,13 @@ int initramfs_build(const char *path, const struct kernel *kernel,
 		ret = module_list_make(kernel, parts, &list, ret_message);
 	if (!ret) {
 		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-		ret = fd < 0 ? -errno : pack(fd, init, kernel, &list, conf);
-		if (ret)
-			*ret_message = g_strdup_printf("%s: cannot be written: %s; make room there",
+		if (fd < 0) {
+			ret = -errno;
+			*ret_message = g_strdup_printf("%s: cannot be made: %s; make room there",
 						       path, g_strerror(-ret));
+		} else {
+			ret = pack(fd, path, init, kernel, &list, conf, ret_message);
+		}
 	}
 	module_list_clear(&list);
 	if (!ret && conf->len > LODGE_RUN_CONF_MAX) {

@@ -125,9 +125,12 @@ START_TEST(errors_stick)
 	cpio_add_file(&cpio, "x", 0644, "/nonexistent/file");
 	cpio_add_file(&cpio, "y", 0644, "/");
 	ck_assert_int_eq(cpio_finish(&cpio), -ENOENT);
+	ck_assert_str_eq(cpio.unread, "/nonexistent/file");
+	g_free(cpio.unread);
 	cpio_init(&cpio, fd);
 	cpio_add_file(&cpio, "y", 0644, "/");
 	ck_assert_int_eq(cpio_finish(&cpio), -EINVAL);
+	g_free(cpio.unread);
 	cpio_init(&cpio, fd);
 	cpio_add_dir(&cpio, deep, 0755);
 	ck_assert_int_eq(cpio_finish(&cpio), -ENAMETOOLONG);
@@ -136,6 +139,7 @@ START_TEST(errors_stick)
 	cpio_init(&cpio, fd);
 	cpio_add_dir(&cpio, "dev", 0755);
 	ck_assert_int_eq(cpio_finish(&cpio), -ENOSPC);
+	ck_assert_ptr_null(cpio.unread);
 	close(fd);
 }
 END_TEST

@@ -152,6 +152,18 @@ START_TEST(a_name_that_runs_is_left_alone)
 }
 END_TEST
 
+/* The file that is read is named, and not the one that is made of it. */
+START_TEST(a_helper_that_cannot_be_read_is_named)
+{
+	install();
+	ck_assert_int_eq(g_unlink("libexec/lodge-init"), 0);
+	ck_assert_int_eq(g_mkdir("libexec/lodge-init", 0755), 0);
+	ck_assert_int_eq(RUN(verb_run, "run", "--kernel", "kernel", "true"), EX_DATAERR);
+	assert_said("libexec/lodge-init: cannot be read: Invalid argument; install it anew");
+	ck_assert_int_eq(g_rmdir("run/lodge"), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cli_throwaway");
@@ -162,6 +174,7 @@ int main(void)
 	tcase_add_loop_test(tcase, a_killed_run_is_swept, 0, 2);
 	tcase_add_test(tcase, what_somebody_has_is_not_swept);
 	tcase_add_test(tcase, a_name_that_runs_is_left_alone);
+	tcase_add_test(tcase, a_helper_that_cannot_be_read_is_named);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
