@@ -56,9 +56,18 @@ static void terminal_save(struct terminal *terminal)
 		terminal->flags[i] = fcntl(i, F_GETFL);
 }
 
+static bool is_same(const struct termios *a, const struct termios *b)
+{
+	return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
+	       a->c_lflag == b->c_lflag && !memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc));
+}
+
 static void terminal_restore(const struct terminal *terminal)
 {
-	if (terminal->saved)
+	struct termios now;
+
+	/* In the background to set what is set already would stop us. */
+	if (terminal->saved && !tcgetattr(STDIN_FILENO, &now) && !is_same(&now, &terminal->termios))
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal->termios);
 	for (int i = 0; i < 3; i++) {
 		if (terminal->flags[i] >= 0)

@@ -3,25 +3,36 @@
 #include <check.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <glib/gstdio.h>
 #include <limits.h>
+#include <pty.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
 #include "tests/unit/verbs_rig.h"
 
-/* BUILD/bin/lodge, this being BUILD/unit/NAME. What it says on standard error is in the file said.
- */
-static int run_program(const char *const *argv, int closed, const char *out)
+/* BUILD/bin/lodge, this being BUILD/unit/NAME. */
+static void find_program(char path[PATH_MAX])
 {
-	char path[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 32);
-	pid_t child;
+	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 32);
 
 	ck_assert_int_gt(len, 0);
 	path[len] = '\0';
 	strcpy(strrchr(path, '/'), "/../bin/lodge");
+}
+
+/* What it says on standard error is in the file said. */
+static int run_program(const char *const *argv, int closed, const char *out)
+{
+	char path[PATH_MAX];
+	pid_t child;
+
+	find_program(path);
 	child = fork();
 	if (!child) {
 		dup2(open("/dev/zero", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
@@ -68,6 +79,50 @@ START_TEST(what_is_not_printed_is_a_failure)
 }
 END_TEST
 
+/* The shell of a session with a terminal, which runs @path in the background: its wait status. */
+static int run_behind(const char *path, const char *const *argv)
+{
+	int status = -1;
+	pid_t job = fork();
+
+	if (!job) {
+		(void)setpgid(0, 0);
+		dup2(open("out", O_WRONLY | O_CREAT | O_CLOEXEC, 0600), STDOUT_FILENO);
+		execv(path, (char *const *)argv);
+		_exit(99);
+	}
+	(void)waitpid(job, &status, WUNTRACED);
+	(void)kill(job, SIGKILL);
+	return status;
+}
+
+START_TEST(a_run_in_the_background_ends)
+{
+	static const char *const argv[] = { "lodge", "run", "--kernel", "kernel", "true", NULL };
+	static const char *const programs[] = { "libexec/lodge-vmm", "libexec/lodge-init" };
+	g_autofree char *libexec = g_build_filename(root, "libexec", NULL);
+	char path[PATH_MAX];
+	int terminal, status;
+	pid_t shell;
+
+	find_program(path);
+	ck_assert_int_eq(g_mkdir(libexec, 0700), 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(programs); i++) {
+		ck_assert(g_file_set_contents(programs[i], "#!/bin/sh\n", -1, NULL));
+		ck_assert_int_eq(chmod(programs[i], 0700), 0);
+	}
+	g_setenv("LODGE_LIBEXEC", libexec, TRUE);
+	ck_assert(g_file_set_contents("kernel", "MZ", -1, NULL));
+	shell = forkpty(&terminal, NULL, NULL, NULL);
+	if (!shell) {
+		status = run_behind(path, argv);
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 98);
+	}
+	ck_assert_int_eq(status_of_child(shell), EX_SOFTWARE);
+	close(terminal);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cli_main");
@@ -76,6 +131,7 @@ int main(void)
 	tcase_set_timeout(tcase, 20);
 	tcase_add_checked_fixture(tcase, make_world, remove_world);
 	tcase_add_test(tcase, standard_input_may_be_closed);
+	tcase_add_test(tcase, a_run_in_the_background_ends);
 	tcase_add_loop_test(tcase, what_is_not_printed_is_a_failure, 0, 3);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
