@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
 #include <limits.h>
 #include <pty.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -79,6 +81,39 @@ START_TEST(what_is_not_printed_is_a_failure)
 }
 END_TEST
 
+#define MEMORY_MAX (192 << 20) /* of a command that has some 64 to begin with */
+
+/* Bytes of the guest's choice may not become many times as many of the host's. */
+START_TEST(a_long_list_is_not_larger_here)
+{
+	static const char *const argv[] = { "lodge", "ps", "--json", "box", NULL };
+	GString *lines = g_string_new(NULL);
+	g_autoptr(JsonParser) parser = json_parser_new();
+	const struct rlimit limit = { MEMORY_MAX, MEMORY_MAX };
+	JsonNode *rows;
+	pid_t child;
+
+	make_vm("data/lodge/box");
+	start_monitor("box", "data/lodge/box");
+	while (lines->len < 8 << 20) {
+		g_string_append(lines, "{\"pid\":1");
+		for (int i = 0; i < 5000; i++)
+			g_string_append_printf(lines, ",\"%x\":1", i);
+		g_string_append(lines, "}\n");
+	}
+	start_tools(lines->str, lines->len);
+	g_string_free(lines, TRUE);
+	ck_assert(g_file_set_contents("out", "", 0, NULL));
+	child = fork();
+	if (!child)
+		_exit(setrlimit(RLIMIT_AS, &limit) ? 98 : run_program(argv, -1, "out"));
+	ck_assert_int_eq(status_of_child(child), EX_OK);
+	ck_assert(json_parser_load_from_file(parser, "out", NULL));
+	rows = json_parser_get_root(parser);
+	ck_assert_uint_gt(json_array_get_length(json_node_get_array(rows)), 100);
+}
+END_TEST
+
 /* The shell of a session with a terminal, which runs @path in the background: its wait status. */
 static int run_behind(const char *path, const char *const *argv)
 {
@@ -131,6 +166,7 @@ int main(void)
 	tcase_set_timeout(tcase, 20);
 	tcase_add_checked_fixture(tcase, make_world, remove_world);
 	tcase_add_test(tcase, standard_input_may_be_closed);
+	tcase_add_test(tcase, a_long_list_is_not_larger_here);
 	tcase_add_test(tcase, a_run_in_the_background_ends);
 	tcase_add_loop_test(tcase, what_is_not_printed_is_a_failure, 0, 3);
 	suite_add_tcase(suite, tcase);
