@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // config, logging, script: reading and changing tools.conf. lodged notices by itself.
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "guest-daemon/lib/paths.h"
 #include "guest-daemon/toolbox/toolbox.h"
+#include "protocol/lib/fd.h"
 
 #define LEVEL_DEFAULT "info"
 
@@ -30,13 +33,11 @@ static GKeyFile *load(const struct toolbox *toolbox)
 
 static int store(const struct toolbox *toolbox, GKeyFile *keys)
 {
-	g_autofree char *folder = g_path_get_dirname(toolbox->conf);
 	g_autofree char *text = NULL;
 	g_autoptr(GError) error = NULL;
 	gsize len;
 
 	text = g_key_file_to_data(keys, &len, NULL);
-	(void)g_mkdir_with_parents(folder, 0755);
 	if (!g_file_set_contents(toolbox->conf, text, (gssize)len, &error))
 		return complain(toolbox, EX_TEMPFAIL, "%s", error->message);
 	/* The file that replaced it is for its writer alone, which is not what a configuration is.
@@ -46,13 +47,43 @@ static int store(const struct toolbox *toolbox, GKeyFile *keys)
 	return 0;
 }
 
+/* Of two that change it at once none must lose what the other did. */
+static int lock(const struct toolbox *toolbox)
+{
+	g_autofree char *folder = g_path_get_dirname(toolbox->conf);
+	int fd;
+
+	(void)g_mkdir_with_parents(folder, 0755);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (fd >= 0 && flock(fd, LOCK_EX) && errno == EINTR)
+		;
+	return fd;
+}
+
+/* What would be another group or key when it is read. */
+static bool is_name(const char *name)
+{
+	for (const char *at = name; *at; at++) {
+		if (g_ascii_iscntrl(*at) || strchr("[]=", *at))
+			return false;
+	}
+	return *name && !g_ascii_isspace(*name) && !g_ascii_isspace(name[strlen(name) - 1]);
+}
+
 int toolbox_change_conf(const struct toolbox *toolbox, const char *group, const char *key,
 			const char *value)
 {
-	g_autoptr(GKeyFile) keys = load(toolbox);
+	autofd held = lock(toolbox);
+	g_autoptr(GKeyFile) keys = held < 0 ? NULL : load(toolbox);
 
+	if (held < 0)
+		return complain(toolbox, EX_TEMPFAIL, "%s: its folder: %s", toolbox->conf,
+				strerror(errno));
 	if (!keys)
 		return EX_TEMPFAIL;
+	if (!is_name(group) || !is_name(key))
+		return complain(toolbox, EX_USAGE, "'%s', '%s': no names of a section and a key",
+				group, key);
 	if (value)
 		g_key_file_set_string(keys, group, key, value);
 	else

@@ -148,6 +148,14 @@ static char *find_conf(const struct toolbox *toolbox)
 	return path ? path : g_strdup(LODGE_CONF);
 }
 
+/* What stdio could not write has not reached who asked. */
+static int finish(const struct toolbox *toolbox, int status)
+{
+	if (fflush(stdout) || ferror(stdout))
+		return complain(toolbox, EX_IOERR, "cannot write");
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	g_autofree char *name = g_path_get_basename(argc ? argv[0] : "lodge-toolbox");
@@ -156,15 +164,12 @@ int main(int argc, char **argv)
 	int status;
 
 	if (!strcmp(name, "vmware-rpctool"))
-		return as_rpctool(&toolbox, argc, argv);
+		return finish(&toolbox, as_rpctool(&toolbox, argc, argv)) ? 1 : 0;
 	status = parse_options(&toolbox, argc, argv);
 	if (status >= 0)
-		return status;
+		return finish(&toolbox, status);
 	conf = find_conf(&toolbox);
 	if (!toolbox.conf)
 		toolbox.conf = conf;
-	status = run_verb(&toolbox, argc - optind, argv + optind);
-	if (fflush(stdout) || ferror(stdout))
-		return complain(&toolbox, EX_IOERR, "cannot write");
-	return status;
+	return finish(&toolbox, run_verb(&toolbox, argc - optind, argv + optind));
 }

@@ -89,6 +89,9 @@ static const struct {
 	{ "lodge-toolbox", "nonsense", 64, "unknown verb nonsense" },
 	{ "lodge-toolbox", "help", 0, "usage: lodge-toolbox" },
 	{ "lodge-toolbox", "--version", 0, LODGE_VERSION },
+	{ "lodge-toolbox", "--version >/dev/full", 74, "cannot write" },
+	{ "lodge-toolbox", "config set 'a]' b c", 64, "no names of a section and a key\n" },
+	{ "lodge-toolbox", "config set a 'b=' c", 64, "no names of a section and a key\n" },
 	{ "lodge-toolbox", "stat", 64, "missing subcommand" },
 	{ "lodge-toolbox", "stat nonsense", 64, "unknown subcommand" },
 	{ "lodge-toolbox", "stat balloon", 0, "129 MB\n" },
@@ -153,6 +156,24 @@ START_TEST(the_daemons_configuration_is_found)
 		ck_assert_ptr_nonnull(strstr(text, "[time]\nsync=no\n"));
 		ck_assert_str_eq(out, i ? "[time] sync = no\n" : "");
 	}
+	rig_stop(&rig);
+}
+END_TEST
+
+/* Somebody else changes the file while this one wants to. */
+START_TEST(two_that_change_it_lose_nothing)
+{
+	struct rig rig;
+	g_autofree char *words = NULL, *out = NULL, *text = NULL;
+
+	rig_up(&rig, "[a]\nb=c\n");
+	words = g_strdup_printf(
+		"--version; { flock -o %s sh -c '%s/lodge-toolbox --conf=%s config set x y z & "
+		"sleep 0.5; printf \"[a]\\nb=new\\n\" >%s'; } | cat",
+		rig.folder, rig.folder, rig.conf, rig.conf);
+	ck_assert_int_eq(run_as(&rig, "lodge-toolbox", words, &out), 0);
+	ck_assert(g_file_get_contents(rig.conf, &text, NULL, NULL));
+	ck_assert_msg(strstr(text, "b=new\n") && strstr(text, "[x]\ny=z\n"), "%s", text);
 	rig_stop(&rig);
 }
 END_TEST
@@ -303,6 +324,7 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, words_have_their_answers, 0, G_N_ELEMENTS(rows));
 	tcase_add_test(tests, the_daemons_configuration_is_found);
+	tcase_add_test(tests, two_that_change_it_lose_nothing);
 	tcase_add_test(tests, keys_are_set_and_removed);
 	tcase_add_test(tests, clients_that_speak_no_frames_are_closed);
 	tcase_add_test(tests, one_user_leaves_room_for_others);
