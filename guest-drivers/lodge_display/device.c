@@ -4,6 +4,7 @@
  * reset when it asks for one.
  */
 #include <linux/device.h>
+#include <linux/dma-mapping.h>
 #include <linux/kernel.h>
 #include <linux/slab.h>
 
@@ -176,6 +177,10 @@ static int make_display(struct drm_device *drm, struct virtio_device *vdev,
 	err = drmm_add_action_or_reset(drm, put_device_of, vdev);
 	if (err)
 		return err;
+	/* An entry's length has 32 bits. Whoever maps a buffer for the function believes in 64 KiB
+	 * otherwise. */
+	if (drm->dev->dma_parms)
+		dma_set_max_seg_size(drm->dev, UINT_MAX);
 	display->drm = drm;
 	display->vdev = vdev;
 	drm->dev_private = display;
