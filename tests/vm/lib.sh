@@ -15,6 +15,9 @@ failures=0
 # The kernel of guests that have this machine's: in the lab it can be another than the lab's own.
 guest_version=${GUEST_VERSION:-$(uname -r)}
 
+# How many times the time that its head allows it the scenario has: whoever says more expects slow guests.
+slowness=${SLOWNESS:-1}
+
 out='' err='' status=0
 
 # For a guest's shell: ends the lodged that comes with an instant VM. The command may be there before it.
@@ -114,10 +117,10 @@ refuses() {
 	fi
 }
 
-# wait_for SECONDS COMMAND...: asks COMMAND until it succeeds; false when the time is over. In between it waits at a
-# FIFO that nobody writes to: to start sleep(1) would cost an emulated processor as much again.
+# wait_for SECONDS COMMAND...: asks COMMAND until it succeeds; false when the time, $slowness times that, is over. In
+# between it waits at a FIFO that nobody writes to: to start sleep(1) would cost an emulated processor as much again.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * slowness))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || return 1

@@ -6,7 +6,7 @@
 in_guest() {
 	guest --memory 256M --cpus "$1" -- sh -c "
 		say() { if eval \"\$2\"; then echo \"ok - \$1\"; else echo \"not ok - \$1\"; fi; }
-		soon() { n=0; until eval \"\$1\"; do n=\$((n + 1)); [ \$n -lt 300 ] || return 1; sleep 0.1; done; }
+		soon() { n=0; until eval \"\$1\"; do n=\$((n + 1)); [ \$n -lt $((300 * slowness)) ] || return 1; sleep 0.1; done; }
 		modules=$BUILD/modules/\$(uname -r)
 		bus=/sys/bus/virtio/drivers/lodge_backdoor
 		dev=

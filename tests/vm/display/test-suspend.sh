@@ -18,7 +18,7 @@ make_guest '
 	insmod /lodge_display.ko || say "no module"
 	echo 0 >/sys/module/suspend/parameters/pm_test_delay
 	echo devices >/sys/power/pm_test
-	soon() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt 600 ] || return 1; sleep 0.1; done; }
+	soon() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt '$((600 * slowness))' ] || return 1; sleep 0.1; done; }
 	kms-check tiles >/tmp/ready &
 	soon "grep -q ready /tmp/ready" && say "shown"
 	for round in 1 2 3; do

@@ -16,7 +16,7 @@ head -c 3000000 /dev/urandom >work/big
 
 cat >lib <<'END'
 say() { if eval "$2"; then echo "ok - $1"; else echo "not ok - $1"; fi; }
-soon() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt 200 ] || return 1; sleep 0.1; done; }
+soon() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt $((200 * SLOWNESS)) ] || return 1; sleep 0.1; done; }
 . $TOP/tests/vm/fs/device.sh
 dmesg -C
 insmod $BUILD/modules/$(uname -r)/lodge_fs.ko take=0
@@ -56,7 +56,7 @@ echo "calls: $(grep -c ^ok /tmp/conform)"
 # Tasks alone: the root of this guest would refuse more.
 echo freezer >/sys/power/pm_test
 echo 0 >/sys/module/suspend/parameters/pm_test_delay
-sleeps() { timeout 60 sh -c 'echo freeze >/sys/power/state' 2>/dev/null; }
+sleeps() { timeout $((60 * SLOWNESS)) sh -c 'echo freeze >/sys/power/state' 2>/dev/null; }
 (until [ -e /tmp/stop ]; do cat /mnt/w/work/big >/dev/null; touch /mnt/w/work/load; rm /mnt/w/work/load; done) &
 load=$!
 began=$(cut -d. -f1 /proc/uptime)
@@ -80,7 +80,7 @@ cat >rough <<'END'
 . ./lib
 mount.lodge lodge /mnt/w
 echo "begun"
-timeout 120 fs-conform -n 100 /mnt/w/work >/tmp/conform 2>&1
+timeout $((120 * SLOWNESS)) fs-conform -n 100 /mnt/w/work >/tmp/conform 2>&1
 status=$?
 say "file system calls conform, over a server that dies" "[ $status = 0 ]"
 [ $status = 0 ] || { tail -n 3 /tmp/conform; grep virtio /proc/interrupts; cat /proc/$(pidof mount.lodge)/task/*/stack; }
@@ -119,7 +119,7 @@ for n in 1 2 3 4; do { one $n && touch /tmp/good.$n; cmp /mnt/w/work/big /mnt/w/
 wait
 say "four programs at once read what they wrote" '[ $(ls /tmp/good.* | wc -l) = 4 ]'
 say "and large data whole" '[ $(ls /tmp/same.* | wc -l) = 4 ]'
-timeout 120 fs-conform -n 20 /mnt/w/work >/tmp/conform 2>&1
+timeout $((120 * SLOWNESS)) fs-conform -n 20 /mnt/w/work >/tmp/conform 2>&1
 say "file system calls conform" "[ $? = 0 ]"
 grep -v ^ok /tmp/conform
 load() { while [ ! -e /tmp/stop ]; do cat /mnt/w/work/hello; ls -l /mnt/w/work; touch /mnt/w/work/t$1; rm /mnt/w/work/t$1; done >/dev/null 2>&1; }
@@ -149,8 +149,8 @@ END
 
 # start SCRIPT [CPUS]: a guest that runs it, as $vm
 start() {
-	timeout 190 lodge run --memory 512M --cpus "${2:-1}" --share work=work --share other=other -- \
-		env BUILD="$BUILD" TOP="$TOP" PATH="$BUILD/guest:$PATH" sh "./$1" >"$1.out" 2>"$1.err" </dev/null &
+	timeout $((190 * slowness)) lodge run --memory 512M --cpus "${2:-1}" --share work=work --share other=other -- \
+		env BUILD="$BUILD" TOP="$TOP" SLOWNESS="$slowness" PATH="$BUILD/guest:$PATH" sh "./$1" >"$1.out" 2>"$1.err" </dev/null &
 	vm=$!
 }
 

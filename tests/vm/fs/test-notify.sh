@@ -51,7 +51,7 @@ heard=()
 
 # await REGEX: until the guest has said such a line, in $line; what it said before is in $heard.
 await() {
-	while read -t 20 -r line <&8; do
+	while read -t $((20 * slowness)) -r line <&8; do
 		heard+=("$line")
 		[[ $line =~ $1 ]] && return
 	done
