@@ -17,6 +17,7 @@ in_guest() {
 		dmesg -C
 		for d in \$bus/virtio*; do dev=\${d##*/}; done
 		$2
+		say 'the modules lose no memory' $TOP/tests/vm/leaks.sh
 		say 'the kernel complains of nothing' '! dmesg | grep -E \"BUG|WARNING|Oops|Call Trace|hung\" && [ \$((\$(cat /proc/sys/kernel/tainted) & 640)) = 0 ]'
 	"
 	relay_checks <<<"$out"

@@ -108,6 +108,9 @@ is "$said" "288 MB" "lodge-toolbox stat balloon"
 in_guest 'rmmod lodge_balloon && sed -n "s/^MemAvailable: *\([0-9]*\).*/\1/p" /proc/meminfo'
 ok "without the module the guest has its memory ($said KiB)" test "$said" -ge $((350 << 10))
 ok "and the host counts none" wait_for 20 is_mib 0 0 actual
+in_guest "$TOP/tests/vm/leaks.sh"
+is "$?" 0 "the module loses no memory"
+[ -z "$said" ] || printf '%s\n' "$said" | sed 's/^/#   /'
 in_guest 'dmesg | grep -E "BUG|WARNING|Oops|Call Trace|hung|refuses"'
 is "$?" 1 "the kernel complains of nothing"
 [ -z "$said" ] || printf '%s\n' "$said" | sed 's/^/#   /'

@@ -91,6 +91,7 @@ lodge exec -n box -- env PATH="$PATH" sh -c '
 		echo "round $i"
 	done
 	kill $readers
+	'"$TOP"'/tests/vm/leaks.sh || echo "not ok - the module loses memory"
 	dmesg | grep -A 30 -E "BUG|WARNING|Oops|hung" && echo "not ok - the kernel complains"
 	echo "round end"' >rounds.out 2>&1 </dev/null &
 exec=$!

@@ -72,6 +72,7 @@ bad=0
 for round in 1 2 3; do rmmod lodge_display && insmod $1 || bad=1; done
 say "unloaded and loaded three times" "[ $bad = 0 ] && grep lodge_display /proc/fb"
 rmmod lodge_display
+say "the module loses no memory" "$2"
 say "the kernel complains of nothing" "! complaints"
 END
 module=$BUILD/modules/$guest_version/lodge_display.ko
@@ -135,7 +136,7 @@ inside pkill -x card-draw
 inside pkill -x udevadm
 wait $program $monitor
 
-run inside sh /mnt/lodge/job/hands.sh "$module"
+run inside sh /mnt/lodge/job/hands.sh "$module" "$TOP/tests/vm/leaks.sh"
 relay_checks <<<"$out"
 [ "$failures" = 0 ] || inside dmesg | tail -n 40 | sed 's/^/# /'
 lodge kill box >/dev/null

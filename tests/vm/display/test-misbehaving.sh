@@ -41,10 +41,11 @@ say "the kernel complains of nothing" "! dmesg | grep -E 'BUG|WARNING|Oops|Call 
 echo "lines $(dmesg | wc -l)"
 say "the true card is well" "kms-check flips | grep -x 'ok - flips, each with its event, count and time'"
 say "the module goes" "rmmod lodge_display"
+say "and loses no memory" "$3"
 END
 modules=$BUILD/modules/$guest_version
 run lodge run --memory 512M --set display.heads=1 --share "job=$PWD" -- sh /mnt/lodge/job/guest.sh "$modules/lodge_display.ko" \
-	"$BUILD/modules/test/lodge_test_gpu.ko"
+	"$BUILD/modules/test/lodge_test_gpu.ko" "$TOP/tests/vm/leaks.sh"
 relay_checks <<<"$out"
 is "$status" 0 "the guest ends"
 lines=$(sed -n 's/^lines //p' <<<"$out")

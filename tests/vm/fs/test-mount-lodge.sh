@@ -28,6 +28,7 @@ node=/dev/lodge-fs/lodge
 mkdir -p /mnt/w /mnt/o
 free() { ! pidof mount.lodge >/dev/null; }
 clean() {
+	say "the module loses no memory" $TOP/tests/vm/leaks.sh
 	say "the kernel complains of nothing" '! dmesg | grep -E "BUG|WARNING|Oops|Call Trace|hung|refcount" && [ $(($(cat /proc/sys/kernel/tainted) & 640)) = 0 ]'
 }
 END
