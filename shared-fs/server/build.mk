@@ -167,6 +167,12 @@ fsd_session_srcs := tests/unit/fsd_session.c tests/unit/fsd_harness.c
 fsd_session_libs := fsd proto
 fsd_session_pkgs := check
 
+# Shares that are another machine's.
+unit_tests += fsd_remote
+fsd_remote_srcs := tests/unit/fsd_remote.c tests/unit/fsd_harness.c
+fsd_remote_libs := fsd proto
+fsd_remote_pkgs := check
+
 # What requests cost.
 unit_tests += fsd_calls
 fsd_calls_srcs := tests/unit/fsd_calls.c tests/unit/fsd_harness.c

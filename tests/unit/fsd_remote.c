@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A share on a file system of another machine that goes stale, hangs up and is there again, and one
+ * that its user may not enter any more (T25 of the reliability tests): each request gets the host's
+ * error, and another share notices nothing. The other machine is a second lodge-fsd behind this
+ * one's FUSE driver.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shared-fs/server/request.h"
+#include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
+
+#define MESSAGE_MAX ((1u << 20) + 4096)
+#define SOMEBODY    65534
+
+static const struct owner_map as_it_is;
+
+/* ---- the other machine ---- */
+
+struct machine {
+	char own[80]; /* what it shares */
+	char place[80]; /* where that is mounted here */
+	int fuse_fd;
+	int orders[2];
+	pid_t pid;
+	struct fs *fs;
+};
+
+static void *serve(void *arg)
+{
+	const struct machine *machine = arg;
+	struct scratch *scratch = calloc(1, sizeof(*scratch));
+	uint8_t *message = malloc(MESSAGE_MAX);
+	uint8_t *reply = malloc(MESSAGE_MAX);
+
+	while (scratch && message && reply) {
+		ssize_t len = read(machine->fuse_fd, message, MESSAGE_MAX);
+		struct iovec iov[3];
+		struct request req;
+		uint32_t written;
+
+		if (len < 0 && (errno == EINTR || errno == ENOENT || errno == EAGAIN))
+			continue;
+		if (len < (ssize_t)sizeof(struct fuse_in_header))
+			break;
+		iov[0] = (struct iovec){ message, sizeof(struct fuse_in_header) };
+		iov[1] = (struct iovec){ message + iov[0].iov_len, (size_t)len - iov[0].iov_len };
+		iov[2] = (struct iovec){ reply, MESSAGE_MAX };
+		fs_request(&req, machine->fs, scratch, iov, 2, (size_t)len, 1, MESSAGE_MAX, true,
+			   &written);
+		if (written && write(machine->fuse_fd, reply, written) < 0 && errno != ENOENT)
+			break;
+	}
+	_exit(0);
+}
+
+static int share(const struct machine *machine)
+{
+	return fs_share_add(machine->fs, "share", open(machine->own, O_PATH | O_CLOEXEC), false,
+			    &as_it_is, false);
+}
+
+/* In its process: a byte takes the share away, the next one gives it back. */
+static void run_machine(struct machine *machine)
+{
+	struct fs_config config = { .fd_limit = 200 };
+	pthread_t thread;
+	char order;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (fs_create(&config, &machine->fs) || share(machine) || chdir("/proc") ||
+	    fs_attach(machine->fs) || pthread_create(&thread, NULL, serve, machine))
+		_exit(1);
+	while (read(machine->orders[1], &order, 1) == 1) {
+		if (order == '-' ? fs_share_remove(machine->fs, "share") : share(machine))
+			_exit(1);
+		if (write(machine->orders[1], &order, 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+static void order(const struct machine *machine, char what)
+{
+	ck_assert_int_eq(write(machine->orders[0], &what, 1), 1);
+	ck_assert_int_eq(read(machine->orders[0], &what, 1), 1);
+}
+
+/* False where nothing can be mounted. */
+static bool start_machine(struct machine *machine, const char *top)
+{
+	char options[128];
+
+	snprintf(machine->own, sizeof(machine->own), "%s/own", top);
+	snprintf(machine->place, sizeof(machine->place), "%s/place", top);
+	ck_assert_int_eq(mkdir(machine->own, 0755) | mkdir(machine->place, 0755), 0);
+	machine->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0",
+		 machine->fuse_fd);
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("far", machine->place, "fuse", 0, options)) {
+		printf("not tried: a mount of FUSE: %s\n", strerror(errno));
+		return false;
+	}
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, machine->orders), 0);
+	machine->pid = fork();
+	if (!machine->pid) {
+		close(machine->orders[0]);
+		run_machine(machine);
+	}
+	close(machine->fuse_fd);
+	close(machine->orders[1]);
+	strcat(machine->place, "/share");
+	return true;
+}
+
+/* ---- the server that is tested ---- */
+
+struct here {
+	char top[40];
+	struct fs *fs;
+	struct scratch *scratch;
+	uint64_t far, near; /* shares */
+};
+
+static int64_t call(struct here *here, uint32_t opcode, uint64_t node, const void *body, size_t len,
+		    void *reply, size_t room)
+{
+	return fsd_direct(here->fs, here->scratch, opcode, node, body, len, reply, room);
+}
+
+/* A nodeid, or 0 and its error. */
+static uint64_t look_up(struct here *here, uint64_t dir, const char *name, int64_t *ret_error)
+{
+	struct fuse_entry_out out = { 0 };
+	int64_t ret = call(here, FUSE_LOOKUP, dir, name, strlen(name) + 1, &out, sizeof(out));
+
+	*ret_error = ret < 0 ? ret : 0;
+	return ret < 0 ? 0 : out.nodeid;
+}
+
+/* A file that is made and open. */
+static int64_t create(struct here *here, uint64_t dir, const char *name, uint64_t *ret_node,
+		      uint64_t *ret_fh)
+{
+	struct {
+		struct fuse_create_in in;
+		char name[8];
+	} body = { .in = { .flags = O_RDWR | O_CREAT, .mode = 0644 } };
+	struct {
+		struct fuse_entry_out entry;
+		struct fuse_open_out open;
+	} out = { 0 };
+	int64_t ret;
+
+	strcpy(body.name, name);
+	ret = call(here, FUSE_CREATE, dir, &body, sizeof(body.in) + strlen(name) + 1, &out,
+		   sizeof(out));
+	*ret_node = out.entry.nodeid;
+	*ret_fh = out.open.fh;
+	return ret < 0 ? ret : 0;
+}
+
+static int64_t put(struct here *here, uint64_t node, uint64_t fh)
+{
+	struct {
+		struct fuse_write_in in;
+		char data[8];
+	} body = { { .fh = fh, .size = 8 }, "content" };
+	struct fuse_write_out out;
+
+	return call(here, FUSE_WRITE, node, &body, sizeof(body), &out, sizeof(out));
+}
+
+static int64_t get(struct here *here, uint64_t node, uint64_t fh)
+{
+	struct fuse_read_in in = { .fh = fh, .size = 8 };
+	char data[8];
+
+	return call(here, FUSE_READ, node, &in, sizeof(in), data, sizeof(data));
+}
+
+static int64_t attributes(struct here *here, uint64_t node)
+{
+	struct fuse_getattr_in in = { 0 };
+	struct fuse_attr_out out;
+
+	return call(here, FUSE_GETATTR, node, &in, sizeof(in), &out, sizeof(out));
+}
+
+static int64_t list(struct here *here, uint64_t dir)
+{
+	struct fuse_open_in in = { 0 };
+	struct fuse_open_out out = { 0 };
+	struct fuse_read_in read = { .size = 1024 };
+	struct fuse_release_in release = { 0 };
+	int64_t ret = call(here, FUSE_OPENDIR, dir, &in, sizeof(in), &out, sizeof(out));
+	char names[1024];
+
+	if (ret < 0)
+		return ret;
+	read.fh = release.fh = out.fh;
+	ret = call(here, FUSE_READDIR, dir, &read, sizeof(read), names, sizeof(names));
+	call(here, FUSE_RELEASEDIR, dir, &release, sizeof(release), NULL, 0);
+	return ret;
+}
+
+static uint64_t find_share(struct here *here, const char *name)
+{
+	int64_t error;
+	uint64_t node = look_up(here, FUSE_ROOT_ID, name, &error);
+
+	ck_assert_int_eq(error, 0);
+	return node;
+}
+
+/* The host's kernel may hold one that is gone for a moment. */
+static void add_share(struct here *here, const char *name, const char *folder)
+{
+	int ret = -ESTALE;
+
+	for (int tries = 0; tries < 50 && ret == -ESTALE; tries++) {
+		int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		ck_assert(fd >= 0 || errno == ESTALE);
+		if (fd >= 0)
+			ret = fs_share_add(here->fs, name, fd, false, &as_it_is, false);
+		if (ret == -ESTALE)
+			usleep(100000); /* the pace */
+	}
+	ck_assert_int_eq(ret, 0);
+}
+
+static void begin_session(struct here *here)
+{
+	struct fuse_init_in init = { .major = 7, .minor = 38, .flags = INT32_MAX };
+
+	ck_assert_int_gt(call(here, FUSE_INIT, 0, &init, sizeof(init), NULL, 0), 0);
+}
+
+/* With the share "near". */
+static void start(struct here *here, char near[64])
+{
+	struct fs_config config = { .fd_limit = 200 };
+
+	*here = (struct here){ .top = "/tmp/lodge-fsd-remote.XXXXXX" };
+	ck_assert_ptr_nonnull(mkdtemp(here->top));
+	ck_assert_int_eq(chmod(here->top, 0755), 0);
+	snprintf(near, 64, "%s/near", here->top);
+	ck_assert_int_eq(mkdir(near, 0777) | chmod(near, 0777), 0);
+	here->scratch = calloc(1, sizeof(*here->scratch));
+	ck_assert_int_eq(fs_create(&config, &here->fs), 0);
+	add_share(here, "near", near);
+}
+
+/* All that is asked of @far gets @error, soon: the host's kernel keeps attributes for a second. */
+static void check_lost(struct here *here, uint64_t node, uint64_t fh, int error)
+{
+	struct fuse_fsync_in sync = { .fh = fh };
+	uint64_t other, other_fh;
+	int64_t got = 0;
+
+	for (int tries = 0; tries < 50 && got >= 0; tries++) {
+		got = attributes(here, node);
+		if (got >= 0)
+			usleep(100000); /* the pace */
+	}
+	ck_assert_int_eq(got, -error);
+	ck_assert_int_eq(attributes(here, here->far), -error);
+	ck_assert_int_eq(put(here, node, fh), -error);
+	ck_assert_int_eq(call(here, FUSE_FSYNC, node, &sync, sizeof(sync), NULL, 0), -error);
+	look_up(here, here->far, "new", &got);
+	ck_assert_int_eq(got, -error);
+	ck_assert_int_eq(create(here, here->far, "new", &other, &other_fh), -error);
+	ck_assert_int_eq(list(here, here->far), -error);
+	/* And nothing of it is asked for what is here. */
+	ck_assert_int_gt(list(here, FUSE_ROOT_ID), 0);
+	ck_assert_int_eq(create(here, here->near, "f", &other, &other_fh), 0);
+	ck_assert_int_gt(put(here, other, other_fh), 0);
+	ck_assert_int_eq(get(here, other, other_fh), 8);
+}
+
+/* A session that knew of it at its beginning opens files by requests, another one does not. */
+START_TEST(t25_a_remote_share_goes_stale)
+{
+	struct machine machine = { 0 };
+	uint64_t node, fh, again;
+	struct here here;
+	char near[64];
+	int64_t error;
+
+	start(&here, near);
+	if (geteuid() || !start_machine(&machine, here.top)) {
+		fsd_direct_end(here.fs, here.scratch, here.top);
+		return;
+	}
+	if (_i)
+		begin_session(&here);
+	add_share(&here, "far", machine.place);
+	if (!_i)
+		begin_session(&here);
+	here.far = find_share(&here, "far");
+	here.near = find_share(&here, "near");
+	ck_assert_int_eq(create(&here, here.far, "f", &node, &fh), 0);
+	ck_assert_int_eq(!fh, _i);
+	ck_assert_int_gt(put(&here, node, fh), 0);
+	ck_assert_int_eq(get(&here, node, fh), 8);
+	ck_assert_int_gt(list(&here, here.far), 0);
+
+	order(&machine, '-');
+	check_lost(&here, node, fh, ESTALE);
+
+	/* It is there again, as another file system would be: so is the share, once it is added
+	 * anew. */
+	order(&machine, '+');
+	ck_assert_int_eq(fs_share_remove(here.fs, "far"), 0);
+	add_share(&here, "far", machine.place);
+	here.far = find_share(&here, "far");
+	again = look_up(&here, here.far, "f", &error);
+	ck_assert_int_eq(error, 0);
+	ck_assert_uint_ne(again, node);
+	ck_assert_int_eq(attributes(&here, node), -ESTALE);
+	ck_assert_int_eq(create(&here, here.far, "g", &node, &fh), 0);
+	ck_assert_int_gt(put(&here, node, fh), 0);
+
+	/* The other machine hangs up. */
+	kill(machine.pid, SIGKILL);
+	waitpid(machine.pid, NULL, 0);
+	check_lost(&here, node, fh, ENOTCONN);
+	ck_assert_int_eq(fs_share_remove(here.fs, "far"), 0);
+	ck_assert_int_eq(attributes(&here, node), -ESTALE);
+	machine.place[strlen(machine.place) - strlen("/share")] = 0;
+	ck_assert_int_eq(umount2(machine.place, MNT_DETACH), 0);
+	fsd_direct_end(here.fs, here.scratch, here.top);
+}
+END_TEST
+
+/* What an ordinary user's server may not read or enter any more; what is open goes on. */
+START_TEST(t25_permission_is_taken_away)
+{
+	bool root = !geteuid();
+	uint64_t node, fh, other, other_fh;
+	struct here here;
+	char path[80];
+	char near[64];
+	int64_t error;
+
+	start(&here, near);
+	begin_session(&here);
+	here.near = find_share(&here, "near");
+	if (root) {
+		ck_assert_int_eq(chown(near, SOMEBODY, SOMEBODY), 0);
+		ck_assert_int_eq(setegid(SOMEBODY) | seteuid(SOMEBODY), 0);
+		/* Or its descriptors in /proc would be root's. */
+		prctl(PR_SET_DUMPABLE, 1);
+	}
+	ck_assert_int_eq(create(&here, here.near, "f", &node, &fh), 0);
+	ck_assert_int_gt(put(&here, node, fh), 0);
+
+	ck_assert_int_eq(chmod(near, 0), 0);
+	look_up(&here, here.near, "f", &error);
+	ck_assert_int_eq(error, -EACCES);
+	ck_assert_int_eq(create(&here, here.near, "g", &other, &other_fh), -EACCES);
+	ck_assert_int_eq(list(&here, here.near), -EACCES);
+	ck_assert_int_gt(attributes(&here, here.near), 0);
+	ck_assert_int_gt(put(&here, node, fh), 0);
+	ck_assert_int_eq(get(&here, node, fh), 8);
+	ck_assert_int_eq(chmod(near, 0755), 0);
+	ck_assert_int_gt(list(&here, here.near), 0);
+	ck_assert_uint_eq(look_up(&here, here.near, "f", &error), node);
+
+	snprintf(path, sizeof(path), "%s/f", near);
+	/* Twice a second's end without use: it is not open any more. */
+	data_sweep(here.fs);
+	data_sweep(here.fs);
+	ck_assert_int_eq(chmod(path, 0), 0);
+	ck_assert_int_eq(get(&here, node, fh), -EACCES);
+	ck_assert_int_eq(chmod(path, 0644), 0);
+	ck_assert_int_eq(get(&here, node, fh), 8);
+	if (root)
+		ck_assert_int_eq(seteuid(0) | setegid(0), 0);
+	fsd_direct_end(here.fs, here.scratch, here.top);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("fsd_remote");
+	TCase *tcase = tcase_create("remote");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, t25_a_remote_share_goes_stale, 0, 2);
+	tcase_add_test(tcase, t25_permission_is_taken_away);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
