@@ -69,6 +69,12 @@ like "$(inside 'stat -c %u:%g /mnt/lodge/user/file; chown 12 /mnt/lodge/user/fil
 ok "somebody's" lodge share add own "ids=$PWD/fs/user" --owner 5:6
 is "$(inside 'touch /mnt/lodge/ids/new; stat -c %u:%g /mnt/lodge/ids/file /mnt/lodge/ids/new' | tr '\n' ' ')" "5:6 5:6 " "with those ids"
 is "$(stat -c %u fs/user/new)" 65534 "and here its user's"
+# The host takes the permission away (T25 of the reliability tests), and gives it back.
+chmod 000 fs/user
+like "$(inside 'cd /mnt/lodge; ls ids; touch ids/more; ls')" "ids'?: Permission denied.*more'?: Permission denied.*exact" \
+	"a folder that its user may not enter is refused, and the other shares are there"
+chmod 755 fs/user
+is "$(inside 'touch /mnt/lodge/ids/more; cat /mnt/lodge/ids/file')" ids "until it may be entered again"
 lodge kill own
 wait "$vm"
 umount fs
