@@ -14,7 +14,7 @@ mkfs.ext4 -q -F image
 mkdir fs
 modprobe -a loop ext4 2>/dev/null
 mount -o loop image fs || skip "no loop device here"
-trap 'umount -l fs; end_scenario $?' EXIT
+trap 'code=$?; umount -l fs; end_scenario $code' EXIT
 mkdir -p fs/work/{a,b}
 touch fs/work/a/t{0..3} fs/work/log
 

@@ -13,7 +13,7 @@ mkfs.ext4 -q -F image
 mkdir fs
 modprobe -a loop ext4 2>/dev/null
 mount -o loop image fs || skip "no loop device here"
-trap 'umount -l fs; end_scenario $?' EXIT
+trap 'code=$?; umount -l fs; end_scenario $code' EXIT
 mkdir fs/exact fs/user
 echo ids >fs/user/file
 chown -R 65534:65534 fs "$WORK" "$HOME" "$XDG_RUNTIME_DIR"
