@@ -3,6 +3,7 @@
 # For scenarios of Wayland compositors: a guest with udev and the in-box driver, or $module if that is set.
 
 module=${module:-}
+memory=${memory:-512M}
 cat >begin.sh <<'END'
 mount -t debugfs none /sys/kernel/debug
 if [ $# = 0 ]; then modprobe virtio_gpu; else
@@ -18,7 +19,7 @@ chmod 755 /run/user
 touch /mnt/lodge/job/there
 exec sleep 100000
 END
-lodge run --name box --memory 512M --set display.heads=1 --share "job=$PWD" -- sh /mnt/lodge/job/begin.sh ${module:+"$module"} \
+lodge run --name box --memory "$memory" --set display.heads=1 --share "job=$PWD" -- sh /mnt/lodge/job/begin.sh ${module:+"$module"} \
 	>guest.out 2>&1 </dev/null &
 vm=$!
 ok "the guest is up" wait_for 120 test -e there
@@ -34,6 +35,17 @@ start_compositor() {
 	ok "$2: $1 shows the card, every pixel" wait_for 150 shows_card "$2"
 	ok "$2: it is told who sets the resolution" wait_for 10 tells program "$1"
 	keep shot.png "$1-$(fact driver)-$2.png"
+}
+
+# follow SIZE: the window takes it.
+follow() {
+	local before
+	before=$(mode_sets)
+	run lodge resize --timeout 60 box "$1"
+	# shellcheck disable=SC2154 # of lib.sh
+	is "$status" 0 "$1: the guest follows"
+	ok "$1: the card, every pixel" wait_for 60 shows_card "$1"
+	is $(($(mode_sets) - before)) 1 "$1: by one mode set"
 }
 
 # The card of a size, as a program without a compositor draws it.
