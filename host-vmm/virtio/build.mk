@@ -62,10 +62,14 @@ virtio_transport_srcs := tests/unit/virtio_transport.c $(virtio_rig_srcs)
 virtio_transport_libs := proto
 virtio_transport_pkgs := check
 
-unit_tests += virtio_blk
-virtio_blk_srcs := tests/unit/virtio_blk.c $(blk_srcs) $(virtio_rig_srcs)
+unit_tests += virtio_blk virtio_blk_image
+blk_rig_srcs := tests/unit/virtio_blk_rig.c $(blk_srcs) $(virtio_rig_srcs)
+virtio_blk_srcs := tests/unit/virtio_blk.c $(blk_rig_srcs)
 virtio_blk_libs := proto
 virtio_blk_pkgs := check liburing
+virtio_blk_image_srcs := tests/unit/virtio_blk_image.c $(blk_rig_srcs)
+virtio_blk_image_libs := proto
+virtio_blk_image_pkgs := check liburing
 
 unit_tests += virtio_console
 virtio_console_srcs := tests/unit/virtio_console.c $(console_srcs) $(backdoor_srcs) \

@@ -1,148 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// virtio-blk on a file (io_uring) and on tmpfs (at once): data, bad requests (T05), locks, resets.
+// virtio-blk on a file (io_uring) and on tmpfs (at once): data, bad requests (T05), resets.
 #include <check.h>
 #include <endian.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/virtio_blk.h>
-#include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
-#include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host-vmm/memory.h"
 #include "host-vmm/state.h"
 #include "host-vmm/virtio/models.h"
 #include "host-vmm/virtio/virtio.h"
-#include "tests/unit/virtio_rig.h"
 #include "tests/unit/unit.h"
-
-#define RING	0x100000ull
-#define HEADER	0x1f0000ull
-#define STATUS	0x1f8000ull
-#define DATA	0x200000ull
-#define SIZE	256
-#define DISK	(4u << 20)
-#define SECTORS (DISK / 512)
-#define FEATURES                                                                             \
-	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_MQ | \
-	 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_RING_F_EVENT_IDX)
-
-static const char *const folders[] = { "/var/tmp", "/dev/shm" };
-
-static struct rig rig;
-static struct vm_disk disk;
-static struct device *device;
-static struct rig_driver driver;
-static struct rig_ring ring;
-static char path[64];
-static int image_fd;
-
-static void bring_up(uint64_t features)
-{
-	rig_probe(&rig, 1, &driver);
-	ck_assert(rig_negotiate(&driver, features & rig_offered(&driver)));
-	rig_queue(&ring, &driver, 0, RING, SIZE);
-	rig_driver_ok(&driver);
-	ck_assert_uint_eq(rig_status(&driver), 0xf);
-}
-
-/* By the number modulo 2; containers may have a /dev/shm that is small or closed. */
-static const char *folder_of(int where)
-{
-	struct statvfs room;
-	bool fits = !access(folders[where & 1], W_OK) && !statvfs(folders[where & 1], &room) &&
-		    room.f_bavail * room.f_frsize >= 2ull * DISK;
-	return folders[fits ? where & 1 : 0];
-}
-
-static void make_image(const char *folder)
-{
-	snprintf(path, sizeof(path), "%s/lodge-blk-XXXXXX", folder);
-	image_fd = mkstemp(path);
-	ck_assert_int_ge(image_fd, 0);
-	ck_assert_int_eq(ftruncate(image_fd, DISK), 0);
-}
-
-static void open_disk(int where)
-{
-	make_image(folder_of(where));
-	rig = (struct rig){ 0 };
-	disk.name = (char *)"disk";
-	disk.file = path;
-	disk.serial = (char *)"SERIAL-0123456789ABCDEF";
-	rig.config.disks = &disk;
-	rig.config.n_disks = 1;
-	rig_create(&rig);
-	device = rig_add_device(&rig, &virtio_blk_type, 0);
-	ck_assert_ptr_nonnull(device);
-	bring_up(FEATURES);
-}
-
-static void close_disk(void)
-{
-	if (device)
-		rig_remove_device(device);
-	rig_destroy(&rig);
-	close(image_fd);
-	unlink(path);
-	disk = (struct vm_disk){ 0 };
-	device = NULL;
-}
-
-static void put_header(uint64_t address, uint32_t type, uint64_t sector)
-{
-	struct virtio_blk_outhdr header = { .type = htole32(type), .sector = htole64(sector) };
-
-	ck_assert_int_eq(memory_write(rig.machine.memory, address, &header, sizeof(header)), 0);
-}
-
-static uint8_t wait_status(uint32_t *ret_len)
-{
-	uint8_t status = 0xee;
-
-	rig_kick(&ring);
-	ck_assert(rig_take(&ring, NULL, ret_len));
-	ck_assert_int_eq(memory_read(rig.machine.memory, STATUS, &status, 1), 0);
-	return status;
-}
-
-/* Header, one data buffer (or none), status: the status that came back. */
-static uint8_t request(uint32_t type, uint64_t sector, uint64_t data, uint32_t len, bool in)
-{
-	struct rig_buffer buffers[] = { { HEADER, 16, false },
-					{ data, len, in },
-					{ STATUS, 1, true } };
-	uint8_t poison = 0xee;
-
-	put_header(HEADER, type, sector);
-	ck_assert_int_eq(memory_write(rig.machine.memory, STATUS, &poison, 1), 0);
-	rig_add(&ring, buffers, 3);
-	return wait_status(NULL);
-}
-
-static void pattern(uint8_t *bytes, size_t len, unsigned int seed)
-{
-	for (size_t i = 0; i < len; i++)
-		bytes[i] = (uint8_t)(i * 7 + seed + (i >> 8));
-}
-
-static void check_image(off_t offset, const uint8_t *bytes, size_t len)
-{
-	uint8_t *there = malloc(len);
-
-	ck_assert_int_eq(pread(image_fd, there, len, offset), (ssize_t)len);
-	ck_assert_mem_eq(there, bytes, len);
-	free(there);
-}
+#include "tests/unit/virtio_blk_rig.h"
 
 START_TEST(configuration)
 {
@@ -218,7 +91,7 @@ START_TEST(cut_anywhere)
 	/* Header and data to write in one buffer. */
 	put_header(DATA, VIRTIO_BLK_T_OUT, 77);
 	rig_add(&ring, (struct rig_buffer[]){ { DATA, 16 + 512, false }, { STATUS, 1, true } }, 2);
-	ck_assert_uint_eq(wait_status(NULL), 0);
+	ck_assert_uint_eq(wait_status(), 0);
 	check_image(77 * 512, bytes + 16, 512);
 	close_disk();
 }
@@ -309,16 +182,6 @@ START_TEST(t05_shapes_that_break_the_queue)
 }
 END_TEST
 
-static uint8_t range(uint32_t type, uint64_t sector, uint32_t count, uint32_t flags)
-{
-	struct virtio_blk_discard_write_zeroes range = { .sector = htole64(sector),
-							 .num_sectors = htole32(count),
-							 .flags = htole32(flags) };
-
-	ck_assert_int_eq(memory_write(rig.machine.memory, DATA, &range, sizeof(range)), 0);
-	return request(type, 0, DATA, sizeof(range), false);
-}
-
 START_TEST(discard_and_zeroes)
 {
 	uint8_t *full = malloc(DISK), *zeroes = calloc(1, DISK);
@@ -349,102 +212,6 @@ START_TEST(discard_and_zeroes)
 	close_disk();
 	free(full);
 	free(zeroes);
-}
-END_TEST
-
-START_TEST(read_only)
-{
-	disk.read_only = true;
-	open_disk(_i);
-	ck_assert(rig_offered(&driver) & 1ull << VIRTIO_BLK_F_RO);
-	ck_assert(!(rig_offered(&driver) & 1ull << VIRTIO_BLK_F_DISCARD));
-	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, 0, DATA, 512, true), VIRTIO_BLK_S_OK);
-	ck_assert_uint_eq(request(VIRTIO_BLK_T_OUT, 0, DATA, 512, false), VIRTIO_BLK_S_IOERR);
-	ck_assert_uint_eq(range(VIRTIO_BLK_T_DISCARD, 0, 8, 0), VIRTIO_BLK_S_IOERR);
-	ck_assert_uint_eq(range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0), VIRTIO_BLK_S_IOERR);
-	close_disk();
-}
-END_TEST
-
-START_TEST(direct_with_any_buffer)
-{
-	uint8_t bytes[8192], back[8192];
-	uint32_t block;
-	int fd;
-
-	/* Nothing to test where the file system has no direct I/O. */
-	make_image(folders[0]);
-	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	close(image_fd);
-	unlink(path);
-	if (fd < 0)
-		return;
-	close(fd);
-	disk.direct = true;
-	open_disk(0);
-	block = (uint32_t)rig_config(&driver, offsetof(struct virtio_blk_config, blk_size), 4);
-	pattern(bytes, sizeof(bytes), 1);
-	/* Aligned, then a buffer at an odd address, which goes by way of one of ours. */
-	for (uint64_t data = DATA; data < DATA + 8; data += 7) {
-		ck_assert_int_eq(memory_write(rig.machine.memory, data, bytes, sizeof(bytes)), 0);
-		ck_assert_uint_eq(request(VIRTIO_BLK_T_OUT, 4096 / 512, data, 8192, false), 0);
-		check_image(4096, bytes, sizeof(bytes));
-		ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, 8, data + 0x10000, 8192, true), 0);
-		ck_assert_int_eq(memory_read(rig.machine.memory, data + 0x10000, back, 8192), 0);
-		ck_assert_mem_eq(bytes, back, 8192);
-	}
-	if (block > 512)
-		ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, 1, DATA, 512, true), VIRTIO_BLK_S_IOERR);
-	/* Too long to go through us. */
-	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, 0, DATA + 1, DISK, true), VIRTIO_BLK_S_OK);
-	close_disk();
-}
-END_TEST
-
-/* In place of the C library's, to see that it is called. */
-static unsigned int n_synced;
-
-int fdatasync(int fd)
-{
-	n_synced++;
-	return (int)syscall(SYS_fdatasync, fd);
-}
-
-/* The kernel's ring does by itself what a disk in memory does by calls, which can be counted. */
-static void check_synced(unsigned int times)
-{
-	struct statfs about;
-
-	ck_assert_int_eq(fstatfs(image_fd, &about), 0);
-	if (about.f_type == TMPFS_MAGIC)
-		ck_assert_uint_eq(n_synced, times);
-}
-
-START_TEST(without_flush_written_is_safe)
-{
-	open_disk(_i);
-	ck_assert_uint_eq(range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 1), VIRTIO_BLK_S_OK);
-	check_synced(0);
-	bring_up(FEATURES & ~(1ull << VIRTIO_BLK_F_FLUSH));
-	ck_assert_uint_eq(request(VIRTIO_BLK_T_OUT, 0, DATA, 4096, false), VIRTIO_BLK_S_OK);
-	check_synced(0); /* by a flag of the write */
-	ck_assert_uint_eq(range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 1), VIRTIO_BLK_S_OK);
-	check_synced(1);
-	/* What was discarded may be anything. */
-	ck_assert_uint_eq(range(VIRTIO_BLK_T_DISCARD, 0, 8, 0), VIRTIO_BLK_S_OK);
-	check_synced(1);
-	close_disk();
-}
-END_TEST
-
-START_TEST(file_cut_short)
-{
-	open_disk(_i);
-	ck_assert_int_eq(ftruncate(image_fd, 4096), 0);
-	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, 100, DATA, 512, true), VIRTIO_BLK_S_IOERR);
-	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, 0, DATA, 8192, true), VIRTIO_BLK_S_IOERR);
-	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, 0, DATA, 4096, true), VIRTIO_BLK_S_OK);
-	close_disk();
 }
 END_TEST
 
@@ -503,44 +270,6 @@ START_TEST(many_at_once)
 	ck_assert_uint_eq(rig_status(&driver), 0xf);
 	/* One kick and few interrupts for 64 requests. */
 	ck_assert_uint_le(((struct virtio_model *)device)->vdev.queues[0].kicks, 50 * 2 + 1);
-	close_disk();
-}
-END_TEST
-
-static void fails(const char *file, bool direct, int expected)
-{
-	struct vm_disk other = { .name = (char *)"other", .file = (char *)file, .direct = direct };
-	struct vm_config config = rig.config;
-	struct device *second = calloc(1, virtio_blk_type.size);
-
-	config.disks = &other;
-	rig.machine.config = &config;
-	second->type = &virtio_blk_type;
-	second->machine = &rig.machine;
-	snprintf(second->name, sizeof(second->name), "virtio-blk.1");
-	ck_assert_int_eq(virtio_blk_type.create(second), expected);
-	rig.machine.config = &rig.config;
-	free(second);
-}
-
-START_TEST(images_that_are_none)
-{
-	char empty[80];
-	int fd;
-
-	open_disk(_i);
-	fails(path, false, -EBUSY); /* locked by the first */
-	fails("/nowhere/there.img", false, -ENOENT);
-	fails("/tmp", false, -EISDIR);
-	fails("/dev/null", false, -EINVAL);
-	snprintf(empty, sizeof(empty), "%s.empty", path);
-	fd = open(empty, O_CREAT | O_RDWR, 0600);
-	ck_assert_int_ge(fd, 0);
-	fails(empty, false, -EINVAL);
-	ck_assert_int_eq(ftruncate(fd, 511), 0);
-	fails(empty, false, -EINVAL);
-	close(fd);
-	unlink(empty);
 	close_disk();
 }
 END_TEST
@@ -611,13 +340,8 @@ int main(void)
 	tcase_add_loop_test(tcase, t05_statuses, 0, 2);
 	tcase_add_loop_test(tcase, t05_shapes_that_break_the_queue, 0, 2);
 	tcase_add_loop_test(tcase, discard_and_zeroes, 0, 2);
-	tcase_add_loop_test(tcase, read_only, 0, 2);
-	tcase_add_test(tcase, direct_with_any_buffer);
-	tcase_add_loop_test(tcase, without_flush_written_is_safe, 0, 2);
-	tcase_add_loop_test(tcase, file_cut_short, 0, 2);
 	tcase_add_loop_test(tcase, t29_reset_in_flight, 0, 2);
 	tcase_add_loop_test(tcase, many_at_once, 0, 2);
-	tcase_add_loop_test(tcase, images_that_are_none, 0, 2);
 	tcase_add_loop_test(tcase, several_queues, 0, 2);
 	tcase_add_loop_test(tcase, saved_and_loaded, 0, 2);
 	suite_add_tcase(suite, tcase);
