@@ -72,6 +72,7 @@ class Environment:
         self.minutes = args.minutes
         self.mib = args.mib
         self.quick = args.quick
+        self.full = args.full
         self.seconds = args.seconds or (8 if args.quick else 15)
         self.idle_seconds = min(self.seconds, 3 if args.quick else 10)
 
@@ -294,10 +295,12 @@ def make_many(folder):
 
 def make_trees(env, folder):
     """What the jobs of treejobs.c work on."""
-    for archive in ("tree", "untar"):
-        shutil.copy(os.path.join(env.build, "bench", archive + ".count"), folder)
-    shutil.copy(os.path.join(env.build, "bench", "untar.tar"), folder)
-    subprocess.run(["tar", "-xf", os.path.join(env.build, "bench", "tree.tar"), "-C", folder], check=True)
+    def made(name, end):
+        return os.path.join(env.build, "bench", name + ("-full" if env.full else "") + end)
+    for name in ("tree", "untar", "created"):
+        shutil.copy(made(name, ".count"), os.path.join(folder, name + ".count"))
+    shutil.copy(made("untar", ".tar"), os.path.join(folder, "untar.tar"))
+    subprocess.run(["tar", "-xf", made("tree", ".tar"), "-C", folder], check=True)
 
 
 def bench_fs(env, work, rows, lodge=machines.Lodge, shared=None):
@@ -305,7 +308,7 @@ def bench_fs(env, work, rows, lodge=machines.Lodge, shared=None):
     def make(kind, name):
         folder = os.path.join(shared or work, "folder-" + name)
         make_many(os.path.join(folder, "many"))
-        if "fs.git-status" in rows or "fs.untar" in rows:
+        if {"fs.git-status", "fs.untar", "fs.create-many"} & set(rows):
             make_trees(env, folder)
         return kind(name, env, work, initramfs=env.initramfs("fs"), folder=folder)
     vms = lodge_or_nothing(env, lambda _, name: make(lodge, name))
@@ -494,6 +497,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=0, help="how long memory.private's guests are used first, and clocks compared (1)")
     parser.add_argument("--mib", type=int, default=64, help="MiB of output of rpc.exec-bulk")
     parser.add_argument("--quick", action="store_true", help="display.*: fewer and shorter runs, one peer")
+    parser.add_argument("--full", action="store_true", help="fs.git-status, fs.untar, fs.create-many: ten times as many files")
     parser.add_argument("--seconds", type=int, default=0, help="length of display.script")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()

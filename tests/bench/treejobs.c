@@ -17,7 +17,6 @@
 #define BLOCK	    (128u << 10)
 #define READERS	    8
 #define READER_SIZE (3u << 20) /* of each reader's own file */
-#define NEW_MANY    1000
 
 /* Runs a program to its end, without its output. -EIO where it fails. */
 static int run_program(const char *const *argv)
@@ -112,26 +111,29 @@ int job_untar(const char *dir, struct job_result *r)
 int job_create_many(const char *dir, struct job_result *r)
 {
 	char path[512];
+	uint64_t count;
 	double t;
-	int ret = 0;
+	int ret = read_count(dir, "created.count", &count);
 
+	if (ret)
+		return ret;
 	snprintf(path, sizeof(path), "%s/created", dir);
 	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	if (mkdir(path, 0755) < 0)
 		return -errno;
 	drop_caches();
 	t = now();
-	for (int i = 0; ret == 0 && i < NEW_MANY; i++) {
+	for (uint64_t i = 0; ret == 0 && i < count; i++) {
 		int fd;
 
-		snprintf(path, sizeof(path), "%s/created/c%05d", dir, i);
+		snprintf(path, sizeof(path), "%s/created/c%05llu", dir, (unsigned long long)i);
 		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		if (fd < 0)
 			ret = -errno;
 		else
 			close(fd);
 	}
-	*r = (struct job_result){ NEW_MANY, now() - t };
+	*r = (struct job_result){ count, now() - t };
 	return ret;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Jobs of treejobs.c, rows of fs_jobs. Files that the driver makes must be in the folder: tree (a
- * git repository) and untar.tar, each with NAME.count, how many files it has. */
+ * git repository) and untar.tar, each with NAME.count, how many files it has; and created.count. */
 #ifndef LODGE_TESTS_BENCH_TREEJOBS_H
 #define LODGE_TESTS_BENCH_TREEJOBS_H
 
