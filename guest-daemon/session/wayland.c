@@ -30,8 +30,9 @@
 #include "protocol/lib/fd.h"
 
 #define LOCK_NAME "lodge-session.wayland.lock"
-/* The first answers wait for a compositor that is about to start. */
-#define OPEN_MS 30000
+/* The first answers wait for a compositor that is about to start, for minutes where the machine is
+ * busy or emulated; XDG autostart tries but once. */
+#define OPEN_MS 300000
 /* A look behind a hot-plug: the first one, and until when each comes after half the time that has
  * passed. */
 #define LOOK_FIRST_MS 50
