@@ -111,7 +111,7 @@ int job_untar(const char *dir, struct job_result *r)
 int job_create_many(const char *dir, struct job_result *r)
 {
 	char path[512];
-	uint64_t count;
+	uint64_t count = 0;
 	double t;
 	int ret = read_count(dir, "created.count", &count);
 

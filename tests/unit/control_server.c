@@ -307,7 +307,7 @@ START_TEST(no_descriptor_is_left)
 	struct rlimit few = { 64, 64 }, before;
 	g_autofree char *eof = NULL;
 	struct fixture fixture;
-	int fds[64], n = 0, first, fd;
+	int fds[64] = { 0 }, n = 0, first, fd;
 
 	start(&fixture);
 	/* GLib opens what it needs while its loop starts, and ends a program that cannot. */
@@ -318,6 +318,7 @@ START_TEST(no_descriptor_is_left)
 	while ((fds[n] = dup(0)) >= 0)
 		n++;
 	ck_assert_int_eq(errno, EMFILE);
+	ck_assert_int_ge(n, 1);
 	for (int round = 0; round < 3; round++) {
 		close(fds[--n]);
 		fd = connect_or_fail(&fixture);
