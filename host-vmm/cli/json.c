@@ -9,7 +9,7 @@
  * most control characters of ASCII, and ends its own lines by newlines; those of C1 steer
  * terminals, too.
  */
-static char *sound(const char *text)
+char *json_sound(const char *text)
 {
 	g_autofree char *valid = g_utf8_make_valid(text, -1);
 	GString *escaped = g_string_new(NULL);
@@ -31,7 +31,7 @@ static char *text_of(JsonNode *node, gboolean pretty)
 	g_autofree char *text = json_to_string(node, pretty);
 
 	json_node_unref(node);
-	return sound(text);
+	return json_sound(text);
 }
 
 static JsonNode *object_node(JsonObject *object)
@@ -58,11 +58,6 @@ const char *json_text(JsonObject *object, const char *key, const char *otherwise
 
 	return node && json_node_get_value_type(node) == G_TYPE_STRING ? json_node_get_string(node)
 								       : otherwise;
-}
-
-char *json_sound(const char *text)
-{
-	return sound(text);
 }
 
 void json_print_object(JsonObject *object)

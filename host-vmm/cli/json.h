@@ -9,7 +9,7 @@
 /* The text @key of @object, borrowed; @otherwise where there is none. */
 const char *json_text(JsonObject *object, const char *key, const char *otherwise);
 /* A line of JSON without control characters as they are, and in UTF-8. g_free(). */
-char *json_sound(const char *line);
+char *json_sound(const char *text);
 
 void json_print_object(JsonObject *object);
 /* On one line. g_free(). */
