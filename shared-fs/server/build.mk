@@ -168,6 +168,11 @@ fsd_session_libs := fsd proto
 fsd_session_pkgs := check
 
 # Shares that are another machine's.
+unit_tests += fsd_listing
+fsd_listing_srcs := tests/unit/fsd_listing.c tests/unit/fsd_harness.c
+fsd_listing_libs := fsd proto
+fsd_listing_pkgs := check
+
 unit_tests += fsd_remote
 fsd_remote_srcs := tests/unit/fsd_remote.c tests/unit/fsd_harness.c
 fsd_remote_libs := fsd proto

@@ -6,10 +6,12 @@
 #include "shared-fs/server/dir.h"
 
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +19,7 @@
 #include "shared-fs/server/ops.h"
 
 #define STREAM_SIZE 16384
+#define SLACK	    sizeof(uint64_t) /* behind what copy_name() reads and writes */
 #define STREAMS_MAX 128 /* a guest may open a hundred thousand folders: no memory for each */
 
 struct dir_stream {
@@ -60,7 +63,7 @@ static struct dir_stream *stream_of(struct fs *fs, struct handle *handle)
 		return NULL;
 	pthread_mutex_init(&stream->lock, NULL);
 	if (__atomic_add_fetch(&fs->n_streams, 1, __ATOMIC_RELAXED) <= STREAMS_MAX)
-		stream->entries = malloc(STREAM_SIZE);
+		stream->entries = malloc(STREAM_SIZE + SLACK);
 	if (!stream->entries)
 		__atomic_sub_fetch(&fs->n_streams, 1, __ATOMIC_RELAXED);
 	if (__atomic_compare_exchange_n(&handle->stream, &other, stream, false, __ATOMIC_ACQ_REL,
@@ -142,53 +145,84 @@ int64_t op_fsyncdir(struct request *req)
 struct listing {
 	struct request *req;
 	bool plus;
+	size_t head; /* bytes of an entry before its name */
+	bool hides_types; /* a file of the host may stand for a device: only its attributes tell */
 	uint32_t room;
 	uint32_t len;
 };
+
+/*
+ * Returns the name's length. Goes by words of 8 bytes, and zeroes what is behind the name in its
+ * last one: most names are one or two words, for which calls of strlen(3), memcpy(3) and memset(3)
+ * are half of the work that a listing is.
+ */
+static uint32_t copy_name(uint8_t *to, const char *from)
+{
+	const uint64_t ones = 0x0101010101010101;
+	uint64_t word, ends;
+	uint32_t len, n;
+
+	for (len = 0;; len += sizeof(word)) {
+		memcpy(&word, from + len, sizeof(word));
+		word = le64toh(word);
+		ends = (word - ones) & ~word & ones << 7; /* its lowest bit is in the first NUL */
+		if (ends)
+			break;
+		word = htole64(word);
+		memcpy(to + len, &word, sizeof(word));
+	}
+	n = (uint32_t)__builtin_ctzll(ends) / 8;
+	word = htole64(word & ((1ULL << 8 * n) - 1));
+	memcpy(to + len, &word, sizeof(word));
+	return len + n;
+}
 
 static bool is_dots(const char *name)
 {
 	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
-/* False where there is no room for it. An entry whose file cannot be had now is listed all the
- * same, with nodeid 0: the guest asks again when it wants it. */
-static bool list_entry(struct listing *list, const char *name, uint64_t ino, uint64_t off,
-		       uint8_t type)
+/* What READDIRPLUS tells beside the name. */
+static void fill_plus(struct listing *list, const char *name, struct fuse_direntplus *plus)
 {
 	struct fs *fs = list->req->fs;
-	size_t head = list->plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET;
-	size_t name_len = strlen(name);
-	size_t size = FUSE_REC_ALIGN(head + name_len);
-	uint8_t *place = list->req->scratch->reply + list->len;
-	struct fuse_dirent *dirent;
+	struct inode *inode;
+	struct statx stx;
 
+	memset(&plus->entry_out, 0, sizeof(plus->entry_out));
+	if (is_dots(name) || entry_find(fs, list->req->inode, name, &inode, &stx))
+		return;
+	journal_grant(list->req->journal, slot_id(&inode->slot));
+	entry_fill(fs, inode, &stx, &plus->entry_out);
+	plus->dirent.ino = inode->shown_ino;
+	plus->dirent.type = IFTODT(plus->entry_out.attr.mode);
+	inode_put(fs, inode);
+}
+
+/* False where there is no room for it. An entry whose file cannot be had now is listed all the
+ * same, with nodeid 0: the guest asks again when it wants it. @name is in @name_room bytes, with
+ * SLACK behind them. */
+static bool list_entry(struct listing *list, const char *name, size_t name_room, uint64_t ino,
+		       uint64_t off, uint8_t type)
+{
+	struct scratch *scratch = list->req->scratch;
+	uint8_t *place = scratch->reply + list->len;
+	struct fuse_dirent *dirent = (struct fuse_dirent *)(place + list->head - FUSE_NAME_OFFSET);
+	uint32_t name_len, size;
+
+	if (list->head + name_room + SLACK > sizeof(scratch->reply) - list->len)
+		return false;
+	name_len = copy_name(place + list->head, name);
+	size = (uint32_t)FUSE_REC_ALIGN(list->head + name_len);
 	if (size > list->room - list->len)
 		return false;
-	memset(place, 0, head);
-	if (list->plus) {
-		struct fuse_direntplus *plus = (struct fuse_direntplus *)place;
-		struct inode *inode;
-		struct statx stx;
-
-		if (!is_dots(name) && !entry_find(fs, list->req->inode, name, &inode, &stx)) {
-			journal_grant(list->req->journal, slot_id(&inode->slot));
-			entry_fill(fs, inode, &stx, &plus->entry_out);
-			ino = inode->shown_ino;
-			type = IFTODT(plus->entry_out.attr.mode);
-			inode_put(fs, inode);
-		}
-		dirent = &plus->dirent;
-	} else {
-		dirent = (struct fuse_dirent *)place;
-	}
 	dirent->ino = ino;
 	dirent->off = off;
-	dirent->namelen = (uint32_t)name_len;
+	dirent->namelen = name_len;
 	dirent->type = type;
-	memcpy(place + head, name, name_len);
-	memset(place + head + name_len, 0, size - head - name_len);
-	list->len += (uint32_t)size;
+	if (list->plus)
+		fill_plus(list, name, (struct fuse_direntplus *)place);
+	list->len += size;
 	return true;
 }
 
@@ -198,7 +232,7 @@ static int64_t list_shares(struct listing *list, uint64_t offset)
 	struct fs *fs = list->req->fs;
 
 	for (uint64_t i = offset; i < 2 + SHARES_MAX; i++) {
-		char name[SHARE_NAME_MAX + 1];
+		char name[SHARE_NAME_MAX + 1 + SLACK] = "";
 
 		if (i < 2) {
 			strcpy(name, dots[i]);
@@ -208,22 +242,16 @@ static int64_t list_shares(struct listing *list, uint64_t offset)
 
 			pthread_mutex_lock(&fs->lock);
 			shown = share->used && !share->removed;
-			memcpy(name, share->name, sizeof(name));
+			memcpy(name, share->name, sizeof(share->name));
 			pthread_mutex_unlock(&fs->lock);
 			if (!shown)
 				continue;
 		}
-		if (!list_entry(list, name, i < 2 ? ROOT_NODEID : UINT32_MAX - i, i + 1, DT_DIR))
+		if (!list_entry(list, name, SHARE_NAME_MAX + 1,
+				i < 2 ? ROOT_NODEID : UINT32_MAX - i, i + 1, DT_DIR))
 			break;
 	}
 	return list->len;
-}
-
-/* A file of the host may stand for a device: only its attributes tell. */
-static uint8_t type_of(const struct request *req, uint8_t type)
-{
-	return type == DT_REG && kept_active(req->fs, inode_share(req->fs, req->inode)) ? DT_UNKNOWN
-											: type;
 }
 
 /* Lists out of @entries from *pos on, until all is listed or the room is full. */
@@ -231,13 +259,17 @@ static void list_some(struct listing *list, const uint8_t *entries, uint32_t *po
 		      uint64_t *next)
 {
 	const struct inode *dir = list->req->inode;
+	uint32_t prefix = ino_prefix(list->req->fs, dir->share, dir->dev);
 
 	while (*pos < len) {
 		const struct host_dirent *entry = (const void *)(entries + *pos);
-		uint64_t ino = shown_ino(list->req->fs, dir->share, dir->dev, entry->ino);
+		uint64_t ino = entry->ino;
+		bool hidden = list->hides_types && entry->type == DT_REG;
 
-		if (!list_entry(list, entry->name, ino, (uint64_t)entry->off,
-				type_of(list->req, entry->type)))
+		if (prefix)
+			ino = ino_with_prefix(prefix, dir->share, dir->dev, ino);
+		if (!list_entry(list, entry->name, entry->reclen, ino, (uint64_t)entry->off,
+				hidden ? DT_UNKNOWN : entry->type))
 			return;
 		*next = (uint64_t)entry->off;
 		*pos += entry->reclen;
@@ -248,7 +280,7 @@ static int64_t list_folder(struct listing *list, int fd, struct dir_stream *stre
 {
 	bool own = stream->entries;
 	uint8_t *entries = own ? stream->entries : list->req->scratch->entries;
-	uint32_t size = own ? STREAM_SIZE : (uint32_t)sizeof(list->req->scratch->entries);
+	uint32_t size = own ? STREAM_SIZE : (uint32_t)(sizeof(list->req->scratch->entries) - SLACK);
 
 	if (!own)
 		stream->len = 0;
@@ -280,7 +312,10 @@ static int64_t list_folder(struct listing *list, int fd, struct dir_stream *stre
 static int64_t list(struct request *req, bool plus)
 {
 	const struct fuse_read_in *body = request_body(req, fuse_read_in);
-	struct listing listing = { .req = req, .plus = plus, .room = REQUEST_REPLY_MAX };
+	struct listing listing = { .req = req,
+				   .plus = plus,
+				   .head = plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET,
+				   .room = REQUEST_REPLY_MAX };
 	struct dir_stream *stream;
 	struct handle *handle;
 	int64_t ret;
@@ -299,6 +334,7 @@ static int64_t list(struct request *req, bool plus)
 		ret = -ENOMEM;
 		goto out;
 	}
+	listing.hides_types = kept_active(req->fs, inode_share(req->fs, req->inode));
 	pthread_mutex_lock(&stream->lock);
 	ret = list_folder(&listing, handle->fd, stream, body->offset);
 	pthread_mutex_unlock(&stream->lock);

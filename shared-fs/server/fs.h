@@ -262,6 +262,9 @@ int inodes_hash(struct fs *fs);
 
 /* The number that the guest sees for inode number @ino on device @dev of @share. */
 uint64_t shown_ino(struct fs *fs, uint16_t share, uint64_t dev, uint64_t ino);
+/* The same for many numbers of one device, in two steps: with prefix 0 it is @ino itself. */
+uint32_t ino_prefix(struct fs *fs, uint16_t share, uint64_t dev);
+uint64_t ino_with_prefix(uint32_t prefix, uint16_t share, uint64_t dev, uint64_t ino);
 
 /* handle.c */
 /* Takes @fd, also on failure: -ENOMEM. The table's own reference is dropped by handle_release(). */

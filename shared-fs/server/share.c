@@ -250,25 +250,36 @@ bool share_is_removed(struct fs *fs, const struct inode *inode)
  * or there are too many devices, numbers are mixed: stable still, and unique but for a chance of
  * 2^-63.
  */
-uint64_t shown_ino(struct fs *fs, uint16_t share, uint64_t dev, uint64_t ino)
+uint32_t ino_prefix(struct fs *fs, uint16_t share, uint64_t dev)
 {
 	uint32_t n = __atomic_load_n(&fs->n_prefixes, __ATOMIC_ACQUIRE);
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
 		if (fs->prefixes[i].dev == dev && fs->prefixes[i].share == share)
-			break;
+			return i;
 	}
-	if (i == n) {
-		if (n == INO_PREFIXES_MAX)
-			return 1ULL << 63 |
-			       ((ino ^ dev * 0x9e3779b97f4a7c15ULL ^ share) & ~(1ULL << 63));
+	if (n < INO_PREFIXES_MAX) {
 		fs->prefixes[n] = (struct ino_prefix){ dev, share };
 		__atomic_store_n(&fs->n_prefixes, n + 1, __ATOMIC_RELEASE);
 	}
-	if (!i)
+	return n;
+}
+
+uint64_t ino_with_prefix(uint32_t prefix, uint16_t share, uint64_t dev, uint64_t ino)
+{
+	const uint64_t mixed = 1ULL << 63;
+
+	if (!prefix)
 		return ino;
+	if (prefix == INO_PREFIXES_MAX)
+		return mixed | ((ino ^ dev * 0x9e3779b97f4a7c15ULL ^ share) & ~mixed);
 	if (ino >> 48)
-		return 1ULL << 63 | ((ino * 0x9e3779b97f4a7c15ULL + i) & ~(1ULL << 63));
-	return (uint64_t)i << 48 | ino;
+		return mixed | ((ino * 0x9e3779b97f4a7c15ULL + prefix) & ~mixed);
+	return (uint64_t)prefix << 48 | ino;
+}
+
+uint64_t shown_ino(struct fs *fs, uint16_t share, uint64_t dev, uint64_t ino)
+{
+	return ino_with_prefix(ino_prefix(fs, share, dev), share, dev, ino);
 }
