@@ -16,28 +16,39 @@
 #include "protocol/lib/fd.h"
 
 #define OPEN_FOLDERS 16 /* that nftw() keeps at once */
+#define VM_CONF	     "vm.conf"
 
 static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
 	(void)st;
 	(void)kind;
-	(void)at;
+	if (at->level == 1 && !strcmp(path + at->base, VM_CONF))
+		return 0;
+	if (!at->level) {
+		g_autofree char *conf = g_build_filename(path, VM_CONF, NULL);
+
+		if (remove(conf) && errno != ENOENT)
+			return -1;
+	}
 	return remove(path);
 }
 
-/* Every file below; symbolic links are removed and not followed, other file systems left. */
+/* Every file below; symbolic links are removed and not followed, other file systems left. What
+ * makes it a VM goes last: one that could not be deleted whole is still there to be deleted. */
 static int remove_tree(const char *dir)
 {
 	if (!nftw(dir, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT))
 		return EX_OK;
-	return fail(EX_CANTCREAT, "%s: not all could be removed: %s; remove the rest by hand", dir,
-		    g_strerror(errno));
+	return fail(
+		EX_CANTCREAT,
+		"%s: not all could be removed: %s; remove by hand what cannot be, and try again",
+		dir, g_strerror(errno));
 }
 
 /* A folder that the user chose may hold other things: only what Lodge itself made goes. */
 static int remove_ours(const char *dir)
 {
-	static const char *const ours[] = { "vm.conf", "vmm.log", "serial.log" };
+	static const char *const ours[] = { "vmm.log", "serial.log", VM_CONF };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(ours); i++) {
 		g_autofree char *path = g_build_filename(dir, ours[i], NULL);

@@ -353,6 +353,32 @@ START_TEST(delete_leaves_no_run_time_folder)
 }
 END_TEST
 
+/* Not so that its disks stay and no verb knows them any more. */
+START_TEST(a_delete_that_fails_can_be_repeated)
+{
+	static const char *const mine[] = { ".", "data/lodge", "data/lodge/box", "run/lodge" };
+	bool super = !geteuid();
+
+	make_vm("data/lodge/box");
+	ck_assert(!mkdir("data/lodge/box/disks", 0755) &&
+		  g_file_set_contents("data/lodge/box/disks/a", "a", 1, NULL));
+	ck_assert_int_eq(chmod("data/lodge/box/disks", 0555), 0);
+	for (size_t i = 0; super && i < G_N_ELEMENTS(mine); i++)
+		ck_assert_int_eq(chown(mine[i], 65534, (gid_t)-1), 0);
+	ck_assert(!chmod("data", 0755) && !chmod("run", 0755));
+	ck_assert(!super || !seteuid(65534));
+	ck_assert_int_eq(RUN(verb_delete, "delete", "--yes", "box"), EX_CANTCREAT);
+	assert_said("remove by hand what cannot be, and try again");
+	ck_assert(!super || !seteuid(0));
+	ck_assert_int_eq(access("data/lodge/box/vm.conf", F_OK), 0);
+	ck_assert(!chmod("data/lodge/box/disks", 0755));
+	for (size_t i = 0; super && i < G_N_ELEMENTS(mine); i++)
+		ck_assert_int_eq(chown(mine[i], 0, (gid_t)-1), 0);
+	ck_assert_int_eq(RUN(verb_delete, "delete", "--yes", "box"), EX_OK);
+	ck_assert_int_eq(access("data/lodge/box", F_OK), -1);
+}
+END_TEST
+
 START_TEST(run_takes_no_name_that_is_taken)
 {
 	int claim;
@@ -473,6 +499,7 @@ int main(void)
 	tcase_add_test(tcase, two_of_one_name_are_not_mixed_up);
 	tcase_add_test(tcase, delete_asks_again_after_the_answer);
 	tcase_add_test(tcase, delete_leaves_no_run_time_folder);
+	tcase_add_test(tcase, a_delete_that_fails_can_be_repeated);
 	tcase_add_test(tcase, run_takes_no_name_that_is_taken);
 	tcase_add_test(tcase, start_beside_another_leaves_its_log);
 	tcase_add_test(tcase, of_two_that_create_one_does);
