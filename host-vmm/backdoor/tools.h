@@ -178,6 +178,7 @@ void tools_balloon_source(struct backdoor *backdoor, tools_balloon_fn fn, void *
  *	power              what (halt, reboot, power-on, resume, suspend), ok (yes, no), and reason
  *	                   where the tools have refused by an answer
  *	shares-wanted      door: the tools ask for the shares' messages (fs_stream.h)
+ *	display-replug     door: the tools ask for heads to be plugged in anew (display.h)
  *	memory-stall       permille: of the time programs wait for memory, from now on
  *	log                text (printable)
  *	lost               count: events that came faster than they were taken

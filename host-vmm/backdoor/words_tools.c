@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <lodge/display.h>
 #include <lodge/fs_stream.h>
 
 #include "host-vmm/backdoor/private.h"
@@ -136,6 +137,20 @@ static void shares_wanted(struct rpc_session *session, const char *arg, size_t l
 	reply_static(reply, REPLY_OK);
 }
 
+/* The size that the display asks for was not taken by a program that takes those of new monitors.
+ */
+static void display_replug(struct rpc_session *session, const char *arg, size_t len,
+			   struct rpc_reply *reply)
+{
+	struct fields_builder fields = FIELDS_BUILDER(64);
+
+	(void)arg;
+	(void)len;
+	fields_add(&fields, "door", rpc_door_name(session->door));
+	deliver_event(session->backdoor, "display-replug", &fields);
+	reply_static(reply, REPLY_OK);
+}
+
 #define BY_TOOLS (RPC_BY_ROOT | RPC_BY_PORTS)
 #define TEXT_MAX 4096
 
@@ -151,6 +166,7 @@ const struct rpc_word words_tools[] = {
 	{ "tools.capability.display_topology_set", BY_TOOLS, RPC_COST_READ, TEXT_MAX, taken },
 	{ "tools.capability.display_global_offset", BY_TOOLS, RPC_COST_READ, TEXT_MAX, taken },
 	{ LODGE_FS_STREAM_CONNECT, RPC_BY_ROOT, RPC_COST_WRITE, 16, shares_wanted },
+	{ LODGE_DISPLAY_REPLUG_WORD, RPC_BY_ROOT, RPC_COST_WRITE, 16, display_replug },
 	{ "tools.set.version", BY_TOOLS, RPC_COST_READ, TEXT_MAX, taken },
 	{ "tools.set.versiontype", BY_TOOLS, RPC_COST_READ, TEXT_MAX, taken },
 	{ "tools.os.statechange.status", BY_TOOLS, RPC_COST_WRITE, TEXT_MAX, statechange_status },

@@ -13,7 +13,7 @@
 const struct device_type *const device_types[] = {
 	/* First: those that make pictures and take keys find it. */
 	&display_type, &clock_type, &pm_type, &rtc_type, &i8042_type, &serial_type, &backdoor_type,
-	&vmw_ports_type,
+	&vmw_ports_type, &replug_type,
 	/* On PCI: */
 	&virtio_console_type, &virtio_rng_type, &virtio_fs_type, &virtio_blk_type,
 	&virtio_balloon_type, &virtio_backdoor_type, &virtio_gpu_type, &virtio_input_type,

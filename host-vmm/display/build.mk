@@ -3,7 +3,7 @@
 display_parts_srcs := $(addprefix host-vmm/display/, \
 	convert.c display.c fetch.c pace.c region.c segment.c viewers.c want.c)
 display_srcs := $(display_parts_srcs) $(addprefix host-vmm/display/, server.c window.c wire.c)
-vmm_srcs += $(display_srcs) host-vmm/display/device.c
+vmm_srcs += $(display_srcs) host-vmm/display/device.c host-vmm/display/replug.c
 
 # Without threads and without time.
 display_rig_srcs := tests/unit/display_rig.c $(display_parts_srcs)

@@ -121,7 +121,10 @@ static void show_top(struct display *display, struct display_head *head, bool ch
 		head->last_height = top->height;
 	} else if (was_on) {
 		/* Mode sets take the old picture away before they bring the new one. */
-		head->off_until = display_now() + DISPLAY_OFF_NS;
+		const int64_t now = display_now();
+
+		head->off_until = now + (head->unplugged ? DISPLAY_UNPLUG_NS : DISPLAY_OFF_NS);
+		display_want_seen(head, now);
 	}
 	display_pace(display);
 }

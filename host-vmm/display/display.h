@@ -34,6 +34,7 @@ struct display_rect {
 /* Of the machine's table: makes machine->display and machine->input where vm.conf has heads. */
 struct device_type;
 extern const struct device_type display_type;
+extern const struct device_type replug_type;
 
 /* @heads: 1 to LODGE_DISPLAY_HEADS_MAX; @memory: bytes that all pictures may take. -EINVAL,
  * -ENOMEM, -EMFILE. */
@@ -145,6 +146,14 @@ void display_get_want(struct display *display, unsigned int head, struct display
  */
 int display_resize(struct display *display, unsigned int head, uint32_t width, uint32_t height,
 		   uint32_t width_mm, uint32_t height_mm);
+
+/*
+ * For guests whose program takes another size only from a monitor that is plugged in: heads with a
+ * picture of the guest's driver, and of another size than they should have, go for the guest until
+ * it has taken that picture away, for 2 s at most, and come again. Once for each size; windows keep
+ * the last picture meanwhile.
+ */
+void display_replug(struct display *display);
 
 struct display_shot {
 	uint32_t width, height;

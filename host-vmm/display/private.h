@@ -23,6 +23,7 @@
 #define DISPLAY_FRAME_NS    (1000 * DISPLAY_MS / 60)
 #define DISPLAY_TELL_NS	    (100 * DISPLAY_MS) /* between two sizes that the guest is told */
 #define DISPLAY_OFF_NS	    (50 * DISPLAY_MS) /* a mode set's moment without a picture */
+#define DISPLAY_UNPLUG_NS   (2000 * DISPLAY_MS) /* at most, for a guest that takes no notice */
 #define DISPLAY_WAITERS_MAX 64
 #define DISPLAY_COPIES	    2 /* times [display] memory: while modes change, old and new ones */
 #define DISPLAY_NEVER	    INT64_MAX
@@ -61,6 +62,9 @@ struct display_head {
 
 	struct display_want want; /* as the guest was told */
 	struct display_want asked; /* place and all not yet worked out */
+	bool unplugged; /* as far as the guest knows, until: */
+	int64_t plug_at;
+	uint32_t replug_width, replug_height; /* what it was done for last */
 
 	uint64_t mode_sets, frames, copied_bytes;
 	uint32_t last_width, last_height; /* for mode_sets */
@@ -121,5 +125,7 @@ void display_want_start(struct display *display);
 /* When the guest is to be told something; DISPLAY_NEVER. */
 int64_t display_want_due(const struct display *display);
 void display_want_turn(struct display *display, int64_t now);
+/* The guest has taken its picture from a head that it takes for unplugged: it may come again. */
+void display_want_seen(struct display_head *head, int64_t now);
 
 #endif

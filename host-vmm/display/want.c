@@ -25,6 +25,7 @@ static void place_heads(struct display *display)
 		struct display_head *head = &display->heads[i];
 
 		head->want = head->asked;
+		head->want.enabled &= !head->unplugged;
 		head->want.x = x;
 		x += head->want.width;
 	}
@@ -66,11 +67,38 @@ void display_want_start(struct display *display)
 
 int64_t display_want_due(const struct display *display)
 {
-	return display->want_waits ? display->next_tell : DISPLAY_NEVER;
+	int64_t due = display->want_waits ? display->next_tell : DISPLAY_NEVER;
+
+	for (unsigned int i = 0; i < display->n_heads; i++) {
+		const struct display_head *head = &display->heads[i];
+
+		if (head->unplugged && head->plug_at < due)
+			due = head->plug_at;
+	}
+	return due;
+}
+
+static void plug(struct display *display, int64_t now)
+{
+	for (unsigned int i = 0; i < display->n_heads; i++) {
+		struct display_head *head = &display->heads[i];
+
+		if (!head->unplugged || now < head->plug_at)
+			continue;
+		head->unplugged = false;
+		display->want_waits = true;
+	}
+}
+
+void display_want_seen(struct display_head *head, int64_t now)
+{
+	if (head->unplugged)
+		head->plug_at = now;
 }
 
 void display_want_turn(struct display *display, int64_t now)
 {
+	plug(display, now);
 	if (!display->want_waits || now < display->next_tell)
 		return;
 	display->want_waits = false;
@@ -102,6 +130,45 @@ static void resize(void *opaque)
 	display_want_turn(display, display_now());
 	display_pace(display);
 	call->ret = 0;
+}
+
+/* Whether the guest's driver shows another size than it was told, and none was unplugged for this
+ * size before: a guest that does not take it then will not the next time. */
+static bool is_left(const struct display_head *head)
+{
+	const struct display_picture *picture = &head->layers[DISPLAY_LAYER_GPU];
+	const struct display_want *asked = &head->asked;
+
+	if (!asked->enabled || head->unplugged || !head->set[DISPLAY_LAYER_GPU])
+		return false;
+	if (picture->width == asked->width && picture->height == asked->height)
+		return false;
+	return asked->width != head->replug_width || asked->height != head->replug_height;
+}
+
+static void replug(void *opaque)
+{
+	struct display *display = opaque;
+	const int64_t now = display_now();
+
+	for (unsigned int i = 0; i < display->n_heads; i++) {
+		struct display_head *head = &display->heads[i];
+
+		if (!is_left(head))
+			continue;
+		head->unplugged = true;
+		head->plug_at = now + DISPLAY_UNPLUG_NS;
+		head->replug_width = head->asked.width;
+		head->replug_height = head->asked.height;
+		display->want_waits = true;
+	}
+	display_want_turn(display, now);
+	display_pace(display);
+}
+
+void display_replug(struct display *display)
+{
+	loop_call(display->loop, replug, display);
 }
 
 /* Of @wanted pixels, where @pixels are @mm; what is known stays where it is the same to a

@@ -131,6 +131,9 @@ static void act_host(struct script *script, uint8_t op)
 		if (!display_shoot(script->display, next(script) % 3, &shot))
 			free(shot.pixels);
 		break;
+	case 6:
+		display_replug(script->display);
+		break;
 	default:
 		rig_advance(next(script) / 4.0);
 		break;

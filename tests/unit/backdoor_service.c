@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <lodge/display.h>
+
 #include "host-vmm/clock/clock.h"
 #include "host-vmm/state.h"
 #include "protocol/lib/fields.h"
@@ -382,6 +384,39 @@ START_TEST(stalls)
 }
 END_TEST
 
+/* ---- the display ---- */
+
+static void count_replugs(void *opaque, const struct tools_event *event)
+{
+	unsigned int *count = opaque;
+
+	if (strcmp(event->name, "display-replug") != 0)
+		return;
+	ck_assert_str_eq(fields_get(event->fields, event->fields_len, "door"), "virtio");
+	++*count;
+}
+
+START_TEST(heads_are_plugged_in_anew_for_root_alone)
+{
+	struct rpc_session *user = greet(RPC_DOOR_VIRTIO, RPC_USER, HELLO("x"));
+	struct rpc_session *session = start_tools();
+	struct tools_sink *sink;
+	unsigned int count = 0;
+
+	ck_assert_int_eq(tools_events_add(backdoor, count_replugs, &count, &sink), 0);
+	expect(user, LODGE_DISPLAY_REPLUG_WORD, "0 Permission denied");
+	expect(session, LODGE_DISPLAY_REPLUG_WORD " 0123456789abcdefg", "0 too long");
+	settle();
+	ck_assert_uint_eq(count, 0);
+	expect(session, LODGE_DISPLAY_REPLUG_WORD, "1 ");
+	settle();
+	ck_assert_uint_eq(count, 1);
+	loop_call(rig.machine.loop, remove_sink, sink);
+	rpc_session_close(user);
+	rpc_session_close(session);
+}
+END_TEST
+
 static int have_balloon(void *opaque, struct tools_balloon *ret_balloon)
 {
 	*ret_balloon = (struct tools_balloon){ 4096, 8192, 1 << 30 };
@@ -463,6 +498,7 @@ int main(void)
 	tcase_add_test(tcase, odd_requests);
 	tcase_add_test(tcase, many_threads);
 	tcase_add_test(tcase, stalls);
+	tcase_add_test(tcase, heads_are_plugged_in_anew_for_root_alone);
 	tcase_add_test(tcase, the_balloon);
 	tcase_add_test(tcase, variables_are_saved);
 	suite_add_tcase(suite, tcase);

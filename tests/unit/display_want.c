@@ -108,6 +108,93 @@ START_TEST(a_size_that_is_said_again_is_told_again)
 }
 END_TEST
 
+static bool is_plugged(unsigned int head)
+{
+	struct display_want want;
+
+	display_get_want(display, head, &want);
+	return want.enabled;
+}
+
+START_TEST(a_head_is_plugged_in_anew)
+{
+	struct rig_guest guest = { .width = 1024, .height = 768 };
+	struct rig_viewer viewer = { .display = display };
+
+	ck_assert_int_eq(rig_show(display, 0, DISPLAY_LAYER_GPU, &guest), 0);
+	rig_look(display, &viewer, 1);
+	ck_assert_int_eq(display_resize(display, 0, 1001, 701, 0, 0), 0);
+	rig_advance(200);
+	told = 0;
+	display_replug(display);
+	ck_assert_uint_eq(told, 1);
+	ck_assert(!is_plugged(0));
+	ck_assert(is_plugged(1) && is_plugged(2)); /* they show nothing that should be otherwise */
+	/* It stays away until the guest has seen it, and windows keep what they have. */
+	rig_advance(1000);
+	ck_assert(!is_plugged(0));
+	viewer.frames = 0;
+	display_set_picture(display, 0, DISPLAY_LAYER_GPU, NULL);
+	rig_advance(101);
+	ck_assert(is_plugged(0));
+	ck_assert_uint_eq(told, 2);
+	ck_assert_uint_eq(last.width, 1001);
+	rig_advance(500);
+	ck_assert_uint_eq(viewer.frames, 0);
+	guest.width = 1001;
+	guest.height = 701;
+	ck_assert_int_eq(rig_show(display, 0, DISPLAY_LAYER_GPU, &guest), 0);
+	rig_advance(100);
+	ck_assert_uint_eq(viewer.frames, 1);
+	ck_assert_uint_eq(viewer.view.width, 1001);
+	/* All is as it should be. */
+	display_replug(display);
+	ck_assert(is_plugged(0));
+	rig_advance(10000);
+	ck_assert_uint_eq(told, 2);
+	ck_assert(!rig_timer_on());
+	rig_leave(display, &viewer);
+}
+END_TEST
+
+START_TEST(a_guest_that_does_not_care_is_asked_once)
+{
+	struct rig_guest guest = { .width = 640, .height = 480 };
+
+	/* The VGA's modes are nobody's to plug. */
+	ck_assert_int_eq(rig_show(display, 0, DISPLAY_LAYER_VGA, &guest), 0);
+	display_replug(display);
+	ck_assert(is_plugged(0));
+	ck_assert_int_eq(rig_show(display, 0, DISPLAY_LAYER_GPU, &guest), 0);
+	display_replug(display);
+	ck_assert(!is_plugged(0));
+	/* Another size meanwhile. */
+	rig_advance(500);
+	ck_assert_int_eq(display_resize(display, 0, 905, 655, 0, 0), 0);
+	rig_advance(200);
+	ck_assert(!is_plugged(0));
+	rig_advance(2000);
+	ck_assert(is_plugged(0));
+	ck_assert_uint_eq(last.width, 905);
+	display_replug(display);
+	ck_assert(!is_plugged(0));
+	rig_advance(2200);
+	ck_assert(is_plugged(0));
+	for (unsigned int i = 0; i < 100; i++) {
+		display_replug(display);
+		ck_assert(is_plugged(0));
+	}
+	ck_assert(!rig_timer_on());
+	/* A head that is off stays off. */
+	ck_assert_int_eq(rig_show(display, 1, DISPLAY_LAYER_GPU, &guest), 0);
+	ck_assert_int_eq(display_resize(display, 1, 0, 0, 0, 0), 0);
+	rig_advance(200);
+	display_replug(display);
+	rig_advance(5000);
+	ck_assert(!is_plugged(1));
+}
+END_TEST
+
 START_TEST(a_measure_changes_no_pixels)
 {
 	static const uint32_t nothing[][4] = {
@@ -221,6 +308,8 @@ int main(void)
 	tcase_add_test(tests, one_word_is_told_at_once);
 	tcase_add_test(tests, a_storm_is_told_ten_times_a_second_and_ends_at_the_last);
 	tcase_add_test(tests, a_size_that_is_said_again_is_told_again);
+	tcase_add_test(tests, a_head_is_plugged_in_anew);
+	tcase_add_test(tests, a_guest_that_does_not_care_is_asked_once);
 	tcase_add_test(tests, a_measure_changes_no_pixels);
 	tcase_add_test(tests, sizes_that_no_head_can_have_are_refused);
 	tcase_add_test(tests, all_pictures_together_fit_the_memory);

@@ -28,6 +28,10 @@
 /* Bytes of a body: a cursor's picture and what stands before it. */
 #define LODGE_DISPLAY_BODY_MAX (32u + LODGE_DISPLAY_CURSOR_MAX * LODGE_DISPLAY_CURSOR_MAX * 4u)
 
+/* The guest's tools ask by it, over the backdoor, for heads to be plugged in anew:
+ * protocol/spec/display-device.md. */
+#define LODGE_DISPLAY_REPLUG_WORD "lodge.display.replug"
+
 enum lodge_display_type {
 	/* From the monitor. */
 	LODGE_DISPLAY_HELLO = 1,
