@@ -14,6 +14,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <lodge/display.h>
+
 #include "guest-daemon/lib/paths.h"
 #include "guest-daemon/lib/uevents.h"
 #include "guest-daemon/lodged/display.h"
@@ -25,6 +27,7 @@
 
 #define FACTS_MAX  4096
 #define PAUSE_MS   100
+#define REPLUG_MS  1500 /* behind the last hot-plug, for who follows after all */
 #define CARDS	   "/dev/dri"
 #define FOREGROUND "/sys/class/tty/tty0/active"
 
@@ -32,7 +35,8 @@ struct state {
 	struct lodged *lodged;
 	struct job *job;
 	bool again; /* something happened during the job */
-	guint pause;
+	guint pause, replug;
+	bool plugged; /* there was a hot-plug since the last look */
 	int uevents, foreground;
 	guint sources[2];
 	struct watch *watch; /* of cards and sessions; NULL: there could be none */
@@ -41,6 +45,35 @@ struct state {
 };
 
 static void mark(struct state *state);
+
+/* Compositors that take a size when a monitor is plugged in, and leave one that changes as it is.
+ * Nobody else can set a mode of theirs. */
+static const char *const take_new_monitors[] = { "weston", NULL };
+
+/* ---- heads that are to be plugged in anew ---- */
+
+/* Where they have the size that they should, the host does nothing. */
+static gboolean on_replug(gpointer opaque)
+{
+	struct state *state = opaque;
+
+	state->replug = 0;
+	lodged_ask(state->lodged, NULL, NULL, LODGE_DISPLAY_REPLUG_WORD);
+	return G_SOURCE_REMOVE;
+}
+
+static void hear_owner(struct state *state, const char *owner, const char *program)
+{
+	bool plugged = state->plugged;
+
+	state->plugged = false;
+	if (!plugged || g_strcmp0(owner, "program") != 0 || !program ||
+	    !g_strv_contains(take_new_monitors, program))
+		return;
+	if (state->replug)
+		g_source_remove(state->replug);
+	state->replug = g_timeout_add(REPLUG_MS, on_replug, state);
+}
 
 /* ---- a look ---- */
 
@@ -62,6 +95,8 @@ static void done(void *opaque, const char *bytes, size_t len, int error)
 	} else if (!error && !fields_check(bytes, len)) {
 		lodged_log_once(&state->why, "display", fields_get(bytes, len, "display-why"));
 		lodged_tell_facts(state->lodged, &state->told, bytes, len, NULL, NULL);
+		hear_owner(state, fields_get(bytes, len, "owner"),
+			   fields_get(bytes, len, "program"));
 	}
 	if (state->again)
 		mark(state);
@@ -126,6 +161,7 @@ static gboolean on_uevents(gint fd, GIOCondition condition, gpointer opaque)
 	(void)condition;
 	if (uevents_take(fd)) {
 		watch_folders(state);
+		state->plugged = true;
 		mark(state);
 	}
 	return G_SOURCE_CONTINUE;
@@ -183,8 +219,12 @@ static void lost(void *opaque)
 
 static void reset(void *opaque)
 {
-	lost(opaque);
-	mark(opaque);
+	struct state *state = opaque;
+
+	lost(state);
+	/* It may have missed what was before. */
+	state->plugged = true;
+	mark(state);
 }
 
 static void stop(void *opaque)
@@ -200,6 +240,8 @@ static void stop(void *opaque)
 	watch_free(state->watch);
 	if (state->pause)
 		g_source_remove(state->pause);
+	if (state->replug)
+		g_source_remove(state->replug);
 	job_cancel(state->job);
 	g_free(state->told);
 	g_free(state->why);

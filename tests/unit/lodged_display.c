@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <lodge/display.h>
+
 #include "guest-daemon/lib/paths.h"
 #include "guest-daemon/lodged/display.h"
 #include "tests/unit/lodged_rig.h"
@@ -414,10 +416,27 @@ START_TEST(the_host_is_told)
 }
 END_TEST
 
+/* weston takes the size of a monitor that is plugged in, and nobody else sets its modes. */
+START_TEST(a_program_that_takes_new_monitors)
+{
+	struct rig rig;
+
+	fake()->text = false;
+	put_program("77", "weston\n");
+	rig_display(&fake()->system);
+	rig_up(&rig, NULL);
+	g_free(rig_ask(&rig, "reset"));
+	ck_assert_str_eq(rig_request(&rig, "lodge.display"), LODGE_DISPLAY_REPLUG_WORD);
+	rig_stop(&rig);
+	rig_display(NULL);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("lodged_display");
 	TCase *looks = tcase_create("looks"), *host = tcase_create("host");
+	TCase *plugs = tcase_create("plugs");
 
 	tcase_add_checked_fixture(looks, setup, teardown);
 	tcase_add_test(looks, the_console_follows);
@@ -434,8 +453,11 @@ int main(void)
 	tcase_add_test(looks, nobody_has_the_screen);
 	tcase_add_test(looks, no_driver);
 	tcase_add_test(host, the_host_is_told);
+	tcase_add_checked_fixture(plugs, setup, teardown);
+	tcase_add_test(plugs, a_program_that_takes_new_monitors);
 	tcase_set_timeout(host, 60);
 	suite_add_tcase(suite, looks);
 	suite_add_tcase(suite, host);
+	suite_add_tcase(suite, plugs);
 	return unit_run(suite);
 }
