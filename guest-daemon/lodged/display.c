@@ -15,6 +15,8 @@
 #include "guest-daemon/lib/drm.h"
 #include "protocol/lib/fd.h"
 
+#define VIDEO "video="
+
 struct size {
 	uint32_t width, height;
 };
@@ -28,9 +30,9 @@ static bool fits(struct size size, struct size most)
 
 /*
  * @text: a connector's modes, as sysfs has them: the preferred one first. The kernel's console
- * takes the first that its picture has room for. False: there is none.
+ * takes the first that its picture has room for. What there is none of stays as it is.
  */
-static bool choose_mode(const char *text, struct size most, struct size *ret_asked,
+static void choose_mode(const char *text, struct size most, struct size *ret_asked,
 			struct size *ret_shown)
 {
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -44,9 +46,8 @@ static bool choose_mode(const char *text, struct size most, struct size *ret_ask
 		if (!fits(size, most))
 			continue;
 		*ret_shown = size;
-		return true;
+		break;
 	}
-	return false;
 }
 
 struct heads {
@@ -70,8 +71,8 @@ static void look_at_head(const struct display_system *system, const char *connec
 	    strcmp(g_strchomp(status), "connected") != 0 ||
 	    !g_file_get_contents(modes_path, &modes, NULL, NULL))
 		return;
-	heads->short_of |= choose_mode(modes, heads->most, &asked, &shown) &&
-			   !fits(asked, heads->most);
+	choose_mode(modes, heads->most, &asked, &shown);
+	heads->short_of |= !fits(asked, heads->most);
 	if (!shown.width)
 		return;
 	/* All heads show the same picture from its upper left corner. */
@@ -97,14 +98,51 @@ static void look_at_heads(const struct display_system *system, unsigned int card
 	}
 }
 
+/*
+ * Whether this word of the kernel's command line has a size for the card: "video=800x600", or
+ * "video=Virtual-1:800x600" (Linux Documentation/fb/modedb.rst). Others by that name are other
+ * drivers', "video=efifb:off", or have no size, "video=Virtual-1:e".
+ */
+static bool fixes_size(const struct display_system *system, unsigned int card, const char *word)
+{
+	g_autofree char *connector = NULL;
+	struct drm_connector found;
+	const char *value, *colon;
+
+	if (!g_str_has_prefix(word, VIDEO))
+		return false;
+	value = word + strlen(VIDEO);
+	colon = strchr(value, ':');
+	if (!colon)
+		return g_ascii_isdigit(*value);
+	connector = g_strndup(value, (gsize)(colon - value));
+	return g_ascii_isdigit(colon[1]) && !drm_connector(system->sys, card, connector, &found);
+}
+
 /* A mode on the kernel's command line is the console's, whatever the display asks for. */
-static bool is_fixed(const struct display_system *system)
+static bool is_fixed(const struct display_system *system, unsigned int card)
 {
 	g_autofree char *path = g_build_filename(system->proc, "cmdline", NULL);
 	g_autofree char *text = NULL;
+	g_auto(GStrv) words = NULL;
+	bool fixed = false;
 
-	return g_file_get_contents(path, &text, NULL, NULL) &&
-	       (g_str_has_prefix(text, "video=") || strstr(text, " video="));
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return false;
+	words = g_strsplit_set(text, " \n", -1);
+	for (char **word = words; *word; word++)
+		fixed |= fixes_size(system, card, *word);
+	return fixed;
+}
+
+static int set_size_once(const struct display_system *system, const char *node, struct size size)
+{
+	struct size now;
+	int ret = system->get_size(node, &now.width, &now.height);
+
+	if (ret || (now.width == size.width && now.height == size.height))
+		return ret;
+	return system->set_size(node, size.width, size.height);
 }
 
 /* Why the console is not as large as asked, g_free(); NULL: it is. */
@@ -112,21 +150,17 @@ static char *size_console(const struct display_system *system, unsigned int card
 {
 	g_autofree char *node = NULL;
 	struct heads heads = { 0 };
-	struct size now = { 0 };
 	unsigned int fb;
-	int ret;
+	int ret = 0;
 
 	if (drm_console(system->sys, card, &fb, &heads.most.width, &heads.most.height))
 		return g_strdup("the kernel has no console on it");
-	if (is_fixed(system))
+	if (is_fixed(system, card))
 		return g_strdup("video= of the kernel's command line fixes it");
 	look_at_heads(system, card, &heads);
-	if (!heads.console.width)
-		return NULL;
 	node = g_strdup_printf("%s/fb%u", system->dev, fb);
-	ret = system->get_size(node, &now.width, &now.height);
-	if (!ret && (now.width != heads.console.width || now.height != heads.console.height))
-		ret = system->set_size(node, heads.console.width, heads.console.height);
+	if (heads.console.width)
+		ret = set_size_once(system, node, heads.console);
 	if (ret)
 		return g_strdup_printf("%s: %s", node, g_strerror(-ret));
 	if (!heads.short_of)

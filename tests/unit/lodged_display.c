@@ -210,9 +210,10 @@ START_TEST(the_console_is_bounded)
 			 "the console's picture is 1024x768 and does not grow: that of its "
 			 "driver's start");
 	console_is(1000, 768);
-	/* Of which nothing fits, nothing is known. */
+	/* Of which nothing fits, the kernel decides. */
 	put_head("card0-Virtual-1", "connected\n", "1920x1080\n");
-	look("owner");
+	ck_assert_ptr_nonnull(look("display-why"));
+	console_is(1000, 768);
 	put_head("card0-Virtual-1", "connected\n", "\nrubbish\n-1x7\n99999999999999999999x1\n");
 	look("owner");
 	console_is(1000, 768);
@@ -237,10 +238,37 @@ END_TEST
 
 START_TEST(a_size_of_the_command_line_stays)
 {
-	put("proc/cmdline", "quiet video=Virtual-1:800x600\n");
+	static const struct {
+		const char *words;
+		bool fixed;
+	} rows[] = {
+		{ "quiet video=Virtual-1:800x600", true },
+		{ "video=800x600-32@60 quiet", true },
+		{ "video=Virtual-1:e video=Virtual-1:640x480e", true },
+		/* On, off, of another card's, or of what is no DRM driver: no size of ours. */
+		{ "video=Virtual-1:e", false },
+		{ "video=efifb:off", false },
+		{ "video=hyperv_fb:800x600", false },
+		{ "video=DP-1:800x600", false },
+		{ "video=../card0-Virtual-1:800x600", false },
+		{ "video= novideo=800x600 x-video=800x600", false },
+	};
+
 	put_head("card0-Virtual-1", "connected\n", "801x599\n");
-	ck_assert_str_eq(look("display-why"), "video= of the kernel's command line fixes it");
-	ck_assert_uint_eq(fake()->sets, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *line = g_strconcat(rows[i].words, "\n", NULL);
+		const char *why;
+
+		put("proc/cmdline", line);
+		fake()->width = 1024;
+		fake()->sets = 0;
+		why = look("display-why");
+		ck_assert_msg(fake()->sets == !rows[i].fixed, "%s", line);
+		if (rows[i].fixed)
+			ck_assert_str_eq(why, "video= of the kernel's command line fixes it");
+		else
+			ck_assert_ptr_null(why);
+	}
 }
 END_TEST
 
