@@ -13,6 +13,7 @@ session_follow_srcs := tests/unit/session_follow.c guest-daemon/session/follow.c
 session_follow_pkgs := check
 
 unit_tests += session_wayland
-session_wayland_srcs := tests/unit/session_wayland.c tests/unit/wayland_rig.c tests/unit/lodged_rig.c $(lodge-session_wayland)
+session_wayland_srcs := tests/unit/session_wayland.c tests/unit/wayland_rig.c tests/unit/lodged_rig.c \
+	guest-daemon/session/follow.c $(lodge-session_wayland)
 session_wayland_libs := lodgedcore guestlib proto
 session_wayland_pkgs := check wayland-client wayland-server

@@ -26,10 +26,10 @@ struct desktop_ops {
 	/* The outputs, at most @max: how many there are, or a negative errno. -EMEDIUMTYPE: an
 	 * output that is not ours is on, so that the layout is another's to make. */
 	int (*outputs)(struct desktop *desktop, struct follow_output *outputs, size_t max);
-	/* Gives each output what it wants. -EIO where the server refused a mode or does not answer,
-	 * -ERANGE where its screen cannot be so large, -ENODATA where nothing is connected, -EDOM
-	 * where it set another size. */
-	int (*follow)(struct desktop *desktop);
+	/* Gives each output that is open with @follower what it wants; the others keep their modes.
+	 * -EIO where the server refused a mode or does not answer, -ERANGE where its screen cannot
+	 * be so large, -ENODATA where nothing is connected, -EDOM where it set another size. */
+	int (*follow)(struct desktop *desktop, const struct follower *follower);
 	/* "Virtual-1", of the output's id, as the server names it; malloc()ed; NULL where it is
 	 * gone. */
 	char *(*output_name)(struct desktop *desktop, uint64_t id);

@@ -109,6 +109,15 @@ struct follow_verdict follow_look(struct follower *follower, const struct follow
 	return verdict;
 }
 
+bool follow_is_open(const struct follower *follower, uint64_t id)
+{
+	for (size_t i = 0; i < follower->n; i++) {
+		if (follower->memory[i].id == id)
+			return follower->memory[i].open;
+	}
+	return false;
+}
+
 void follow_acted(struct follower *follower, bool done, uint64_t now_ms)
 {
 	for (size_t i = 0; i < follower->n; i++) {

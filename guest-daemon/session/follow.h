@@ -57,13 +57,15 @@ struct follower {
 };
 
 struct follow_verdict {
-	bool act; /* set every output to what it wants, now, then call follow_acted() */
+	bool act; /* set every output that is open to what it wants, then call follow_acted() */
 	uint64_t wait_ms; /* else: look again in so long; 0: when something changes */
 };
 
 /* Outputs beyond FOLLOW_OUTPUTS_MAX are not looked at. */
 struct follow_verdict follow_look(struct follower *follower, const struct follow_output *outputs,
 				  size_t n, uint64_t now_ms);
+/* Whether nobody has answered what this output wants: the others keep the mode that they have. */
+bool follow_is_open(const struct follower *follower, uint64_t id);
 /* The modes were set, or could not be (@done is false): it is not tried again for this wish. */
 void follow_acted(struct follower *follower, bool done, uint64_t now_ms);
 /* Whether somebody else has overruled us so often that we set nothing any more. */

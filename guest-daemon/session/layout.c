@@ -103,19 +103,32 @@ static void set_screen(struct screen *screen, int width, int height, const struc
 			 (int)(height * MM_PER_INCH / dpi + 0.5));
 }
 
+/* What somebody chose for an output stays; the device's places are for the sizes that it wants. */
+static void keep_choice(struct output *output, const struct follower *follower)
+{
+	if (!output->connected || output->now_mode == output->wanted_mode ||
+	    follow_is_open(follower, output->id))
+		return;
+	output->wanted = output->now;
+	output->wanted_mode = output->now_mode;
+	output->placed = false;
+}
+
 /* Leaves out what is not ours: none of it is on. */
-static size_t keep_ours(struct output *outputs, size_t n)
+static size_t keep_ours(struct output *outputs, size_t n, const struct follower *follower)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (outputs[i].ours || !outputs[i].connected)
-			outputs[kept++] = outputs[i];
+		if (!outputs[i].ours && outputs[i].connected)
+			continue;
+		outputs[kept] = outputs[i];
+		keep_choice(&outputs[kept++], follower);
 	}
 	return kept;
 }
 
-int screen_follow(struct desktop *desktop)
+int screen_follow(struct desktop *desktop, const struct follower *follower)
 {
 	struct screen *screen = (struct screen *)desktop;
 	int width, height, low, least_height, high, most_height, ret = 0;
@@ -132,7 +145,7 @@ int screen_follow(struct desktop *desktop)
 		ret = read;
 		goto ungrab;
 	}
-	n = keep_ours(outputs, (size_t)read);
+	n = keep_ours(outputs, (size_t)read, follower);
 	place(outputs, n, &width, &height);
 	if (!width) { /* Nothing is connected: the screen stays as it is. */
 		ret = -ENODATA;

@@ -55,7 +55,7 @@ static void tell(struct session *session, const struct follow_output *outputs, s
 
 static void follow(struct session *session, uint64_t now_ms)
 {
-	int ret = session->desktop->ops->follow(session->desktop);
+	int ret = session->desktop->ops->follow(session->desktop, &session->follower);
 
 	if (ret < 0 && ret != -ENODATA)
 		log_warn("the mode that the display asks for was not set: %s",

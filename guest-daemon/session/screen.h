@@ -33,7 +33,7 @@ struct output {
 
 /* desktop.h's follow(): places from "suggested X" and "suggested Y" where all have such, else side
  * by side. */
-int screen_follow(struct desktop *desktop);
+int screen_follow(struct desktop *desktop, const struct follower *follower);
 /* How many were read; *ret_resources XRRFreeScreenResources(). */
 int screen_read(struct screen *screen, XRRScreenResources **ret_resources, struct output *outputs,
 		size_t max);

@@ -33,6 +33,7 @@ struct head {
 	/* What the last look found: whether it is ours to set, and to what. */
 	bool ours;
 	struct follow_size wanted;
+	bool due; /* to be set by what is done now */
 	/* Of @asked the compositor made @got, which is as near as it comes. */
 	struct follow_size asked, got;
 };
@@ -68,6 +69,6 @@ void wayland_look(struct wayland *wayland);
 uint64_t wayland_now_ms(void);
 
 /* desktop.h's follow() */
-int wayland_follow(struct desktop *desktop);
+int wayland_follow(struct desktop *desktop, const struct follower *follower);
 
 #endif

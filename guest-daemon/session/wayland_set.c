@@ -62,7 +62,8 @@ static bool is_to_change(const struct head *head)
 {
 	struct follow_size now = head_now(head);
 
-	return head->ours && head->wanted.width && now.width && !same(now, head->wanted);
+	return head->due && head->ours && head->wanted.width && now.width &&
+	       !same(now, head->wanted);
 }
 
 static bool any_is_to_change(const struct wayland *wayland)
@@ -208,7 +209,7 @@ static int judge(struct head *head)
 {
 	struct follow_size now = head_now(head);
 
-	if (!head->ours || !head->wanted.width || !now.width || same(now, head->wanted))
+	if (!is_to_change(head))
 		return 0;
 	if (now.height != head->wanted.height || now.width > head->wanted.width ||
 	    head->wanted.width - now.width >= CELL_WIDTH)
@@ -218,7 +219,7 @@ static int judge(struct head *head)
 	return 0;
 }
 
-int wayland_follow(struct desktop *desktop)
+int wayland_follow(struct desktop *desktop, const struct follower *follower)
 {
 	struct wayland *wayland = (struct wayland *)desktop;
 	uint64_t deadline_ms = wayland_now_ms() + WAYLAND_ANSWER_MS;
@@ -226,6 +227,11 @@ int wayland_follow(struct desktop *desktop)
 	int ret;
 
 	wayland_look(wayland);
+	for (guint i = 0; i < wayland->heads->len; i++) {
+		struct head *head = g_ptr_array_index(wayland->heads, i);
+
+		head->due = follow_is_open(follower, head->id);
+	}
 	if (!any_is_to_change(wayland))
 		return 0;
 	sway = sway_connect(wayland->pid);

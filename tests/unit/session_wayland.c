@@ -22,9 +22,16 @@ static int outputs(struct follow_output found[FAKE_HEADS])
 	return fake()->desktop->ops->outputs(fake()->desktop, found, FAKE_HEADS);
 }
 
+/* What a follower that knows nothing so far does. */
 static int follow(void)
 {
-	return fake()->desktop->ops->follow(fake()->desktop);
+	struct follow_output found[FAKE_HEADS];
+	struct follower follower = { 0 };
+	int n = outputs(found);
+
+	ck_assert_int_ge(n, 1);
+	(void)follow_look(&follower, found, (size_t)n, 0);
+	return fake()->desktop->ops->follow(fake()->desktop, &follower);
 }
 
 /* Waits until the desktop has something, and takes it. */
@@ -44,6 +51,12 @@ static void shows(uint32_t width, uint32_t height)
 	ck_assert_int_ge(outputs(found), 1);
 	ck_assert_uint_eq(found[0].now.width, width);
 	ck_assert_uint_eq(found[0].now.height, height);
+}
+
+static void somebody_sets(void)
+{
+	fake_show(&fake()->heads[0], (struct follow_size){ 640, 480 });
+	fake_tell_done();
 }
 
 START_TEST(heads_are_found)
@@ -121,6 +134,34 @@ START_TEST(a_size_is_set)
 }
 END_TEST
 
+/* One head's size that changes is no reason to set another one's. */
+START_TEST(what_somebody_chose_stays)
+{
+	struct follow_output found[FAKE_HEADS];
+	struct follower follower = { 0 };
+
+	fake()->n_heads = 2;
+	fake()->heads[1] = (struct fake_head){ .name = "Virtual-2", .x = 1024 };
+	fake_put_connector("Virtual-2", "1024x768\n", true);
+	ck_assert_int_eq(fake_open(), 0);
+	ck_assert_int_eq(outputs(found), 2);
+	(void)follow_look(&follower, found, 2, 0);
+	fake_call(somebody_sets);
+	ck_assert_int_eq(drain(), 1);
+	ck_assert_int_eq(outputs(found), 2);
+	(void)follow_look(&follower, found, 2, 0);
+	fake_put_connector("Virtual-2", "801x603\n", true);
+	ck_assert_int_eq(outputs(found), 2);
+	(void)follow_look(&follower, found, 2, 0);
+	ck_assert(follow_look(&follower, found, 2, FOLLOW_GRACE_MS).act);
+	ck_assert_int_eq(fake()->desktop->ops->follow(fake()->desktop, &follower), 0);
+	shows(640, 480);
+	ck_assert_int_eq(outputs(found), 2);
+	ck_assert_uint_eq(found[1].now.width, 801);
+	ck_assert_int_eq(fake()->heads[1].x, 1024);
+}
+END_TEST
+
 START_TEST(heads_stay_beside_each_other)
 {
 	/* The left one grows. One below the other, or the same place for both, is a person's. */
@@ -195,12 +236,6 @@ static void unplug(void)
 	for (size_t i = 0; i < head->n_modes; i++)
 		wl_resource_post_event(head->modes[i], WLR_OUTPUT_MODE_FINISHED);
 	wl_resource_post_event(head->resource, WLR_OUTPUT_HEAD_FINISHED);
-	fake_tell_done();
-}
-
-static void somebody_sets(void)
-{
-	fake_show(&fake()->heads[0], (struct follow_size){ 640, 480 });
 	fake_tell_done();
 }
 
@@ -433,6 +468,7 @@ int main(void)
 	tcase_add_test(tcase, heads_are_found);
 	tcase_add_test(tcase, heads_of_others_are_left_alone);
 	tcase_add_test(tcase, a_head_that_is_off_stays_off);
+	tcase_add_test(tcase, what_somebody_chose_stays);
 	tcase_add_test(tcase, a_size_is_set);
 	tcase_add_loop_test(tcase, heads_stay_beside_each_other, 0, 4);
 	tcase_add_test(tcase, a_rounded_size_is_as_good_as_it_gets);

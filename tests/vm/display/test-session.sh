@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # An X11 session with a window manager that knows nothing of outputs: lodge-session sets what the host asks for,
-# and leaves it to others where they do. On the in-box driver, and on lodge_display.
+# and leaves it to others where they do. On the in-box driver, and on lodge_display; two screens there.
 # TIMEOUT: 300
 # NEEDS: lodge lodge-session Xorg xrandr xev openbox convert
 # shellcheck source=tests/vm/lib.sh
@@ -15,15 +15,21 @@ shows() {
 	inside xrandr --current | grep -q "^Virtual-1 connected.* $1+0+0"
 }
 
+second_shows() {
+	inside xrandr --current | grep -q "^Virtual-2 $1"
+}
+
 mode_sets() {
 	lodge info --json box | sed -n 's/.*"mode_sets" : \([0-9]*\).*/\1/p' | head -1
 }
 
-lodge run --name box --memory 512M --set display.heads=1 --share "job=$PWD" -- \
+lodge run --name box --memory 512M --set display.heads=2 --share "job=$PWD" -- \
 	env PATH="$BUILD/bin:$PATH" sh "$TOP/tests/vm/display/session-guest.sh" /mnt/lodge/job/is-up >guest.out 2>&1 </dev/null &
 vm=$!
 ok "the session is up" wait_for 150 test -e is-up
 
+ok "the second screen is switched off" lodge resize box off@2
+ok "and X has it off" wait_for 10 second_shows 'disconnected ('
 for size in 1001x701 800x600 1283x977 640x480; do
 	before=$(mode_sets)
 	run lodge resize box "$size"
@@ -87,6 +93,19 @@ is "$(convert shot.png -gravity southeast -crop 1x1+0+0 txt:- | grep -o '#[0-9A-
 keep shot.png session-lodge_display.png
 host_knows() { lodge info box | grep -Eq 'resolution +set by lodge-session \(Xorg has the screen\), driver lodge_display'; }
 ok "the host is told that lodge-session sets it" wait_for 10 host_knows
+# What a person chose for one screen stays when the other one's window changes.
+run lodge resize box 640x480@2
+is "$status" 0 "the second screen is switched on"
+ok "X shows it beside the first one" wait_for 10 second_shows 'connected 640x480+1003+0'
+inside xrandr --output Virtual-2 --mode 800x600
+ok "a person sets its mode" wait_for 10 second_shows 'connected 800x600+1003+0'
+run lodge resize box 905x655
+is "$status" 0 "the first one follows its window"
+ok "the second one stays, and beside it" wait_for 10 second_shows 'connected 800x600+905+0'
+run lodge resize box 701x501@2
+is "$status" 0 "until its own window changes"
+run lodge resize box 1003x703
+is "$status" 0 "and the first one again"
 run inside rmmod lodge_display
 like "$status $err" '^1 .*in use' "the module is not unloaded under the X server"
 ok "which hurts nobody" shows 1003x703
