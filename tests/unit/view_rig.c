@@ -194,6 +194,8 @@ static void show_on_loop(void *opaque)
 	guest->width = call->rect.width;
 	guest->height = call->rect.height;
 	guest->source = call->source;
+	if (call->source == LODGE_DISPLAY_NONE)
+		return;
 	paint(guest, &call->rect, call->seed);
 	ck_assert_int_eq(display_set_picture(call->rig->display, call->head, layer_of(call->source),
 					     &picture),

@@ -67,7 +67,7 @@ bool view_is_child(int argc, char **argv, int *ret_status);
 /* Its exit status; 128 + the signal. */
 int view_wait(pid_t pid);
 
-/* The guest shows a card of that size and seed. */
+/* The guest shows a card of that size and seed; or nothing, of 0 x 0 and LODGE_DISPLAY_NONE. */
 void view_show(struct view_rig *rig, unsigned int head, enum lodge_display_source source,
 	       uint32_t width, uint32_t height, uint32_t seed);
 /* It paints another card's pixels in a rectangle. */
