@@ -29,12 +29,21 @@ struct window *view_window(struct view *view, xcb_window_t id)
 static void on_hello(void *opaque, const struct link_hello *hello)
 {
 	struct view *view = opaque;
-	uint32_t all = (uint32_t)((1ull << hello->heads) - 1), wanted = view->options->heads & all;
+	uint32_t all = (uint32_t)((1ull << hello->heads) - 1), wanted = view->options->heads;
 	const struct lodge_display_attach attach = {
 		.version = htole32(LODGE_DISPLAY_VERSION),
 		.heads = htole32(wanted != 0 ? wanted : all),
 	};
 
+	if (wanted & ~all) {
+		fprintf(stderr,
+			"lodge-view: there is no screen %d: this VM has %u; [display] heads gives "
+			"it more\n",
+			32 - __builtin_clz(wanted), hello->heads);
+		view->status = EX_USAGE;
+		view->quit = true;
+		return;
+	}
 	view->n_heads = hello->heads;
 	view->memory_max = hello->memory_max;
 	snprintf(view->name, sizeof(view->name), "%s",
@@ -398,9 +407,10 @@ static int serve(struct view *view)
 		if (ret < 0)
 			return end_of_link(view, ret);
 	}
-	keyboard_release(view);
+	if (view->n_heads > 0)
+		keyboard_release(view);
 	(void)link_flush(view->link);
-	return EX_OK;
+	return view->status;
 }
 
 /* What people look for in a window, and what works, but not as they may expect. */

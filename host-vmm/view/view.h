@@ -81,6 +81,7 @@ struct view {
 	struct pointer pointer;
 
 	bool quit;
+	int status; /* the exit status then */
 };
 
 /* view.c. The exit status, by sysexits.h; says on stderr what went wrong. */

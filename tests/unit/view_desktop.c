@@ -126,6 +126,16 @@ START_TEST(sizes_keep_to_the_least)
 }
 END_TEST
 
+START_TEST(a_screen_that_there_is_not)
+{
+	view = view_spawn(&rig, "2");
+	ck_assert_int_eq(view_wait(view), EX_USAGE);
+	view = view_spawn(&rig, "3");
+	ck_assert_int_eq(view_wait(view), EX_USAGE);
+	view = 0;
+}
+END_TEST
+
 START_TEST(two_views_of_two_sizes)
 {
 	xcb_window_t first = start(LODGE_DISPLAY_GPU, 400, 300), second;
@@ -548,6 +558,7 @@ int main(int argc, char **argv)
 	const TTest *const tests[] = {
 		more_than_the_memory_holds,
 		sizes_keep_to_the_least,
+		a_screen_that_there_is_not,
 		two_views_of_two_sizes,
 		pixels_have_the_size_of_their_monitors,
 		a_window_without_a_size_of_its_own_tells_how_fine_it_is,
