@@ -4,7 +4,10 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "host-vmm/loop.h"
 #include "host-vmm/memory.h"
 #include "protocol/lib/log.h"
 #include "tests/unit/unit.h"
@@ -380,6 +383,64 @@ START_TEST(limits)
 }
 END_TEST
 
+static uint16_t endless_head;
+static unsigned int endless_moves;
+
+static void move_again(void)
+{
+	endless_moves++;
+	rig_offer(&gpu.cursor, endless_head);
+}
+
+static void stop_moving(void *opaque)
+{
+	(void)opaque;
+	gpu.display.moved = NULL;
+}
+
+static void take_a_turn(void *opaque)
+{
+	*(unsigned int *)opaque = endless_moves;
+}
+
+/* One that has the next command there before the last one is answered: others have their turns. */
+START_TEST(t47_a_guest_that_never_stops)
+{
+	const struct virtio_gpu_update_cursor move = { .hdr.type = VIRTIO_GPU_CMD_MOVE_CURSOR };
+	unsigned int seen = 0;
+
+	endless_moves = 0;
+	endless_head = gpu.cursor.next_desc;
+	gpu.display.moved = move_again;
+	ck_assert_uint_eq(gpu_rig_cursor(&gpu, &move), OK);
+	while (seen < 10000)
+		loop_call(gpu.display.loop, take_a_turn, &seen);
+	loop_call(gpu.display.loop, stop_moving, NULL);
+}
+END_TEST
+
+START_TEST(refusals_are_logged_but_not_all)
+{
+	const int log = memfd_create("log", MFD_CLOEXEC), was = dup(STDERR_FILENO);
+	static char said[1 << 20];
+	unsigned int lines = 0;
+
+	ck_assert_int_eq(dup2(log, STDERR_FILENO), STDERR_FILENO);
+	log_set_level(LOG_LEVEL_WARN);
+	for (unsigned int i = 0; i < 5000; i++)
+		ck_assert_uint_eq(gpu_rig_create_2d(&gpu, 5, BGRX, 0, 600), PARAMETER);
+	log_set_level(LOG_LEVEL_ERROR);
+	dup2(was, STDERR_FILENO);
+	ck_assert_int_ge(pread(log, said, sizeof(said) - 1, 0), 0);
+	close(was);
+	close(log);
+	for (const char *at = said; (at = strstr(at, "refused: ")); at++)
+		lines++;
+	ck_assert_uint_ge(lines, 1);
+	ck_assert_uint_le(lines, 100);
+}
+END_TEST
+
 static const uint32_t types[] = {
 	VIRTIO_GPU_CMD_GET_DISPLAY_INFO,
 	VIRTIO_GPU_CMD_RESOURCE_CREATE_2D,
@@ -439,9 +500,11 @@ int main(void)
 	tcase_add_test(tcase, t45_storm);
 	tcase_add_test(tcase, t46_cursors);
 	tcase_add_test(tcase, t47_rectangles);
+	tcase_add_test(tcase, t47_a_guest_that_never_stops);
 	tcase_add_test(tcase, t48_offsets_and_strides);
 	tcase_add_test(tcase, backing);
 	tcase_add_test(tcase, limits);
+	tcase_add_test(tcase, refusals_are_logged_but_not_all);
 	tcase_add_test(tcase, cut_off_anywhere);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);

@@ -129,6 +129,8 @@ void display_move_cursor(struct display *display, unsigned int head, uint32_t x,
 {
 	display->heads[head].x = x;
 	display->heads[head].y = y;
+	if (display->moved)
+		display->moved();
 }
 
 void display_listen(struct display *display, void (*changed)(void *opaque), void *opaque)

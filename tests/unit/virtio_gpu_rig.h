@@ -38,6 +38,7 @@ struct display {
 		uint32_t cursor[64 * 64];
 	} heads[GPU_HEADS];
 
+	void (*moved)(void); /* on the loop, at each display_move_cursor(); or NULL */
 	unsigned int vga_resets;
 	bool refuse_waits;
 	unsigned int n_waits;
