@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Bare-metal guests that draw on the VGA of a whole machine, each compared dot by dot with what it
 // was told to draw. Skipped where there is no /dev/kvm.
+#include <linux/kvm.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include "host-vmm/devices/vga_private.h"
 #include "host-vmm/display/viewer.h"
+#include "host-vmm/kvm.h"
 #include "host-vmm/loop.h"
 #include "host-vmm/machine.h"
 #include "host-vmm/memory.h"
@@ -224,6 +227,26 @@ static void look_until_hit(void)
 	ck_abort_msg("the window was not told of the dot that changed");
 }
 
+/* KVM's own word. The memory's size is the most that it can have. */
+static bool is_logged(void)
+{
+	static uint64_t dirty[(256u << 20) / 4096 / 64];
+	struct kvm_dirty_log log = { .slot = KVM_SLOT_VGA, .dirty_bitmap = dirty };
+
+	return ioctl(vga_machine->vm_fd, KVM_GET_DIRTY_LOG, &log) == 0;
+}
+
+/* It goes off a second after the last one who looked. */
+static void check_log_ends(void)
+{
+	const struct timespec moment = { .tv_nsec = 5000000 };
+
+	for (int ms = 0; is_logged(); ms += 5) {
+		ck_assert_int_lt(ms, VGA_MACHINE_WAIT_MS);
+		nanosleep(&moment, NULL);
+	}
+}
+
 /* The guest writes to memory behind BAR 0, which stops it nowhere; windows learn what changed. */
 START_TEST(vbe_with_dirty_log)
 {
@@ -234,8 +257,10 @@ START_TEST(vbe_with_dirty_log)
 	vga_machine_start(vbe_guest);
 	display = vga_machine->display;
 	vga_machine_wait(1024, 768, expect_vbe);
+	check_log_ends();
 	loop_call(display_loop(display), attach, display);
 	look_until_hit();
+	ck_assert(is_logged());
 	/* Only pages that changed: 4 lines for each dot, once what is left of the start is told. */
 	for (uint32_t i = 1; i <= 20; i++) {
 		flag = i;
@@ -246,6 +271,7 @@ START_TEST(vbe_with_dirty_log)
 	ck_assert_uint_gt(pixels, 0);
 	ck_assert_uint_le(pixels, 1024 * 4);
 	loop_call(display_loop(display), detach, display);
+	check_log_ends();
 	vga_machine_wait(1024, 768, expect_vbe);
 	vga_machine_stop();
 }
