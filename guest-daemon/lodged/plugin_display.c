@@ -28,6 +28,7 @@
 #define FACTS_MAX  4096
 #define PAUSE_MS   100
 #define REPLUG_MS  1500 /* behind the last hot-plug, for who follows after all */
+#define RETRY_MS   1000 /* of a look that came to nothing: no other event may come for long */
 #define CARDS	   "/dev/dri"
 #define FOREGROUND "/sys/class/tty/tty0/active"
 
@@ -85,14 +86,19 @@ static int look(void *opaque, int out)
 	return fields_done(&fields) ? 1 : fd_write_all(out, fields.bytes, fields.len) != 0;
 }
 
+static gboolean on_pause(gpointer opaque);
+
 static void done(void *opaque, const char *bytes, size_t len, int error)
 {
 	struct state *state = opaque;
+	bool failed = error || fields_check(bytes, len);
 
 	state->job = NULL;
-	if (error == -ETIMEDOUT) {
-		lodged_log_once(&state->why, "display", "the display's driver does not answer");
-	} else if (!error && !fields_check(bytes, len)) {
+	if (failed) {
+		lodged_log_once(&state->why, "display",
+				error == -ETIMEDOUT ? "the display's driver does not answer"
+						    : "the display could not be looked at");
+	} else {
 		lodged_log_once(&state->why, "display", fields_get(bytes, len, "display-why"));
 		lodged_tell_facts(state->lodged, &state->told, bytes, len, NULL, NULL);
 		hear_owner(state, fields_get(bytes, len, "owner"),
@@ -100,6 +106,8 @@ static void done(void *opaque, const char *bytes, size_t len, int error)
 	}
 	if (state->again)
 		mark(state);
+	else if (failed && !state->pause)
+		state->pause = g_timeout_add(RETRY_MS, on_pause, state);
 }
 
 static gboolean on_pause(gpointer opaque)

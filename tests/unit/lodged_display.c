@@ -3,6 +3,7 @@
 // who is told to set the resolution.
 #include <check.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -460,11 +461,39 @@ START_TEST(a_program_that_takes_new_monitors)
 }
 END_TEST
 
+/* In the look's child. */
+static bool dies_once(const char *dev)
+{
+	g_autofree char *mark = g_build_filename(fake()->folder, "died", NULL);
+
+	(void)dev;
+	if (!access(mark, F_OK))
+		return true;
+	put("died", "");
+	raise(SIGKILL);
+	return true;
+}
+
+/* A look that comes to nothing is taken again: nothing else may happen for long. */
+START_TEST(a_look_that_fails_is_not_the_last)
+{
+	struct rig rig;
+
+	fake()->system.is_text = dies_once;
+	rig_display(&fake()->system);
+	rig_up(&rig, NULL);
+	g_free(rig_ask(&rig, "reset"));
+	rig_request(&rig, "lodge.facts part=display");
+	rig_stop(&rig);
+	rig_display(NULL);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("lodged_display");
-	TCase *looks = tcase_create("looks"), *host = tcase_create("host");
-	TCase *plugs = tcase_create("plugs");
+	TCase *looks = tcase_create("looks"), *host = tcase_create("host"),
+	      *again = tcase_create("again");
 
 	tcase_add_checked_fixture(looks, setup, teardown);
 	tcase_add_test(looks, the_console_follows);
@@ -481,11 +510,13 @@ int main(void)
 	tcase_add_test(looks, nobody_has_the_screen);
 	tcase_add_test(looks, no_driver);
 	tcase_add_test(host, the_host_is_told);
-	tcase_add_checked_fixture(plugs, setup, teardown);
-	tcase_add_test(plugs, a_program_that_takes_new_monitors);
+	tcase_add_checked_fixture(again, setup, teardown);
+	tcase_add_test(again, a_look_that_fails_is_not_the_last);
+	tcase_add_test(again, a_program_that_takes_new_monitors);
+	tcase_set_timeout(again, 60);
 	tcase_set_timeout(host, 60);
 	suite_add_tcase(suite, looks);
 	suite_add_tcase(suite, host);
-	suite_add_tcase(suite, plugs);
+	suite_add_tcase(suite, again);
 	return unit_run(suite);
 }
