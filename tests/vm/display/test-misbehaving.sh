@@ -15,7 +15,7 @@ insmod $1
 dmesg -C
 gpu=/sys/module/lodge_test_gpu/parameters
 screens=/sys/class/drm/card1-Virtual
-for mood in fine garbage short wrong errors silent mixed; do
+for mood in fine garbage corrupt short wrong errors silent mixed; do
 	say "$mood: the card comes" "insmod $2 mood=$mood"
 	say "$mood: it has 16 screens" "[ \$(ls -d $screens-* | wc -l) = 16 ]"
 	for round in 1 2 3; do
@@ -26,6 +26,15 @@ for mood in fine garbage short wrong errors silent mixed; do
 	fine) say "fine: two are there" "[ \$(grep -lx connected $screens-*/status | wc -l) = 2 ]" ;;
 	garbage) say "garbage: none is larger than can be" \
 		"! sed 's/i*\$//; s/x/ /' /tmp/modes | awk '\$1 > 16384 || \$2 > 16384' | grep ." ;;
+	corrupt)
+		# Numbers go on where those of the first card end.
+		first=$(ls -d $screens-* | sort -V | head -n 1)
+		second=$(ls -d $screens-* | sort -V | sed -n 2p)
+		for screen in $first $second; do echo detect >$screen/status; done
+		say "corrupt: a sound EDID is taken" "[ \$(cat $first/edid | wc -c) = 128 ]"
+		say "corrupt: one with a wrong sum is as none" "[ \$(cat $second/edid | wc -c) = 0 ]"
+		say "corrupt: and the size is what the device says" "head -n 1 $second/modes | grep -x '6[4-9][0-9]x480'"
+		;;
 	mixed) sleep 5 ;;
 	esac
 	if [ $mood = fine ]; then

@@ -2,7 +2,8 @@
 /*
  * A graphics card that misbehaves, for tests of lodge_display: a virtio-gpu device whose other side
  * is this module. It says that it has 17 screens, and answers by its mood: as it should (fine);
- * with screens and EDIDs that are none (garbage); with less than an answer (short); with another
+ * with screens and EDIDs that are none (garbage); with a sound EDID for the first screen and one
+ * with a bit turned for the others (corrupt); with less than an answer (short); with another
  * request's answer (wrong); with errors; never (silent); or all of it, late, in any order, with
  * answers to nothing, and asking for resets (mixed). Writing to change tells that screens changed,
  * writing to reset asks for one, and writing to sleep suspends it, and it does not come back.
@@ -22,10 +23,10 @@
 #define HELD_MOST 8
 #define HEADS	  17
 
-enum mood { FINE, GARBAGE, SHORT, WRONG, ERRORS, SILENT, MIXED, MOODS };
+enum mood { FINE, GARBAGE, CORRUPT, SHORT, WRONG, ERRORS, SILENT, MIXED, MOODS };
 
 static const char *const mood_names[MOODS] = {
-	"fine", "garbage", "short", "wrong", "errors", "silent", "mixed",
+	"fine", "garbage", "corrupt", "short", "wrong", "errors", "silent", "mixed",
 };
 
 struct card {
@@ -66,20 +67,17 @@ static void say_screens(struct virtio_gpu_resp_display_info *info, bool garbage)
 	}
 }
 
-/* With a sum that is right, at times, so that somebody reads the rest. */
-static void say_edid(struct virtio_gpu_resp_edid *edid)
+/* Of random bytes; with a header and sums that are right, so that somebody reads the rest. */
+static void say_sound_edid(struct virtio_gpu_resp_edid *edid, unsigned int extensions)
 {
 	static const u8 header[] = { 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0 };
 	unsigned int block, i;
 
 	get_random_bytes(edid->edid, sizeof(edid->edid));
-	edid->size =
-		cpu_to_le32(fake_draw(2) ? sizeof(edid->edid) : get_random_u32() >> fake_draw(32));
-	if (!fake_draw(3))
-		return;
+	edid->size = cpu_to_le32(sizeof(edid->edid));
 	memcpy(edid->edid, header, sizeof(header));
 	edid->edid[18] = 1;
-	edid->edid[126] = fake_draw(9);
+	edid->edid[126] = extensions;
 	for (block = 0; block < sizeof(edid->edid); block += 128) {
 		u8 sum = 0;
 
@@ -91,9 +89,25 @@ static void say_edid(struct virtio_gpu_resp_edid *edid)
 	}
 }
 
-static u32 answer(u32 type, void *memory, u32 size, enum mood how)
+static void say_edid(struct virtio_gpu_resp_edid *edid, u32 screen, enum mood how)
+{
+	say_sound_edid(edid, how == CORRUPT ? 0 : fake_draw(9));
+	if (how == CORRUPT) {
+		if (screen)
+			edid->edid[8 + fake_draw(100)] ^= 1 << fake_draw(8);
+		return;
+	}
+	if (!fake_draw(3))
+		get_random_bytes(edid->edid, sizeof(edid->edid));
+	if (fake_draw(2))
+		edid->size = cpu_to_le32(get_random_u32() >> fake_draw(32));
+}
+
+static u32 answer(const struct virtio_gpu_cmd_get_edid *request, void *memory, u32 size,
+		  enum mood how)
 {
 	struct virtio_gpu_ctrl_hdr *header = memory;
+	u32 type = le32_to_cpu(request->hdr.type);
 	u32 good = VIRTIO_GPU_RESP_OK_NODATA;
 
 	memset(memory, 0, size);
@@ -103,7 +117,7 @@ static u32 answer(u32 type, void *memory, u32 size, enum mood how)
 		say_screens(memory, how == GARBAGE);
 	} else if (type == VIRTIO_GPU_CMD_GET_EDID && size >= sizeof(struct virtio_gpu_resp_edid)) {
 		good = VIRTIO_GPU_RESP_OK_EDID;
-		say_edid(memory);
+		say_edid(memory, le32_to_cpu(request->scanout), how);
 	}
 	header->type = cpu_to_le32(good);
 	if (how == WRONG)
@@ -118,13 +132,16 @@ static u32 answer(u32 type, void *memory, u32 size, enum mood how)
 
 static void serve(struct fake *fake, u16 head, enum mood how)
 {
-	const struct virtio_gpu_ctrl_hdr *request =
-		fake_find(fake, CONTROL, head, false, sizeof(*request), NULL);
-	u32 size, len = 0;
-	void *memory = fake_find(fake, CONTROL, head, true, sizeof(*request), &size);
+	/* Of which others have no more than the header. */
+	struct virtio_gpu_cmd_get_edid request = {};
+	u32 asked, size, len = 0;
+	const void *from = fake_find(fake, CONTROL, head, false, sizeof(request.hdr), &asked);
+	void *memory = fake_find(fake, CONTROL, head, true, sizeof(request.hdr), &size);
 
-	if (request && memory)
-		len = answer(le32_to_cpu(request->type), memory, size, how);
+	if (from && memory) {
+		memcpy(&request, from, min_t(u32, asked, sizeof(request)));
+		len = answer(&request, memory, size, how);
+	}
 	fake_push(fake, CONTROL, head, len);
 }
 
