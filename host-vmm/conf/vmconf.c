@@ -180,21 +180,15 @@ static int set_mask(const struct vm_config *config, const char *value, void *fie
 static int set_hypervisor(const struct vm_config *config, const char *value, void *field,
 			  char **ret_problem)
 {
-	static const char *const words[] = {
-		[VM_HYPERVISOR_LODGE] = "lodge",
-		[VM_HYPERVISOR_KVM] = "kvm",
-		[VM_HYPERVISOR_VMWARE] = "vmware",
-	};
+	static const char *const words[] = { "lodge", "kvm", "vmware", NULL };
 	enum vm_hypervisor *hypervisor = field;
+	int i = vm_find_word(value, words);
 
 	(void)config;
-	for (size_t i = VM_HYPERVISOR_LODGE; i < G_N_ELEMENTS(words); i++) {
-		if (!strcmp(value, words[i])) {
-			*hypervisor = (enum vm_hypervisor)i;
-			return 0;
-		}
-	}
-	return bad_value(value, "say lodge, kvm or vmware", ret_problem);
+	if (i < 0)
+		return bad_value(value, "say lodge, kvm or vmware", ret_problem);
+	*hypervisor = (enum vm_hypervisor)(VM_HYPERVISOR_LODGE + i);
+	return 0;
 }
 
 static int set_cpus(const struct vm_config *config, const char *value, void *field,
@@ -305,13 +299,22 @@ static int set_display_memory(const struct vm_config *config, const char *value,
 static int set_dax_files(const struct vm_config *config, const char *value, void *field,
 			 char **ret_problem)
 {
-	bool *all = field;
-
 	(void)config;
-	if (strcmp(value, "auto") != 0 && strcmp(value, "all") != 0)
-		return bad_value(value, "say auto or all", ret_problem);
-	*all = !strcmp(value, "all");
-	return 0;
+	return set_choice(value, "auto", "all", field, ret_problem);
+}
+
+static int set_shares_cache(const struct vm_config *config, const char *value, void *field,
+			    char **ret_problem)
+{
+	(void)config;
+	return set_choice(value, "auto", "never", field, ret_problem);
+}
+
+static int set_shares_locks(const struct vm_config *config, const char *value, void *field,
+			    char **ret_problem)
+{
+	(void)config;
+	return set_choice(value, "guest", "host", field, ret_problem);
 }
 
 static int set_backend(const struct vm_config *config, const char *value, void *field,
@@ -401,6 +404,8 @@ static const struct key_row device_keys[] = {
 	{ "dax-size", set_dax_size, AT(vm_config, dax_size) },
 	{ "dax-files", set_dax_files, AT(vm_config, dax_all) },
 	{ "shares", set_flag, AT(vm_config, shares_device) },
+	{ "shares-cache", set_shares_cache, AT(vm_config, shares_strict) },
+	{ "shares-locks", set_shares_locks, AT(vm_config, shares_host_locks) },
 	{ NULL, NULL, 0 },
 };
 static const struct key_row backdoor_keys[] = {

@@ -16,6 +16,7 @@
  *	[port NAME]	backend=BACKEND      a virtio-console port; NAME "console" is hvc0
  *	[device]	balloon=yes  clock=yes  rng=yes  i8042=yes  legacy=yes  shares=no
  *			dax-size=SIZE  dax-files=auto|all
+ *			shares-cache=auto|never  shares-locks=guest|host
  *	[backdoor]	device=yes  port=yes  ports=on    the doors of the guest's tools
  *	[tools]		heartbeat=SECONDS  power-scripts=yes  broadcast-ip=yes
  *			time-sync=no  time-sync-period=SECONDS
@@ -155,6 +156,8 @@ struct vm_config {
 	unsigned int heads; /* screens; 0: the VM has no display */
 	uint64_t display_memory; /* bytes that all pictures may take */
 	bool shares_device; /* also where there are no shares: they may come while the VM runs */
+	bool shares_strict; /* the guest keeps nothing of them without asking */
+	bool shares_host_locks; /* locks hold against the host's programs, and other VMs' */
 };
 
 /*

@@ -28,6 +28,15 @@ static int parse_unit(const char *unit, unsigned int *ret_shift)
 	return *unit ? -EINVAL : 0;
 }
 
+int vm_find_word(const char *text, const char *const *words)
+{
+	for (int i = 0; words[i]; i++) {
+		if (!strcmp(text, words[i]))
+			return i;
+	}
+	return -EINVAL;
+}
+
 int vm_parse_size(const char *text, uint64_t *ret_bytes)
 {
 	unsigned __int128 value = 0, divisor = 1;

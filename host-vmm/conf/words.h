@@ -10,6 +10,9 @@
 /* The shortest text that vm_parse_size() reads back as @bytes: "1536M". g_free(). */
 char *vm_format_size(uint64_t bytes);
 
+/* Which of @words, of which NULL is the end, @text is. -EINVAL for none of them. */
+int vm_find_word(const char *text, const char *const *words);
+
 /* yes, true, on, 1 and their opposites. -EINVAL for anything else. */
 int vm_parse_flag(const char *text, bool *ret_flag);
 

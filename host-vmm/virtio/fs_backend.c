@@ -33,9 +33,7 @@ struct share {
 
 struct fs_backend {
 	char *socket; /* NULL: a lodge-fsd of ours */
-	bool export;
-	uint64_t dax_size;
-	bool dax_all;
+	struct fs_server_rules rules; /* of ours */
 	int session_fd; /* what a lodge-fsd leaves to the next: nothing that we look at */
 	/* The device's loop: */
 	int notify; /* what the host changes in the shares is told there; -1: was taken, or none */
@@ -48,14 +46,15 @@ struct fs_backend {
 	int control; /* of the lodge-fsd that runs; -1: none does */
 };
 
-static int create(const char *socket, bool export, struct fs_backend **ret_backend)
+static int create(const char *socket, const struct fs_server_rules *rules,
+		  struct fs_backend **ret_backend)
 {
 	struct fs_backend *backend = calloc(1, sizeof(*backend));
 
 	if (!backend)
 		return -ENOMEM;
 	pthread_mutex_init(&backend->lock, NULL);
-	backend->export = export;
+	backend->rules = *rules;
 	backend->control = -1;
 	backend->notify = -1;
 	backend->session_fd = -1;
@@ -72,19 +71,16 @@ static int create(const char *socket, bool export, struct fs_backend **ret_backe
 
 int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend)
 {
-	return create(socket, false, ret_backend);
+	return create(socket, &(struct fs_server_rules){ 0 }, ret_backend);
 }
 
-int fs_backend_create_own(bool export, uint64_t dax_size, bool dax_all,
-			  struct fs_backend **ret_backend)
+int fs_backend_create_own(const struct fs_server_rules *rules, struct fs_backend **ret_backend)
 {
 	struct fs_backend *backend;
-	int ret = create(NULL, export, &backend);
+	int ret = create(NULL, rules, &backend);
 
 	if (ret)
 		return ret;
-	backend->dax_size = dax_size;
-	backend->dax_all = dax_all;
 	backend->session_fd = memfd_create("lodge-session", MFD_CLOEXEC);
 	if (backend->session_fd < 0) {
 		ret = -errno;
@@ -132,7 +128,7 @@ int fs_backend_place_window(struct fs_backend *backend, uint64_t gpa, char ret_w
 /* Hosts change much of what they have as a root, and guests watch none of it. */
 bool fs_backend_tells(const struct fs_backend *backend)
 {
-	return !backend->socket && !backend->export;
+	return !backend->socket && !backend->rules.export;
 }
 
 bool fs_backend_is_own(const struct fs_backend *backend)
@@ -176,8 +172,8 @@ static char *share_arg(const struct fs_backend *backend, const struct share *sha
 	char *arg;
 
 	fs_rules_text(&info, ':', rules);
-	if (asprintf(&arg, "--%s%s=%s/%s", backend->export ? "export" : "share=",
-		     backend->export ? "" : share->name, share->path, rules) < 0)
+	if (asprintf(&arg, "--%s%s=%s/%s", backend->rules.export ? "export" : "share=",
+		     backend->rules.export ? "" : share->name, share->path, rules) < 0)
 		return NULL;
 	return arg;
 }
@@ -201,7 +197,7 @@ static void free_args(char **argv)
 /* Under lock. */
 static char **make_args(struct fs_backend *backend)
 {
-	char **argv = calloc(backend->n_shares + 8, sizeof(*argv));
+	char **argv = calloc(backend->n_shares + 10, sizeof(*argv));
 	size_t n = 0;
 	bool complete = argv;
 
@@ -213,15 +209,19 @@ static char **make_args(struct fs_backend *backend)
 	argv[n++] = strdup("--session-fd=5");
 	if (fs_backend_tells(backend))
 		argv[n++] = strdup("--notify-fd=6");
-	if (backend->dax_size)
-		argv[n++] = dax_arg(backend->dax_size);
-	if (backend->dax_size)
-		argv[n++] = strdup(backend->dax_all ? "--dax-files=all" : "--dax-files=auto");
+	if (backend->rules.dax_size)
+		argv[n++] = dax_arg(backend->rules.dax_size);
+	if (backend->rules.dax_size)
+		argv[n++] = strdup(backend->rules.dax_all ? "--dax-files=all" : "--dax-files=auto");
+	if (backend->rules.strict)
+		argv[n++] = strdup("--cache=never");
+	if (backend->rules.host_locks)
+		argv[n++] = strdup("--locks=host");
 	for (size_t i = 0; i < backend->n_shares; i++) {
 		struct share *share = &backend->shares[i];
 
 		/* The first = ends the name; other names go the way of later shares. */
-		share->in_args = backend->export || !strchr(share->name, '=');
+		share->in_args = backend->rules.export || !strchr(share->name, '=');
 		if (share->in_args)
 			argv[n++] = share_arg(backend, share);
 	}

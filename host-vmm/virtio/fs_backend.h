@@ -37,13 +37,16 @@ struct fs_share_info {
 
 /* A stranger's back end at @socket. */
 int fs_backend_create_socket(const char *socket, struct fs_backend **ret_backend);
-/*
- * A lodge-fsd: with @export, its first share is the root of the file system, else the shares are
- * folders in a root of its own. @dax_size: bytes of the window for mapped files, in MiB; 0: none.
- * @dax_all: for the large files of every file system.
- */
-int fs_backend_create_own(bool export, uint64_t dax_size, bool dax_all,
-			  struct fs_backend **ret_backend);
+struct fs_server_rules {
+	bool export; /* its first share is the root, else shares are folders in a root of its own */
+	uint64_t dax_size; /* of the window for mapped files: bytes, in MiB; 0: none */
+	bool dax_all; /* for the large files of every file system */
+	bool strict; /* the guest keeps nothing without asking */
+	bool host_locks; /* locks hold on the host */
+};
+
+/* A lodge-fsd. */
+int fs_backend_create_own(const struct fs_server_rules *rules, struct fs_backend **ret_backend);
 /* Ends the process. NULL is fine. */
 void fs_backend_destroy(struct fs_backend *backend);
 

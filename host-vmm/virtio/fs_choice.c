@@ -40,9 +40,9 @@ static int add_configured_share(struct fs_backend *backend, const struct vm_shar
 	return ret;
 }
 
-static int create_own(bool export, uint64_t dax_size, bool dax_all, struct fs_backend **ret_backend)
+static int create_own(const struct fs_server_rules *rules, struct fs_backend **ret_backend)
 {
-	int ret = fs_backend_create_own(export, dax_size, dax_all, ret_backend);
+	int ret = fs_backend_create_own(rules, ret_backend);
 
 	if (ret < 0)
 		log_error("the file server's memory of open files cannot be made: %s",
@@ -52,7 +52,11 @@ static int create_own(bool export, uint64_t dax_size, bool dax_all, struct fs_ba
 
 static int create_shares(const struct vm_config *config, struct fs_backend **ret_backend)
 {
-	int ret = create_own(false, config->dax_size, config->dax_all, ret_backend);
+	const struct fs_server_rules rules = { .dax_size = config->dax_size,
+					       .dax_all = config->dax_all,
+					       .strict = config->shares_strict,
+					       .host_locks = config->shares_host_locks };
+	int ret = create_own(&rules, ret_backend);
 
 	for (size_t i = 0; !ret && i < config->n_shares; i++)
 		ret = add_configured_share(*ret_backend, &config->shares[i]);
@@ -64,7 +68,7 @@ static int create_root(const struct vm_config *config, struct fs_backend **ret_b
 	struct vm_share share = { .name = (char *)LODGE_RUN_TAG_ROOT,
 				  .path = config->root,
 				  .rules = { .read_only = true, .owner.kind = VM_OWNER_EXACT } };
-	int ret = create_own(true, 0, false, ret_backend);
+	int ret = create_own(&(struct fs_server_rules){ .export = true }, ret_backend);
 
 	return ret ? ret : add_configured_share(*ret_backend, &share);
 }

@@ -44,6 +44,7 @@ START_TEST(what_is_not_said_has_defaults)
 	ck_assert_uint_eq(config->display_memory, 64ull << 20);
 	ck_assert(config->balloon && config->rng && config->i8042 && config->legacy &&
 		  !config->stop_on_reset);
+	ck_assert(!config->dax_all && !config->shares_strict && !config->shares_host_locks);
 	ck_assert(config->backdoor_ports);
 	ck_assert_ptr_null(config->root);
 	ck_assert_uint_eq(config->n_disks + config->n_shares + config->n_fs, 0);
@@ -72,6 +73,7 @@ START_TEST(every_key_is_read)
 		"[port org.x]\nbackend=fd:3,-1\n"
 		"[port console]\nbackend=socket:c.sock\n"
 		"[device]\nballoon=no\nrng=0\ni8042=off\nlegacy=no\n"
+		"dax-files=all\nshares-cache=never\nshares-locks=host\n"
 		"[backdoor]\nports=off\n");
 
 	ck_assert_uint_eq(config->cpus, 4);
@@ -108,6 +110,7 @@ START_TEST(every_key_is_read)
 	ck_assert_uint_eq(config->uuid.bytes[0], 0x6b);
 	ck_assert_uint_eq(config->uuid.bytes[15], 0xc8);
 	ck_assert(!config->balloon && !config->rng && !config->i8042 && !config->legacy);
+	ck_assert(config->dax_all && config->shares_strict && config->shares_host_locks);
 	ck_assert(!config->backdoor_ports);
 	vm_config_free(config);
 }
@@ -135,6 +138,10 @@ static const struct {
 	{ BOOT "[cpu]\n# x\n\ncount=\n", "vm.conf:6: [cpu] count: '' will not do;" },
 	{ BOOT "[cpu]\nhypervisor=xen\n",
 	  "vm.conf:4: [cpu] hypervisor: 'xen' will not do; say lodge, kvm or vmware" },
+	{ BOOT "[device]\nshares-cache=always\n",
+	  "vm.conf:4: [device] shares-cache: 'always' will not do; say auto or never" },
+	{ BOOT "[device]\nshares-locks=\n",
+	  "vm.conf:4: [device] shares-locks: '' will not do; say guest or host" },
 	{ BOOT "[memory]\nsize=0\n", "vm.conf:4: [memory] size: '0' is too little" },
 	{ BOOT "[memory]\nsize=1G5\n", "vm.conf:4: [memory] size: '1G5' is not a size;" },
 	{ BOOT "[memory]\nsize=33554433\n",
