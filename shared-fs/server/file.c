@@ -37,7 +37,7 @@ int inode_open(struct fs *fs, const struct inode *inode, uint32_t guest_flags)
 		return -EISDIR;
 	if (!S_ISREG(inode->type) && !S_ISDIR(inode->type))
 		return S_ISLNK(inode->type) ? -ELOOP : -ENXIO;
-	ret = fd_charge(fs, 1);
+	ret = fd_charge_open(fs);
 	if (ret)
 		return ret;
 	fd = openat(fs->proc_fd, fd_name(inode->fd).text, host_open_flags(guest_flags));
@@ -155,7 +155,7 @@ static int make_file(struct request *req, const char *name, const struct fuse_cr
 	int ret;
 	int fd = -1;
 
-	ret = fd_charge(req->fs, 1);
+	ret = fd_charge_open(req->fs);
 	if (ret)
 		return ret;
 	ret = caller_enter(req, 0, &caller);
@@ -262,7 +262,7 @@ int64_t op_tmpfile(struct request *req)
 
 	if (req->reply_room < sizeof(struct create_out))
 		return -EINVAL;
-	ret = fd_charge(req->fs, 1);
+	ret = fd_charge_open(req->fs);
 	if (ret)
 		return ret;
 	ret = caller_enter(req, 0, &caller);

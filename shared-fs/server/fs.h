@@ -304,6 +304,8 @@ void data_unlink_locked(struct fs *fs, struct handle *handle);
 
 /* The fd budget: -ENFILE when the guest has used it up and nothing can be evicted. */
 int fd_charge(struct fs *fs, uint32_t n);
+/* For one that a program of the guest keeps open: some are left for names that are looked up. */
+int fd_charge_open(struct fs *fs);
 void fd_uncharge(struct fs *fs, uint32_t n);
 
 static inline uint64_t stx_dev(const struct statx *stx)

@@ -9,14 +9,36 @@
 #include "shared-fs/server/dir.h"
 #include "shared-fs/server/evict.h"
 
-int fd_charge(struct fs *fs, uint32_t n)
+/* What looking at names takes is left over by what programs keep open. */
+#define RESERVE_MAX  64
+#define RESERVE_PART 8
+
+static uint32_t open_limit(const struct fs *fs)
+{
+	uint32_t reserve = fs->config.fd_limit / RESERVE_PART;
+
+	return fs->config.fd_limit - (reserve < RESERVE_MAX ? reserve : RESERVE_MAX);
+}
+
+static int charge(struct fs *fs, uint32_t n, uint32_t limit)
 {
 	do {
-		if (__atomic_add_fetch(&fs->n_fds, n, __ATOMIC_RELAXED) <= fs->config.fd_limit)
+		if (__atomic_add_fetch(&fs->n_fds, n, __ATOMIC_RELAXED) <= limit)
 			return 0;
 		fd_uncharge(fs, n);
 	} while (inodes_make_room(fs));
 	return -ENFILE;
+}
+
+int fd_charge(struct fs *fs, uint32_t n)
+{
+	return charge(fs, n, fs->config.fd_limit);
+}
+
+int fd_charge_open(struct fs *fs)
+{
+	/* Without OPEN nothing stays open that could not be closed. */
+	return fs->zero_open ? fd_charge(fs, 1) : charge(fs, 1, open_limit(fs));
 }
 
 void fd_uncharge(struct fs *fs, uint32_t n)
@@ -26,10 +48,12 @@ void fd_uncharge(struct fs *fs, uint32_t n)
 
 int handle_new(struct fs *fs, struct inode *inode, int fd, bool is_dir, struct handle **ret_handle)
 {
-	struct handle *handle;
+	struct handle *handle = NULL;
+	int ret = is_dir && fd >= 0 ? charge(fs, 0, open_limit(fs)) : 0;
 
 	pthread_mutex_lock(&fs->lock);
-	handle = slots_alloc(&fs->handles);
+	if (!ret)
+		handle = slots_alloc(&fs->handles);
 	if (handle) {
 		handle->fd = fd;
 		handle->is_dir = is_dir;
@@ -44,7 +68,7 @@ int handle_new(struct fs *fs, struct inode *inode, int fd, bool is_dir, struct h
 			close(fd);
 			fd_uncharge(fs, 1);
 		}
-		return -ENOMEM;
+		return ret ? ret : -ENOMEM;
 	}
 	*ret_handle = handle;
 	return 0;

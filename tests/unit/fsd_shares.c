@@ -123,6 +123,34 @@ START_TEST(looking_at_a_share_is_no_gain)
 }
 END_TEST
 
+/* A guest that has used its descriptors up in one share can look at all of another, and its host
+ * adds and removes shares. */
+START_TEST(t18_others_go_on)
+{
+	struct fuse_getattr_in get = { 0 };
+	struct fuse_read_in read = { .size = 4 };
+	struct fuse_attr_out attr;
+	struct fuse_statfs_out space;
+	uint64_t file = lookup(lookup(FUSE_ROOT_ID, "share"), "f");
+	uint64_t other;
+	char data[4];
+
+	while (open_as(FUSE_OPEN, file) > 0)
+		;
+	add_share("other");
+	other = lookup(FUSE_ROOT_ID, "other");
+	file = lookup(other, "f");
+	ck_assert_int_gt(call(FUSE_GETATTR, file, &get, sizeof(get), &attr, sizeof(attr)), 0);
+	ck_assert_int_gt(call(FUSE_STATFS, other, NULL, 0, &space, sizeof(space)), 0);
+	/* A file that is not open. */
+	ck_assert_int_eq(call(FUSE_READ, file, &read, sizeof(read), data, sizeof(data)), -EBADF);
+	ck_assert_int_eq(open_as(FUSE_OPEN, file), -ENFILE);
+	ck_assert_uint_le(fs->n_fds, FD_LIMIT);
+	ck_assert_int_eq(fs_share_remove(fs, "share"), 0);
+	ck_assert_int_gt(open_as(FUSE_OPEN, file), 0);
+}
+END_TEST
+
 /* The host can unmount what was shared, also if the guest never closes its files. */
 START_TEST(a_share_that_goes_is_closed)
 {
@@ -334,6 +362,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, looking_at_a_share_is_no_gain);
+	tcase_add_test(tcase, t18_others_go_on);
 	tcase_add_test(tcase, a_share_that_goes_is_closed);
 	tcase_add_test(tcase, a_request_outlives_its_share);
 	tcase_add_test(tcase, all_who_wait_are_interrupted);
