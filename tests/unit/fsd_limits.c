@@ -142,6 +142,30 @@ START_TEST(t10_sizes)
 }
 END_TEST
 
+/* What stands behind a name's end is nobody's. */
+START_TEST(t11_a_nul_ends_a_name)
+{
+	static const char bytes[] = "f\0/../../etc";
+	struct fuse_rename_in in = { .newdir = ROOT };
+	struct fuse_entry_out entry;
+	uint64_t node;
+
+	start(false, 0);
+	node = make("f", "text");
+	ck_assert_int_eq(fsd_call(&rig, FUSE_LOOKUP, ROOT, NULL, 0, bytes, sizeof(bytes), &entry,
+				  sizeof(entry)),
+			 sizeof(entry));
+	ck_assert_uint_eq(entry.nodeid, node);
+	/* Where a second name is due, it is that. */
+	ck_assert_int_eq(
+		fsd_call(&rig, FUSE_RENAME, ROOT, &in, sizeof(in), bytes, sizeof(bytes), NULL, 0),
+		-EINVAL);
+	ck_assert_int_eq(fsd_call(&rig, FUSE_RENAME, ROOT, &in, sizeof(in), "f\0\0g", 5, NULL, 0),
+			 -EINVAL);
+	stop();
+}
+END_TEST
+
 /* As a program of the host may leave them in the share. */
 START_TEST(t15_devices_of_the_host)
 {
@@ -273,6 +297,7 @@ int main(void)
 	tcase_add_test(limits, t09_uniques);
 	tcase_add_test(limits, t09_a_node_that_is_forgotten);
 	tcase_add_test(limits, t10_sizes);
+	tcase_add_test(limits, t11_a_nul_ends_a_name);
 	tcase_add_test(limits, t15_devices_of_the_host);
 	tcase_add_test(limits, t18_open_folders);
 	tcase_add_test(limits, t18_locks);

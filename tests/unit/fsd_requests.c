@@ -305,6 +305,7 @@ START_TEST(a_read_only_share_is_never_written)
 					  { .flags = O_WRONLY },
 					  { .flags = O_RDWR } };
 	struct fuse_ioctl_in ioctl_in = { .cmd = 0x40086602 /* FS_IOC_SETFLAGS */, .in_size = 4 };
+	struct fuse_copy_file_range_in copy = { .off_out = 100, .len = 4 };
 	struct fsd_rig rig;
 	struct stat st;
 	char path[256];
@@ -327,6 +328,11 @@ START_TEST(a_read_only_share_is_never_written)
 	ck_assert_int_eq(
 		fsd_call(&rig, FUSE_IOCTL, node, &ioctl_in, sizeof(ioctl_in), zeros, 4, NULL, 100),
 		-EROFS);
+	/* Its node is the one that is read. */
+	copy.nodeid_out = node;
+	ck_assert_int_eq(
+		fsd_call(&rig, FUSE_COPY_FILE_RANGE, node, &copy, sizeof(copy), NULL, 0, NULL, 8),
+		-EROFS);
 	ck_assert_int_eq(stat(fsd_path(&rig, "f", path), &st), 0);
 	ck_assert_int_eq(st.st_size, 4);
 	fsd_rig_stop(&rig);
@@ -338,9 +344,11 @@ START_TEST(the_synthetic_root_lists_shares_as_they_come_and_go)
 	struct fsd_rig_options options = { .synthetic_root = true };
 	struct fuse_mkdir_in mkdir_in = { .mode = 0755 };
 	struct fuse_rename_in rename_in = { 0 };
+	struct fuse_link_in link_in = { 0 };
 	struct fuse_read_in in = { .size = 4096 };
 	struct owner_map owner = { 0 };
 	struct fsd_rig rig;
+	char path[256];
 	uint64_t share;
 	uint64_t more;
 	int error;
@@ -366,6 +374,14 @@ START_TEST(the_synthetic_root_lists_shares_as_they_come_and_go)
 	ck_assert_int_eq(fsd_call(&rig, FUSE_RENAME, share, &rename_in, sizeof(rename_in), "x\0y",
 				  4, NULL, 0),
 			 -EXDEV);
+	/* On one file system of the host, where link(2) would do. */
+	ck_assert_int_eq(mknod(fsd_path(&rig, "f", path), S_IFREG | 0644, 0), 0);
+	link_in.oldnodeid = fsd_lookup(&rig, share, "f", &error);
+	ck_assert_int_eq(error, 0);
+	ck_assert_int_eq(call_name(&rig, FUSE_LINK, more, &link_in, sizeof(link_in), "lodge-link",
+				   NULL, 200),
+			 -EXDEV);
+	ck_assert_int_eq(access("/tmp/lodge-link", F_OK), -1);
 	in.fh = fsd_opendir(&rig, ROOT).fh;
 	ck_assert_int_gt(fsd_call(&rig, FUSE_READDIR, ROOT, &in, sizeof(in), NULL, 0, NULL, 4096),
 			 0);
