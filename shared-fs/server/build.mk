@@ -111,6 +111,13 @@ fsd_death_libs := fsd proto
 fsd_death_pkgs := check
 $(BUILD)/unit/fsd_death: | $(BUILD)/bin/lodge-fsd
 
+# The same, with a ring full of requests.
+unit_tests += fsd_flight
+fsd_flight_srcs := tests/unit/fsd_flight.c tests/unit/fsd_tracer.c tests/unit/fsd_harness.c
+fsd_flight_libs := fsd proto
+fsd_flight_pkgs := check
+$(BUILD)/unit/fsd_flight: | $(BUILD)/bin/lodge-fsd
+
 # The same, and the processes that start it.
 unit_tests += fsd_keeper
 fsd_keeper_srcs := tests/unit/fsd_keeper.c tests/unit/fsd_tracer.c tests/unit/fsd_harness.c

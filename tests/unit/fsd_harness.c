@@ -350,6 +350,16 @@ static uint32_t wait_used(struct fsd_rig *rig, unsigned int queue)
 	return used->ring[at % RIG_QUEUE_SIZE].len;
 }
 
+void fsd_ring_wait(struct fsd_rig *rig, unsigned int queue, unsigned int n)
+{
+	uint16_t *used_event = (uint16_t *)ring_at(rig, queue, AVAIL_AT) + 2 + RIG_QUEUE_SIZE;
+
+	while (n--) {
+		__atomic_store_n(used_event, rig->used[queue], __ATOMIC_SEQ_CST);
+		wait_used(rig, queue);
+	}
+}
+
 uint32_t fsd_ring_run(struct fsd_rig *rig, unsigned int queue, const struct raw_desc *desc,
 		      size_t n)
 {

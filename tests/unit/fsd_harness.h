@@ -101,6 +101,8 @@ void fsd_ring_put(struct fsd_rig *rig, unsigned int queue, const struct raw_desc
 /* The same, and kicks and waits for it to come back: its used length. */
 uint32_t fsd_ring_run(struct fsd_rig *rig, unsigned int queue, const struct raw_desc *desc,
 		      size_t n);
+/* Until @n more have come back. */
+void fsd_ring_wait(struct fsd_rig *rig, unsigned int queue, unsigned int n);
 void fsd_ring_set_avail(struct fsd_rig *rig, unsigned int queue, uint16_t head, uint16_t idx);
 void fsd_ring_kick(struct fsd_rig *rig, unsigned int queue);
 /* True when the queue's error eventfd was signalled within 5 s. */
