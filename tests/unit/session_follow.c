@@ -207,6 +207,28 @@ START_TEST(heads_come_and_go)
 }
 END_TEST
 
+/* What somebody chose for one is nothing that another one's wish undoes. */
+START_TEST(wishes_are_of_one_output)
+{
+	struct follow_output two[2] = { { 1, small, small }, { 2, small, small } };
+
+	follower = (struct follower){ 0 };
+	now = 5;
+	ck_assert(!follow_look(&follower, two, 2, now).act);
+	two[1].now = big;
+	ck_assert(!follow_look(&follower, two, 2, now).act);
+	two[0].wanted = odd;
+	follow_look(&follower, two, 2, now);
+	now += FOLLOW_GRACE_MS;
+	ck_assert(follow_look(&follower, two, 2, now).act);
+	ck_assert(follow_is_open(&follower, 1));
+	ck_assert(!follow_is_open(&follower, 2));
+	ck_assert(!follow_is_open(&follower, 3));
+	follow_acted(&follower, true, now);
+	ck_assert(!follow_is_open(&follower, 1));
+}
+END_TEST
+
 START_TEST(many_outputs)
 {
 	struct follow_output many[FOLLOW_OUTPUTS_MAX + 4];
@@ -235,6 +257,7 @@ int main(void)
 	tcase_add_test(tcase, later_is_no_quarrel);
 	tcase_add_test(tcase, a_refused_mode_is_not_tried_again);
 	tcase_add_test(tcase, heads_come_and_go);
+	tcase_add_test(tcase, wishes_are_of_one_output);
 	tcase_add_test(tcase, many_outputs);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # An X11 session with a window manager that knows nothing of outputs: lodge-session sets what the host asks for,
 # and leaves it to others where they do. On the in-box driver, and on lodge_display; two screens there.
-# TIMEOUT: 300
+# TIMEOUT: 400
 # NEEDS: lodge lodge-session Xorg xrandr xev openbox convert
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
