@@ -20,6 +20,8 @@ card-x_ldflags := -lxcb -lXau -lXdmcp -lpng -lz -lm $(if $(findstring no-warning
 # What a mode setting driver must do.
 guest_progs += kms-check
 kms-check_srcs := tests/vm/display/kms-check.c
+guest_progs += kms-lifetimes
+kms-lifetimes_srcs := tests/vm/display/kms-lifetimes.c tests/vm/display/kms.c
 
 # Clocks, looked at from both sides of a VM.
 guest_progs += clock-check

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // In the guest: what a mode setting driver must do, over the first card. `kms-check
-// refusals|buffers|flips|vblanks` prints a check a line; `kms-check tiles|pitch|import CARD` puts
-// the test card on head 1, says "ready", and keeps it there until it is killed.
+// modes|refusals|buffers|flips|turns|vblanks` prints a check a line; `kms-check
+// tiles|pitch|import CARD` puts the test card on head 1, says "ready", and keeps it there
+// until it is killed.
 #include <errno.h>
 #include <fcntl.h>
 #include <libdrm/drm.h>
@@ -35,6 +36,8 @@ struct head {
 };
 
 static int card = -1;
+static struct drm_mode_modeinfo modes[MODES];
+static uint32_t n_modes;
 
 static void say(const char *what, bool good)
 {
@@ -54,9 +57,9 @@ static void must(unsigned long request, void *argument, const char *what)
 		give_up(what);
 }
 
+/* Fills modes[], too. */
 static struct head first_head(void)
 {
-	static struct drm_mode_modeinfo modes[MODES];
 	uint32_t connectors[16] = { 0 }, crtcs[16] = { 0 };
 	struct drm_mode_card_res resources = { .crtc_id_ptr = (uintptr_t)crtcs,
 					       .connector_id_ptr = (uintptr_t)connectors,
@@ -73,7 +76,8 @@ static struct head first_head(void)
 						     .count_modes = MODES };
 	must(DRM_IOCTL_MODE_GETCONNECTOR, &connector, "connector");
 	head = (struct head){ connectors[0], crtcs[0], modes[0] };
-	for (uint32_t i = 0; i < connector.count_modes; i++)
+	n_modes = connector.count_modes < MODES ? connector.count_modes : MODES;
+	for (uint32_t i = 0; i < n_modes; i++)
 		if (modes[i].type & DRM_MODE_TYPE_PREFERRED)
 			head.mode = modes[i];
 	return head;
@@ -225,6 +229,34 @@ static void show_import(const char *other)
 	keep();
 }
 
+/* Each that the connector names, as programs without atomic calls set it. */
+static void check_modes(void)
+{
+	struct head head = first_head();
+	struct drm_mode_crtc now;
+	struct picture picture;
+	uint32_t good = 0;
+
+	for (uint32_t i = 0; i < n_modes; i++) {
+		head.mode = modes[i];
+		make_picture(head.mode.hdisplay, head.mode.vdisplay, &picture);
+		set_mode(&head, picture.fb);
+		now = (struct drm_mode_crtc){ .crtc_id = head.crtc };
+		must(DRM_IOCTL_MODE_GETCRTC, &now, "GETCRTC");
+		if (now.mode_valid && now.fb_id == picture.fb &&
+		    now.mode.hdisplay == head.mode.hdisplay &&
+		    now.mode.vdisplay == head.mode.vdisplay)
+			good++;
+		else
+			printf("# %s is not set\n", head.mode.name);
+		must(DRM_IOCTL_MODE_RMFB, &picture.fb, "RMFB");
+		munmap(picture.pixels, picture.size);
+		must(DRM_IOCTL_MODE_DESTROY_DUMB, &picture.handle, "DESTROY_DUMB");
+	}
+	printf("# %u modes\n", n_modes);
+	say("every mode is set", n_modes > 5 && good == n_modes);
+}
+
 static void check_refusals(void)
 {
 	const struct head head = first_head();
@@ -338,6 +370,24 @@ static void check_flips(void)
 	printf("# %d flips in %llu ms\n", FLIPS, (unsigned long long)time / 1000);
 }
 
+/* The same without events: whoever sets another picture waits for it. */
+static void check_turns(void)
+{
+	const struct head head = first_head();
+	struct picture pictures[2];
+	uint64_t start, time;
+
+	for (unsigned int i = 0; i < 2; i++)
+		make_picture(head.mode.hdisplay, head.mode.vdisplay, &pictures[i]);
+	set_mode(&head, pictures[0].fb);
+	start = now_us();
+	for (unsigned int i = 0; i < FLIPS; i++)
+		set_mode(&head, pictures[(i + 1) % 2].fb);
+	time = now_us() - start;
+	say("pictures set in turn are no faster than the screen",
+	    FLIPS * 1000000ull / time <= head.mode.vrefresh + 2);
+}
+
 static void check_vblanks(void)
 {
 	const struct head head = first_head();
@@ -370,9 +420,10 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} jobs[] = {
-		{ "refusals", check_refusals }, { "buffers", check_buffers },
-		{ "flips", check_flips },	{ "vblanks", check_vblanks },
-		{ "tiles", show_tiles },	{ "pitch", show_pitch },
+		{ "modes", check_modes },     { "refusals", check_refusals },
+		{ "buffers", check_buffers }, { "flips", check_flips },
+		{ "turns", check_turns },     { "vblanks", check_vblanks },
+		{ "tiles", show_tiles },      { "pitch", show_pitch },
 	};
 	const char *name = argc > 1 ? argv[1] : "";
 
