@@ -33,7 +33,7 @@ fits() {
 
 Xvfb -displayfd 5 -screen 0 1600x1200x24 -nolisten tcp 5>x.number 2>/dev/null &
 x=$!
-ok "Xvfb is up" wait_for 30 test -s x.number
+ok "Xvfb is up" wait_for 60 test -s x.number
 DISPLAY=:$(cat x.number)
 export DISPLAY
 openbox >/dev/null 2>&1 &
@@ -120,9 +120,9 @@ ok "few for each, the drags' own ways among them" [ "$sets" -le $((4 * $(wc -w <
 kill -9 $view
 wait $view 2>/dev/null
 ok "a window that is killed stops nothing" inside true
-lodge view --host-key F12 box >view.out 2>&1 &
+env -u DISPLAY lodge view --display "$DISPLAY" --host-key F12 box >view.out 2>&1 &
 view=$!
-ok "another one opens" wait_for 20 xdotool search --onlyvisible --name '^box.* - Lodge$'
+ok "another one opens, on a named X server" wait_for 20 xdotool search --onlyvisible --name '^box.* - Lodge$'
 window=$(xdotool search --onlyvisible --name '^box.* - Lodge$' | head -n 1)
 ok "with the same card" wait_for 15 holds_card 1280x800
 xdotool windowactivate --sync "$window"
