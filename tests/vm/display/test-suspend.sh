@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A guest with lodge_display suspends and resumes, as far as its drivers see, while a program shows something: the picture
-# is there again, flips work, and the host's sizes are heard. Shares would refuse the suspend (virtiofs cannot), so this
-# guest has an initramfs only.
+# A guest with lodge_display, 16 screens and 256 MiB of video memory suspends and resumes, as far as its drivers see, while a
+# program shows something: the picture is there again, flips work, and the host's sizes are heard. Shares would refuse the
+# suspend (virtiofs cannot), so this guest has an initramfs only.
 # TIMEOUT: 120
 # NEEDS: lodge busybox cpio
 # shellcheck source=tests/vm/lib.sh
@@ -16,6 +16,10 @@ cp "$BUILD/modules/$kernel/lodge_display.ko" tree/
 # shellcheck disable=SC2016 # for the guest
 make_guest '
 	insmod /lodge_display.ko || say "no module"
+	read -r from to rest </sys/class/drm/card0/device/resource
+	say "memory $(((to - from + 1) >> 20))"
+	say "screens $(cat /sys/class/drm/card0-Virtual-*/status | grep -cx connected)"
+	say "monitors $(for edid in /sys/class/drm/card0-Virtual-*/edid; do md5sum <$edid; done | sort -u | wc -l)"
 	echo 0 >/sys/module/suspend/parameters/pm_test_delay
 	echo devices >/sys/power/pm_test
 	soon() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt '$((600 * slowness))' ] || return 1; sleep 0.1; done; }
@@ -40,9 +44,13 @@ for word in virtio_dma_buf drm_shmem_helper drm_kms_helper; do add_module $word;
 
 lodge create --memory 256M --kernel "/boot/vmlinuz-$kernel" --initrd "$PWD/initrd" \
 	--append 'console=ttyS0 quiet panic=-1' box
+lodge set box display.heads=16 display.memory=256M
 sed -i "s,^backend=file:.*,backend=file:$PWD/console," "$HOME/.local/share/lodge/box/vm.conf"
 ok "start" lodge start box
 ok "it has slept three times" wait_for 60 said waits
+ok "it has all video memory" said 'memory 256'
+ok "and all screens" said 'screens 16'
+ok "and each is another monitor" said 'monitors 16'
 is "$(console | grep -c '^guest: resumed')" 3 "and resumed"
 lodge screenshot box shot.png
 ok "the picture is there again, every pixel" card-check shot.png 1
