@@ -2,6 +2,7 @@
 // virtio-gpu as a hostile driver uses it (T45 to T48): sizes, rectangles, backing, cursors, limits,
 // commands cut off anywhere. Each gets its error, and the device goes on.
 #include <check.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -441,6 +442,58 @@ START_TEST(refusals_are_logged_but_not_all)
 }
 END_TEST
 
+static bool scribbling;
+
+/* Small words more often than not, into commands and what follows them. */
+static void *scribble(void *opaque)
+{
+	unsigned int seed = 7;
+
+	while (__atomic_load_n(&scribbling, __ATOMIC_ACQUIRE)) {
+		const uint32_t any = (uint32_t)rand_r(&seed);
+		const uint32_t word = any % 8 ? any % 64 : any << 1;
+
+		(void)memory_write(opaque, GPU_COMMAND + (any >> 8) % 24 * sizeof(word), &word,
+				   sizeof(word));
+	}
+	return NULL;
+}
+
+/* Another processor of the guest's writes over each command while it is read: whatever is done is
+ * of one reading. The fake display and ASan look at what comes of it. */
+START_TEST(commands_change_while_they_are_read)
+{
+	struct virtio_gpu_mem_entry entries[4] = { { GPU_PAGES, 4096, 0 },
+						   { GPU_PAGES + 8192, 4096, 0 },
+						   { GPU_PAGES + 4096, 4096, 0 },
+						   { GPU_PAGES + 65536, 65536, 0 } };
+	const struct virtio_gpu_rect all = rect(0, 0, 32, 32);
+	const struct virtio_gpu_update_cursor move = { .hdr.type = VIRTIO_GPU_CMD_UPDATE_CURSOR,
+						       .resource_id = 6 };
+	pthread_t scribbler;
+
+	gpu.display.refuse_waits = true; /* nobody shows frames here */
+	scribbling = true;
+	ck_assert_int_eq(pthread_create(&scribbler, NULL, scribble, gpu.rig.machine.memory), 0);
+	for (uint32_t i = 0; i < 2000; i++) {
+		const uint32_t id = 1 + i % 8;
+
+		(void)gpu_rig_create_2d(&gpu, id, BGRA, 32, 32);
+		(void)gpu_rig_attach(&gpu, id, entries, N(entries));
+		(void)gpu_rig_blob(&gpu, 60 - id, 8192, entries, 2);
+		(void)gpu_rig_scanout(&gpu, i % GPU_HEADS, id, all);
+		(void)gpu_rig_transfer(&gpu, id, all, 0);
+		(void)gpu_rig_flush(&gpu, id, all);
+		(void)gpu_rig_cursor(&gpu, &move);
+		(void)gpu_rig_plain(&gpu, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, id);
+		(void)gpu_rig_plain(&gpu, VIRTIO_GPU_CMD_RESOURCE_UNREF, 8 - id);
+		gpu.display.heads[i % GPU_HEADS].n_damage = 0;
+	}
+	__atomic_store_n(&scribbling, false, __ATOMIC_RELEASE);
+	pthread_join(scribbler, NULL);
+}
+END_TEST
+
 static const uint32_t types[] = {
 	VIRTIO_GPU_CMD_GET_DISPLAY_INFO,
 	VIRTIO_GPU_CMD_RESOURCE_CREATE_2D,
@@ -506,6 +559,7 @@ int main(void)
 	tcase_add_test(tcase, limits);
 	tcase_add_test(tcase, refusals_are_logged_but_not_all);
 	tcase_add_test(tcase, cut_off_anywhere);
+	tcase_add_test(tcase, commands_change_while_they_are_read);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }

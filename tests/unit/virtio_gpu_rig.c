@@ -17,7 +17,6 @@
 #include "host-vmm/virtio/models.h"
 
 #define RING(i)	    (0x100000ull + 0x10000ull * (i))
-#define COMMAND	    0x200000ull
 #define COMMAND_MAX 0x200000ull
 #define ANSWER	    0x500000ull
 #define QUEUE_SIZE  64
@@ -284,12 +283,12 @@ static void offer(struct gpu_rig *gpu, struct rig_ring *ring, const void *comman
 {
 	const uint8_t dirt[sizeof(struct virtio_gpu_resp_edid)] = { 0 };
 	struct rig_buffer buffers[2] = {
-		{ COMMAND, (uint32_t)len, false },
+		{ GPU_COMMAND, (uint32_t)len, false },
 		{ ANSWER, (uint32_t)answer_len, true },
 	};
 
 	ck_assert_uint_le(len, COMMAND_MAX);
-	ck_assert_int_eq(memory_write(gpu->rig.machine.memory, COMMAND, command, len), 0);
+	ck_assert_int_eq(memory_write(gpu->rig.machine.memory, GPU_COMMAND, command, len), 0);
 	ck_assert_int_eq(memory_write(gpu->rig.machine.memory, ANSWER, dirt, sizeof(dirt)), 0);
 	rig_add(ring, buffers, answer_len ? 2 : 1);
 	rig_kick(ring);

@@ -16,6 +16,7 @@
 #define GPU_HEADS     2u
 #define GPU_MEMORY    (16ull << 20)
 #define GPU_FAKE_MAX  4096u
+#define GPU_COMMAND   0x200000ull /* where a command lies while it is given */
 #define GPU_PAGES     0x1000000ull /* free memory of the guest, up to RIG_MEMORY */
 #define GPU_FENCE     0x1122334455667788ull
 #define GPU_SLOT      1u
