@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What the host changes in a share is seen in the guest at once: by its caches, and by inotify with the
 # module lodge_fs. What the guest changes itself is told once.
-# TIMEOUT: 150
+# TIMEOUT: 200
 # NEEDS: inotifywait python3
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
@@ -19,6 +19,7 @@ cat >share/guest <<'END'
 cd /mnt/lodge/docs
 [ "$1" != module ] || insmod "modules/$(uname -r)/lodge_fs.ko" take=0
 ls dir >/dev/null
+[ "$1" != module ] || python3 moves.py &
 inotifywait -m -e create,modify,attrib,delete,move,close_write --format 'event %e %f' dir 2>&1 </dev/null &
 inotifywait -q -m -e modify,attrib --format 'event %e alone' apart/deep/file </dev/null &
 while read -r order name; do
@@ -42,9 +43,24 @@ while read -r order name; do
 	end) break ;;
 	esac
 done
-kill %1 %2
+kill $(jobs -p)
 END
 chmod +x share/guest
+# inotifywait has no word for what ties the two halves of a rename together.
+cat >share/moves.py <<'END'
+import ctypes, os, struct
+
+libc = ctypes.CDLL(None)
+fd = libc.inotify_init()
+libc.inotify_add_watch(fd, b"dir", 0xC0)  # IN_MOVED_FROM and IN_MOVED_TO of linux/inotify.h
+print("moves are watched", flush=True)
+while True:
+    data = os.read(fd, 4096)
+    while data:
+        _, mask, cookie, length = struct.unpack_from("iIII", data)
+        print("half", "from" if mask & 0x40 else "to", data[16:16 + length].rstrip(b"\0").decode(), cookie, flush=True)
+        data = data[16 + length:]
+END
 mkfifo orders said
 exec 7<>orders 8<>said
 heard=()
@@ -58,6 +74,11 @@ await() {
 	return 1
 }
 
+# had REGEX: whether it has said so already
+had() {
+	printf '%s\n' "${heard[@]}" | grep -q "$1"
+}
+
 ask() {
 	echo "$*" >&7
 	await '^answer' || line='answer: none'
@@ -68,7 +89,9 @@ ask() {
 begin() {
 	lodge run --memory 384M --share docs=share -- /mnt/lodge/docs/guest "$1" <orders >said 2>&1 &
 	guest_pid=$!
+	heard=()
 	ok "the guest watches its folder ($1)" await '^Watches established'
+	[ "$1" != module ] || had '^moves are watched' || ok "and renames in it" await '^moves are watched'
 }
 
 # Until events come: another thread of the server watches folders, soon after the guest knows them.
@@ -113,6 +136,11 @@ put() {
 	echo "$1" >"$2"
 }
 
+put_noted() {
+	put "$@"
+	stamps=$(stat -c '%y %z' "$2")
+}
+
 begin plain
 ask cat dir/file
 is "$answer" one "a file is read"
@@ -137,12 +165,16 @@ timed CLOSE_WRITE,CLOSE made put more share/dir/made
 timed ATTRIB made chmod 600 share/dir/made
 timed MOVED_TO renamed mv share/dir/made share/dir/renamed
 is "$(count '^event MOVED_FROM made$')" 1 "both halves of a rename are told"
+had '^half to renamed' || await '^half to renamed'
+like "$(printf '%s\n' "${heard[@]}" | sed -n 's/^half //p' | paste -sd' ')" '^from made ([1-9][0-9]*) to renamed ([0-9]+)$' "with a cookie"
+is "${BASH_REMATCH[1]:-}" "${BASH_REMATCH[2]:-none}" "the same one"
 timed DELETE renamed rm share/dir/renamed
 timed CREATE,ISDIR folder mkdir share/dir/folder
 ask cat dir/file
-timed MODIFY file put three share/dir/file
+timed MODIFY file put_noted three share/dir/file
 ask cat dir/file
 is "$answer" three "what was read before is read anew"
+is "$(stat -c '%y %z' share/dir/file)" "$stamps" "nothing touched the file for that"
 
 timed MODIFY alone put two share/apart/deep/file
 ask drop

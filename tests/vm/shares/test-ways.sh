@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Shares where the guest's kernel has no driver for them: lodged mounts them over its own door, and by the module lodge_fs
 # when that comes; what dies is replaced, what is removed is stale, and nobody hangs.
-# TIMEOUT: 300
-# NEEDS: lodge python3
+# TIMEOUT: 400
+# NEEDS: lodge python3 inotifywait
 # shellcheck disable=SC2016 # what the guest expands
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
@@ -70,6 +70,8 @@ vm=$!
 ok "a VM starts" wait_for 60 lodge info ways
 ok "and has its tools" lodge wait --timeout 120 ways tools
 ok "by the kernel's virtiofs" wait_for 20 by virtiofs
+share_is_seen virtiofs
+share_goes virtiofs
 
 # ---- rpc: as if the kernel had no virtiofs ----
 
@@ -130,6 +132,24 @@ ok "by the module lodge_fs" wait_for 30 by lodge_fs
 like "$(lodge info ways)" "shares +/mnt/lodge by lodge_fs, rung 2.*host changes +at once and to inotify, rung 2" "lodge info knows"
 share_is_seen lodge_fs
 share_goes lodge_fs
+inside 'exec inotifywait -m -t 60 -e create,moved_to,modify --format "event %e %f" /mnt/lodge/docs' >events &
+watcher=$!
+ok "a program watches" wait_for 20 grep -q established events
+# The server watches a folder soon after the guest knows it.
+hears() {
+	rm -f docs/heard
+	touch docs/heard
+	wait_for 1 grep -q 'event CREATE heard' events
+}
+ok "inotify tells of what the host makes" wait_for 20 hears
+began=$(now_ms)
+mv docs/heard docs/moved
+ok "and renames" wait_for 20 grep -q 'event MOVED_TO moved' events
+echo "# notify.lodge_fs.MOVED_TO: $(($(now_ms) - began)) ms until the line is here"
+echo more >>docs/moved
+ok "and writes" wait_for 20 grep -q 'event MODIFY moved' events
+inside 'kill $(pidof inotifywait)'
+wait "$watcher"
 inside 'kill -9 $(pidof mount.lodge)'
 ok "mount.lodge killed: mounted again" wait_for 20 by lodge_fs
 # Its end is not the mount's: whoever has a file open does not notice.
