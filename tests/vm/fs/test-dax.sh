@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Files mapped into the guest: both sides see the same bytes, a file larger than the window goes through it,
-# a file that the host cuts off ends the program that touches it and nothing else, a read-only share stays so,
+# a file that the host cuts off ends the program that touches it and nothing else, one that it replaces stays, a read-only share stays so,
 # and the VM lives on when its file server is killed with mappings in use.
 # TIMEOUT: 300
 # NEEDS: python3
@@ -75,6 +75,14 @@ say("both", digest(open(work + "both", "rb").read()))
 wait()
 say("from the host", bytes(both[2000000:2000004]).decode())
 
+both[::4096]
+say("touches")
+wait()
+for i in range(100):
+    both[::4096]
+say("touched")
+wait()
+
 # Pages that are dirty already, on a file system that does not look at stores: KVM knows of them.
 def changed(store):
     before = os.fstat(fd).st_mtime_ns
@@ -107,6 +115,12 @@ say("size", new_size("cut", 5 << 20))
 say("beyond its end:", child(lambda: cut[4000000]))
 wait()
 say("size", new_size("cut", 100), digest(cut))
+inode = os.stat(work + "cut").st_ino
+wait()
+end = time.monotonic() + 5
+while os.stat(work + "cut").st_ino == inode and time.monotonic() < end:
+    time.sleep(0.05)
+say("replaced", digest(open(work + "cut", "rb").read()), digest(cut))
 
 for step in range(2):
     right = digest(both)
@@ -166,6 +180,17 @@ is "$(dd if=work/both bs=1 skip=1000000 count=5 status=none)" wrote "so do write
 printf host | dd of=work/both bs=1 seek=2000000 conv=notrunc status=none
 echo go >&5
 ok "what the host writes is there at once" wait_for 60 said "from the host host"
+exits() {
+	cat /sys/kernel/debug/kvm/"$(monitor)"-*/exits 2>/dev/null
+}
+ok "it has all pages of a file" wait_for 30 said touches
+before=$(exits)
+echo go >&5
+ok "and reads each of them 100 times" wait_for 30 said touched
+after=$(exits)
+[ -z "$after" ] || ok "which takes it no exit" test $((after - before)) -lt 20000
+echo "# $((after - before)) exits meanwhile, for 102,400 reads"
+echo go >&5
 ok "what it stores and writes once more changes the file's time" wait_for 60 said "times True True False"
 ok "a time that was set stays until then" wait_for 60 said "set times 1000 False True"
 touch -d @1000 work/both
@@ -186,6 +211,10 @@ head -c 5M /dev/urandom >work/new
 cat work/new >work/cut
 echo go >&5
 ok "the file, written anew, is seen through the old mapping" wait_for 60 said "size $((5 << 20)) $(digest work/new)"
+head -c 5M /dev/urandom >work/newer
+mv work/newer work/cut
+echo go >&5
+ok "another in its place is that by its name, and the mapping's is the old one" wait_for 60 said "replaced $(digest work/cut) $(digest work/new)"
 
 ok "at work on a mapping" wait_for 30 said "busy 0"
 vm=$run

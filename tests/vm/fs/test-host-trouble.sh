@@ -193,10 +193,12 @@ frozen=$(servers share=work)
 kill -STOP "$frozen"
 says 'globals().update(waits=start(lambda: create("work/late"))) or time.sleep(0.5)' None "a program of the guest uses the share"
 says 'os.waitpid(waits, os.WNOHANG)' '(0, 0)' "it waits while the server is frozen"
+says 'globals().update(killed=start(lambda: os.listdir("work/disk"))) or time.sleep(0.5) or os.kill(killed, 9)' None "another one is killed meanwhile"
 says 'len(os.listdir("/")) > 5' True "and others do not"
 is "$(ls work/late 2>/dev/null)" "" "nothing is done"
 kill -CONT "$frozen"
 says 'os.waitpid(waits, 0)[1]' 0 "until the server goes on"
+says 'os.waitpid(killed, 0)[1]' 9 "and the one that was killed is gone"
 
 # The share's own folder.
 umount work/disk
