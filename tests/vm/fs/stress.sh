@@ -35,6 +35,7 @@ verify=(--directory="$folder" --size=2M --verify=crc32c --verify_fatal=1 --do_ve
 tell "fio psync" fio --name=a --ioengine=psync --rw=randwrite --bsrange=512-64k --bs_unaligned=1 "${verify[@]}"
 tell "fio mmap" fio --name=b --ioengine=mmap --rw=randwrite --bs=4k "${verify[@]}"
 tell "fio libaio" fio --name=c --ioengine=libaio --iodepth=8 --rw=randwrite --bs=8k "${verify[@]}"
+tell "fio O_DIRECT" fio --name=e --ioengine=libaio --direct=1 --iodepth=8 --rw=randrw --bsrange=4k-64k "${verify[@]}"
 tell "fio sequential" fio --name=d --ioengine=pvsync2 --rw=write --bs=128k --fsync=16 "${verify[@]}"
 for sync in 0 5; do
 	tell "fs_mark, sync $sync" fs_mark -d "$folder/mark" -n 20 -s 6000 -t 2 -S $sync -D 4 -N 10
