@@ -101,6 +101,18 @@ static int64_t read_file(uint64_t nodeid, uint64_t fh, char text[64])
 	return ret;
 }
 
+static uint64_t open_for_reading(uint64_t nodeid, bool by_message)
+{
+	struct fuse_open_in in = { .flags = O_RDONLY };
+	struct fuse_open_out out = { 0 };
+
+	if (by_message)
+		ck_assert_int_gt(fsd_call(&rig, FUSE_OPEN, nodeid, &in, sizeof(in), NULL, 0, &out,
+					  sizeof(out)),
+				 0);
+	return out.fh;
+}
+
 static int64_t move(const char *from, const char *to, uint32_t flags)
 {
 	struct fuse_rename2_in in = { .newdir = FUSE_ROOT_ID, .flags = flags };
@@ -362,6 +374,30 @@ static void over_fsync(bool done)
 		0);
 }
 
+/* By the host's own copy_file_range(2), which shares extents where its file system can. */
+static void over_copy(bool done)
+{
+	struct fuse_copy_file_range_in in = { .off_in = 1, .off_out = 4, .len = 2 };
+	struct fuse_write_out out;
+	struct created file;
+	uint64_t nodeid;
+	int error;
+
+	nodeid = fsd_lookup(&rig, FUSE_ROOT_ID, "old", &error);
+	ck_assert_int_gt(create("new", 0600, &file), 0);
+	ck_assert_int_eq(write_file(file.entry.nodeid, file.open.fh, "text", 0), 4);
+	/* Without OPEN handles are 0; else one for reading is wanted. */
+	in.fh_in = open_for_reading(nodeid, file.open.fh);
+	in.fh_out = file.open.fh;
+	in.nodeid_out = file.entry.nodeid;
+	die_at(SYS_copy_file_range, done);
+	ck_assert_int_eq(fsd_call(&rig, FUSE_COPY_FILE_RANGE, nodeid, &in, sizeof(in), NULL, 0,
+				  &out, sizeof(out)),
+			 sizeof(out));
+	ck_assert_uint_eq(out.size, 2);
+	check_text("new", "textld");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(bool done);
@@ -370,6 +406,7 @@ static const struct {
 	{ "link", over_link },	   { "create", over_create },  { "unlink", over_unlink },
 	{ "rmdir", over_rmdir },   { "rename", over_rename },  { "exchange", over_exchange },
 	{ "append", over_append }, { "xattr", over_setxattr }, { "fsync", over_fsync },
+	{ "copy", over_copy },
 };
 
 #define N_ROWS (int)(sizeof(rows) / sizeof(rows[0]))

@@ -276,16 +276,32 @@ static bool limit_watches(const char *limit)
 	return written > 0;
 }
 
+/* How many lines of what was logged to @log name the limit. */
+static int count_told(FILE *log)
+{
+	char line[512];
+	int n = 0;
+
+	rewind(log);
+	while (fgets(line, sizeof(line), log))
+		n += strstr(line, "raise fs.inotify.max_user_watches") != NULL;
+	return n;
+}
+
 START_TEST(at_the_hosts_limit_the_folders_used_last_are_watched)
 {
 	const struct fsd_rig_options options = { 0 };
+	FILE *log = tmpfile();
 	uint64_t dirs[12];
 	char name[32];
 	int error;
 
 	/* Not every container lets us. */
-	if (!limit_watches("4"))
+	if (!limit_watches("4")) {
+		fclose(log);
 		return;
+	}
+	ck_assert_int_eq(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
 	watch_rig_start(&options);
 	for (int i = 0; i < 12; i++) {
 		sprintf(name, "dir-%d", i);
@@ -303,6 +319,9 @@ START_TEST(at_the_hosts_limit_the_folders_used_last_are_watched)
 	while (!watch_rig_find("file", LODGE_FS_CREATED))
 		ck_assert(watch_rig_take(LAST_MS));
 	watch_rig_teardown();
+	/* And its person is told, once. */
+	ck_assert_int_eq(count_told(log), 1);
+	fclose(log);
 }
 END_TEST
 
