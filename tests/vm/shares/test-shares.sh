@@ -13,6 +13,8 @@ adding=()
 mkdir docs later masked
 echo one >docs/one
 echo late >later/file
+printf '#!/bin/sh\necho it runs\n' >later/run
+chmod 755 later/run
 echo x >masked/file
 chmod 755 masked/file
 
@@ -89,6 +91,9 @@ is "$(inside ./box 'echo back >/mnt/lodge/later/back; stat -c "%u:%g %a" /mnt/lo
 	"1000:1000 644 1000:1000 644 " "files are the guest's first user's"
 is "$(cat later/back; stat -c %u later/back)" "back
 $(id -u)" "and ours here"
+is "$(inside ./box '/mnt/lodge/later/run; chmod 750 /mnt/lodge/later/back; stat -c %a /mnt/lodge/later/run /mnt/lodge/later/back' | tr '\n' ' ')" \
+	"it runs 755 750 " "programs of ours run"
+is "$(stat -c %a later/back; chmod 644 later/back)" 750 "and what the guest makes one is one here"
 like "$(inside ./box 'echo x >/mnt/lodge/docs/new; echo y >>/mnt/lodge/docs/one; rm /mnt/lodge/docs/one; cat /mnt/lodge/docs/one')" \
 	"Read-only file system.*Read-only file system.*Read-only file system.*one" "a read-only share is"
 ok "a mask" lodge share add ./box "masked=$PWD/masked" --file-mask 0111 --dir-mask 0077
