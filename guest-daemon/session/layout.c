@@ -83,7 +83,7 @@ static bool set_output(struct screen *screen, XRRScreenResources *resources, str
 		return false;
 	output->crtc = crtc;
 	status = XRRSetCrtcConfig(screen->display, resources, crtc, CurrentTime, output->x,
-				  output->y, output->wanted_mode, RR_Rotate_0, &output->id, 1);
+				  output->y, output->wanted_mode, output->rotation, &output->id, 1);
 	return status == RRSetConfigSuccess;
 }
 
@@ -103,15 +103,18 @@ static void set_screen(struct screen *screen, int width, int height, const struc
 			 (int)(height * MM_PER_INCH / dpi + 0.5));
 }
 
-/* What somebody chose for an output stays; the device's places are for the sizes that it wants. */
+/* What somebody chose for an output stays, but where it has to lie: the device's places are for the
+ * sizes that it wants. */
 static void keep_choice(struct output *output, const struct follower *follower)
 {
-	if (!output->connected || output->now_mode == output->wanted_mode ||
-	    follow_is_open(follower, output->id))
+	if (!output->connected || follow_is_open(follower, output->id))
 		return;
+	if (output->now.width != output->wanted.width ||
+	    output->now.height != output->wanted.height)
+		output->placed = false;
 	output->wanted = output->now;
 	output->wanted_mode = output->now_mode;
-	output->placed = false;
+	output->rotation = output->now_rotation;
 }
 
 /* Leaves out what is not ours: none of it is on. */

@@ -144,6 +144,7 @@ static void read_now(struct screen *screen, XRRScreenResources *resources, struc
 		output->now_mode = crtc->mode;
 		output->now_x = crtc->x;
 		output->now_y = crtc->y;
+		output->now_rotation = crtc->rotation;
 	}
 	XRRFreeCrtcInfo(crtc);
 }
@@ -153,7 +154,7 @@ static void read_output(struct screen *screen, XRRScreenResources *resources, RR
 {
 	const XRRModeInfo *mode;
 
-	*output = (struct output){ .id = id, .crtc = info->crtc };
+	*output = (struct output){ .id = id, .crtc = info->crtc, .rotation = RR_Rotate_0 };
 	output->ours = screen->any || made_by_lodge(screen, id);
 	output->n_crtcs = info->ncrtc < (int)FOLLOW_OUTPUTS_MAX ? (size_t)info->ncrtc
 								: FOLLOW_OUTPUTS_MAX;

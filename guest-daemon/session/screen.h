@@ -26,6 +26,7 @@ struct output {
 	struct follow_size now, wanted;
 	RRMode now_mode, wanted_mode;
 	int now_x, now_y;
+	Rotation now_rotation, rotation; /* the second: how it is set */
 	bool placed; /* x and y are the device's */
 	int x, y;
 	unsigned long width_mm, height_mm; /* 0: not known */

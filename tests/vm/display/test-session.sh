@@ -97,11 +97,11 @@ ok "the host is told that lodge-session sets it" wait_for 10 host_knows
 run lodge resize box 640x480@2
 is "$status" 0 "the second screen is switched on"
 ok "X shows it beside the first one" wait_for 10 second_shows 'connected 640x480+1003+0'
-inside xrandr --output Virtual-2 --mode 800x600
-ok "a person sets its mode" wait_for 10 second_shows 'connected 800x600+1003+0'
+inside xrandr --output Virtual-2 --mode 800x600 --rotate left
+ok "a person sets its mode, and turns it" wait_for 10 second_shows 'connected 600x800+1003+0 left'
 run lodge resize box 905x655
 is "$status" 0 "the first one follows its window"
-ok "the second one stays, and beside it" wait_for 10 second_shows 'connected 800x600+905+0'
+ok "the second one stays, and beside it" wait_for 10 second_shows 'connected 600x800+905+0 left'
 run lodge resize box 701x501@2
 is "$status" 0 "until its own window changes"
 run lodge resize box 1003x703
