@@ -231,7 +231,7 @@ struct virtio_gpu_set_scanout_blob {
  */
 #ifdef DRM_FBDEV_SHMEM_DRIVER_OPS
 #define LODGE_CONSOLE_OPS(probe)	  .fbdev_probe = (probe),
-#define LODGE_CONSOLE_MAKERS(name, probe) static const struct lodge_console_makers name
+#define LODGE_CONSOLE_MAKERS(name, probe) static struct lodge_console_makers name
 struct lodge_console_makers {
 };
 #else
@@ -241,7 +241,7 @@ struct lodge_console_makers {
 #define LODGE_CONSOLE_OPS(probe) .lastclose = lodge_early_console_restore,
 #endif
 #define LODGE_CONSOLE_MAKERS(name, probe) \
-	static const struct lodge_console_makers name = { .fb_probe = (probe) }
+	static struct lodge_console_makers name = { .fb_probe = (probe) }
 #define lodge_console_makers drm_fb_helper_funcs
 #endif
 
@@ -466,18 +466,23 @@ static inline int lodge_console_make(const struct lodge_console_makers *kernels,
 #endif
 }
 
-/* Where the console that is being made has a table of its own: ours is in its place, and
- * *ret_kernels the kernel's. */
+/* Where the console that is being made has a table of its own: ours is in its place, with all of
+ * the kernel's but fb_probe, and *ret_kernels the kernel's. That one is the same for all devices.
+ */
 static inline void lodge_console_take_makers(struct drm_device *drm,
-					     const struct lodge_console_makers *ours,
+					     struct lodge_console_makers *ours,
 					     const struct lodge_console_makers **ret_kernels)
 {
 #if defined(LODGE_HAVE_DRM_DAMAGE) && !defined(DRM_FBDEV_SHMEM_DRIVER_OPS)
 	struct drm_fb_helper *helper = drm->fb_helper;
+	struct lodge_console_makers mixed;
 
 	if (!helper || helper->fb || !helper->funcs || helper->funcs == ours)
 		return;
 	*ret_kernels = helper->funcs;
+	mixed = *helper->funcs;
+	mixed.fb_probe = ours->fb_probe;
+	*ours = mixed;
 	helper->funcs = ours;
 #endif
 }
