@@ -4,7 +4,7 @@
 # pixel by pixel, the host's sizes, the text console, loads and unloads, and the in-box driver behind it. GUEST_KERNELS
 # as in test-other.sh; kernels that our module is not built for are left out.
 # TIMEOUT: 400
-# NEEDS: lodge lodged busybox cpio depmod inotifywait modetest setfont
+# NEEDS: lodge lodged busybox cpio depmod inotifywait modetest modinfo setfont
 # shellcheck disable=SC2016 # what the guest expands
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
@@ -92,7 +92,8 @@ check_display() {
 	printf '[display]\nheads=2\n' >>vms/lodge/box/vm.conf
 	ok "$version: it starts" lodge start box
 	ok "with tools" lodge wait --timeout 120 box tools || { tail -n 40 console | sed 's/^/#   /'; return; }
-	in_box 'for m in i2c-algo-bit drm drm_kms_helper; do modprobe $m; done; dmesg -n 1; dmesg -c >/dev/null'
+	in_box "for m in $(modinfo -F depends "$BUILD/modules/$version/lodge_display.ko" | tr , ' '); do modprobe \$m; done
+		dmesg -n 1; dmesg -c >/dev/null"
 	is "$(in_box 'insmod /ours/lodge_display.ko')" "" "the module is loaded"
 	ok "and has the console" wait_for 30 in_box 'grep -q . /proc/fb'
 	check_programs
