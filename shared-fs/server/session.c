@@ -19,10 +19,11 @@
 
 /*
  * What each is good for stands in linux/fuse.h. Left out on purpose: WRITEBACK_CACHE (the host's
- * changes of size and time would not be seen), EXPORT_SUPPORT ("..": no name).
+ * changes of size and time would not be seen), EXPORT_SUPPORT ("..": no name), ATOMIC_O_TRUNC
+ * (Linux would have a program that runs cut off by OPEN, and then say ETXTBSY).
  */
 #define WANTED_FEATURES                                                                            \
-	((uint64_t)(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_HAS_IOCTL_DIR | \
+	((uint64_t)(FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_HAS_IOCTL_DIR |                       \
 		    FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |           \
 		    FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | \
 		    FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT | FUSE_DONT_MASK))
@@ -30,9 +31,8 @@
 /*
  * Opening without a message saves two of five round trips of open, read, close. What OPEN is good
  * for otherwise: locks on the host, looking at the file each time (CACHE_NEVER), errors at close on
- * network file systems. ATOMIC_O_TRUNC is a flag of OPEN: it has to go then. OPENDIR is answered in
- * any case, see op_opendir(); FUSE_NO_OPENDIR_SUPPORT is the mark of Linux 5.1, older ones open by
- * message.
+ * network file systems. OPENDIR is answered in any case, see op_opendir(); FUSE_NO_OPENDIR_SUPPORT
+ * is the mark of Linux 5.1, older ones open by message.
  */
 static bool wants_zero_open(struct fs *fs)
 {
@@ -78,8 +78,6 @@ static void agree(struct fs *fs, uint32_t minor, uint64_t features)
 	fs->minor = minor < FUSE_KERNEL_MINOR_VERSION ? minor : FUSE_KERNEL_MINOR_VERSION;
 	fs->features = features;
 	fs->zero_open = features & FUSE_NO_OPEN_SUPPORT && features & FUSE_NO_OPENDIR_SUPPORT;
-	if (fs->zero_open)
-		fs->features &= ~(uint64_t)FUSE_ATOMIC_O_TRUNC;
 }
 
 int session_map(int fd, struct session_record **ret_record)

@@ -171,6 +171,7 @@ START_TEST(an_old_kernel_gets_what_it_knows)
 	ck_assert_int_eq(fsd_call(&rig, FUSE_INIT, 0, &in, 16, NULL, 0, &out, 24), 24);
 	ck_assert_uint_eq(out.minor, 22);
 	ck_assert_uint_eq(out.flags & ~0xffffu, 0);
+	ck_assert_uint_eq(out.flags & FUSE_ATOMIC_O_TRUNC, 0);
 	ck_assert_uint_eq(out.flags & FUSE_BIG_WRITES, FUSE_BIG_WRITES);
 	ck_assert_uint_ge(out.max_write, 128 << 10);
 	ck_assert_int_eq(fsd_call(&rig, FUSE_GETATTR, fsd_lookup(&rig, ROOT, "f", &error), &getattr,

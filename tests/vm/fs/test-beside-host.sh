@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A share that the host uses, too, with device.shares-locks=host and device.shares-cache=never: locks of each side hold
-# against the other, and each change is seen at once, without the guest's tools. Then the monitor is killed at work: what the
-# guest was told is on the disk is there, whole, and nothing is left behind.
+# against the other, and each change is seen at once, without the guest's tools. Files are opened by message then, and the calls
+# for which that matters conform. In the end the monitor is killed at work: what the guest was told is on the disk is there,
+# whole, and nothing is left behind.
 # TIMEOUT: 120
 # NEEDS: python3
 # shellcheck source=tests/vm/lib.sh
@@ -13,7 +14,7 @@ echo 00 >work/f
 cp work/f work/early
 # Expressions, one a line; what each gave, or the error's name. The same program on both sides.
 cat >agent.py <<'END'
-import errno, fcntl, os, sys, threading, time
+import errno, fcntl, os, subprocess, sys, time
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN
 
 files = {}
@@ -138,6 +139,11 @@ for i in 1 2 3; do
 	says guest 'os.stat("early").st_size' 3 "and is seen"
 	says host 'close("new")' None "close"
 done
+
+# ---- what else OPEN by message is good for ----
+
+cases='append truncate unlinked-open mode-while-open mapped copy-file-range tmpfile locks busy-programs renames seek-folder'
+says guest "subprocess.run(['$BUILD/guest/fs-conform', '.'] + '$cases'.split(), stdout=sys.stderr).returncode" 0 "file system calls conform"
 
 # ---- the monitor's death ----
 
