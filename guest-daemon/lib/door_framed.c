@@ -9,9 +9,9 @@
  * In exchange each dispatch must go on until EAGAIN, or remember that it did not (more, blocked).
  *
  * States: away (a port without host; nothing was sent) -> greeting (lodge.hello is out; what
- * arrives is dropped byte by byte until a header announces the reply to it, since a port may hold
- * bytes of another time) -> ready. Requests wait before ready, and beyond the eighth. Any error is
- * the end.
+ * arrives at a port is dropped byte by byte until a header announces the reply to it, since it may
+ * hold bytes of another time) -> ready. Requests wait before ready, and beyond the eighth. Any
+ * error is the end.
  */
 #include "guest-daemon/lib/door_framed.h"
 
@@ -132,6 +132,28 @@ static void greet(struct framed *framed)
 	framed->deadline = g_get_monotonic_time() + (gint64)DOOR_HELLO_MS * 1000;
 }
 
+/* Replies and commands come by two queues of the module's, and may pass each other on the way. */
+static int keep_early(struct framed *framed, const struct frame *frame, const char *text)
+{
+	if (framed->early || framed->base.kind != DOOR_DEV || frame->type != LODGE_RPC_COMMAND)
+		return -EBADMSG;
+	framed->early = g_string_new_len(text, frame->size);
+	framed->early_tag = frame->tag;
+	return 0;
+}
+
+static int take_early(struct framed *framed)
+{
+	GString *early = g_steal_pointer(&framed->early);
+	int ret;
+
+	if (!early)
+		return 0;
+	ret = door_take_command(&framed->base, framed->early_tag, early->str, early->len);
+	g_string_free(early, TRUE);
+	return ret;
+}
+
 static int greeted(struct framed *framed, const struct frame *frame, const char *payload)
 {
 	struct door *door = &framed->base;
@@ -144,7 +166,7 @@ static int greeted(struct framed *framed, const struct frame *frame, const char 
 	if (door->config.ops && door->config.ops->ready)
 		door->config.ops->ready(door->config.opaque);
 	send_waiting(framed);
-	return 0;
+	return take_early(framed);
 }
 
 static int replied(struct framed *framed, const struct frame *frame, const char *payload)
@@ -169,7 +191,7 @@ static int take_frame(void *opaque, const struct frame *frame, const unsigned ch
 	const char *text = (const char *)payload;
 
 	if (!framed->base.ready && frame->type != LODGE_RPC_REPLY)
-		return -EBADMSG;
+		return keep_early(framed, frame, text);
 	switch (frame->type) {
 	case LODGE_RPC_REPLY:
 		return replied(framed, frame, text);
@@ -364,6 +386,8 @@ static void destroy(struct door *door)
 	g_hash_table_destroy(framed->streams);
 	g_queue_foreach(&framed->out, (GFunc)(void (*)(void))g_free, NULL);
 	g_queue_clear(&framed->out);
+	if (framed->early)
+		g_string_free(framed->early, TRUE);
 	frame_cutter_reset(&framed->cutter);
 	if (door->fd >= 0)
 		close(door->fd);
@@ -392,6 +416,8 @@ int door_framed_new(enum door_kind kind, int fd, const struct door_config *confi
 	door_init(&framed->base, &framed_type, kind, config);
 	framed->fd = fd;
 	framed->cutter.types = FRAMES_FROM_HOST;
+	/* What is read of the node is of this session alone. */
+	framed->in_step = kind == DOOR_DEV;
 	framed->buffer = g_malloc(READ_BYTES);
 	framed->asked = g_hash_table_new(NULL, NULL);
 	framed->streams = g_hash_table_new(NULL, NULL);

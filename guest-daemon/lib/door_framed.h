@@ -13,6 +13,8 @@ struct framed {
 	int error; /* found outside dispatch; the next one returns it */
 	uint32_t armed; /* events of the set; 0: not in it yet */
 	bool away; /* a port whose host end is closed; nothing was sent */
+	GString *early; /* a command that came before the greeting's reply, or NULL */
+	uint32_t early_tag;
 	bool in_step; /* the greeting's reply has begun */
 	bool more; /* there may be bytes to read */
 	bool blocked; /* the last write did not fit */

@@ -236,6 +236,34 @@ START_TEST(a_better_door_is_taken_when_it_comes)
 }
 END_TEST
 
+/* A module has a queue for replies and another one for commands, which may come first. */
+START_TEST(a_command_may_pass_the_reply_to_the_greeting)
+{
+	struct rig rig;
+	g_autofree char *first = NULL, *ping = NULL;
+	struct rig_frame hello;
+	uint32_t tag;
+	int port;
+
+	up_at_the_port(&rig, NULL);
+	port = fd_steal(&rig.host);
+	rig_open_dev(&rig);
+	rig_accept(&rig);
+	hello = rig_next(&rig, true);
+	ck_assert_int_eq(hello.frame.type, LODGE_RPC_REQUEST);
+	g_free(hello.payload);
+	tag = rig_command(&rig, "reset", 5);
+	rig_send(&rig, LODGE_RPC_REPLY, 0, hello.frame.tag, "1 version=0", sizeof("1 version=0"));
+	first = rig_result(&rig, tag);
+	ck_assert_str_eq(first, "OK ATR toolbox");
+	rig_until(&rig, over_dev, NULL);
+	ping = rig_ask(&rig, "ping");
+	ck_assert_str_eq(ping, "OK ");
+	close(port);
+	rig_stop(&rig);
+}
+END_TEST
+
 static bool later(struct rig *rig, void *opaque)
 {
 	int early = accept4(rig->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -331,6 +359,7 @@ int main(void)
 	tcase_add_test(tests, frames_of_no_stream_cost_nothing);
 	tcase_add_test(tests, a_better_door_is_taken_when_it_comes);
 	tcase_add_test(tests, a_command_is_finished_first);
+	tcase_add_test(tests, a_command_may_pass_the_reply_to_the_greeting);
 	tcase_add_test(tests, a_better_door_that_fails_changes_nothing);
 	tcase_add_test(tests, the_old_door_may_be_closed_before_the_new_one_greets);
 	suite_add_tcase(suite, tests);
