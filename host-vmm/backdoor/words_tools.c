@@ -124,17 +124,23 @@ static void guestlib_info(struct rpc_session *session, const char *arg, size_t l
 		reply_static(reply, "0 3: no such version");
 }
 
+/* What another part of the monitor answers: that the tools ask, and at which door. */
+static void deliver_wish(struct rpc_session *session, const char *event, struct rpc_reply *reply)
+{
+	struct fields_builder fields = FIELDS_BUILDER(64);
+
+	fields_add(&fields, "door", rpc_door_name(session->door));
+	deliver_event(session->backdoor, event, &fields);
+	reply_static(reply, REPLY_OK);
+}
+
 /* For a guest without a driver for the shares: what becomes of it is a command (fs-stream.md). */
 static void shares_wanted(struct rpc_session *session, const char *arg, size_t len,
 			  struct rpc_reply *reply)
 {
-	struct fields_builder fields = FIELDS_BUILDER(64);
-
 	(void)arg;
 	(void)len;
-	fields_add(&fields, "door", rpc_door_name(session->door));
-	deliver_event(session->backdoor, "shares-wanted", &fields);
-	reply_static(reply, REPLY_OK);
+	deliver_wish(session, "shares-wanted", reply);
 }
 
 /* The size that the display asks for was not taken by a program that takes those of new monitors.
@@ -142,13 +148,9 @@ static void shares_wanted(struct rpc_session *session, const char *arg, size_t l
 static void display_replug(struct rpc_session *session, const char *arg, size_t len,
 			   struct rpc_reply *reply)
 {
-	struct fields_builder fields = FIELDS_BUILDER(64);
-
 	(void)arg;
 	(void)len;
-	fields_add(&fields, "door", rpc_door_name(session->door));
-	deliver_event(session->backdoor, "display-replug", &fields);
-	reply_static(reply, REPLY_OK);
+	deliver_wish(session, "display-replug", reply);
 }
 
 #define BY_TOOLS (RPC_BY_ROOT | RPC_BY_PORTS)
