@@ -81,6 +81,18 @@ struct validity cache_validity(const struct fs *fs, const struct statx *stx, boo
 	return (struct validity){ (uint64_t)(ns / 1000000000), (uint32_t)(ns % 1000000000) };
 }
 
+/*
+ * Close-to-open: open(2) walks a path, asks for a file's name again, and gets its times and size
+ * with it. Folders are not asked for on each way to a file. Nor are files that were just listed
+ * with their attributes, for that is why they were: ls -l would ask for each of them once more.
+ */
+struct validity name_validity(const struct fs *fs, const struct statx *stx, bool listed)
+{
+	if (fs->config.cache == CACHE_AUTO && stx && !S_ISDIR(stx->stx_mode) && !listed)
+		return (struct validity){ 0 };
+	return cache_validity(fs, stx, true);
+}
+
 struct validity attr_validity(struct fs *fs, const struct inode *inode, const struct statx *stx)
 {
 	const struct share *share = inode_share(fs, inode);

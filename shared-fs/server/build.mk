@@ -180,6 +180,11 @@ fsd_listing_srcs := tests/unit/fsd_listing.c tests/unit/fsd_harness.c
 fsd_listing_libs := fsd proto
 fsd_listing_pkgs := check
 
+unit_tests += fsd_validity
+fsd_validity_srcs := tests/unit/fsd_validity.c tests/unit/fsd_harness.c
+fsd_validity_libs := fsd proto
+fsd_validity_pkgs := check
+
 unit_tests += fsd_remote
 fsd_remote_srcs := tests/unit/fsd_remote.c tests/unit/fsd_harness.c
 fsd_remote_libs := fsd proto

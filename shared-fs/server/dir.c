@@ -193,7 +193,7 @@ static void fill_plus(struct listing *list, const char *name, struct fuse_dirent
 	if (is_dots(name) || entry_find(fs, list->req->inode, name, &inode, &stx))
 		return;
 	journal_grant(list->req->journal, slot_id(&inode->slot));
-	entry_fill(fs, inode, &stx, &plus->entry_out);
+	entry_fill(fs, inode, &stx, true, &plus->entry_out);
 	plus->dirent.ino = inode->shown_ino;
 	plus->dirent.type = IFTODT(plus->entry_out.attr.mode);
 	inode_put(fs, inode);

@@ -173,10 +173,10 @@ int entry_of_fd(struct fs *fs, struct inode *dir, int fd, struct inode **ret_ino
 	return adopt(fs, dir->share, dir, path_fd, ret_inode, ret_stx);
 }
 
-void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,
+void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *stx, bool listed,
 		struct fuse_entry_out *entry)
 {
-	struct validity name = cache_validity(fs, stx, true);
+	struct validity name = name_validity(fs, stx, listed);
 	struct validity attr = attr_validity(fs, inode, stx);
 
 	/* The slot's generation is part of nodeid; generation 0 for all is as good as any. */
@@ -201,7 +201,7 @@ int64_t entry_reply(struct request *req, const char *name)
 	if (!inode)
 		return ret;
 	journal_grant(req->journal, slot_id(&inode->slot));
-	entry_fill(req->fs, inode, &stx, entry);
+	entry_fill(req->fs, inode, &stx, false, entry);
 	inode_put(req->fs, inode);
 	return sizeof(*entry);
 }

@@ -223,7 +223,7 @@ static int64_t reply_created(struct request *req, int fd, const struct fuse_crea
 		return ret;
 	}
 	journal_grant(req->journal, slot_id(&inode->slot));
-	entry_fill(req->fs, inode, &stx, &out->entry);
+	entry_fill(req->fs, inode, &stx, false, &out->entry);
 	ret = finish_open(req, inode, fd, body->flags, false, &out->open);
 	/* For a program we want to hear of its close(2): see data.c. */
 	if (body->mode & 0111)

@@ -32,7 +32,7 @@
 #define ROOT_NODEID    1 /* FUSE_ROOT_ID */
 
 enum cache_mode {
-	CACHE_AUTO, /* names and attributes 1 s, data checked at open */
+	CACHE_AUTO, /* close-to-open; what is open, and folders, for 1 s */
 	CACHE_NEVER, /* everything asked for each time */
 	CACHE_ALWAYS, /* the guest alone changes the files */
 };

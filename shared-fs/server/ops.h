@@ -31,6 +31,8 @@ struct validity {
 	uint32_t ns;
 };
 struct validity cache_validity(const struct fs *fs, const struct statx *stx, bool name);
+/* How long a name leads to what it led to; @listed: by READDIRPLUS. */
+struct validity name_validity(const struct fs *fs, const struct statx *stx, bool listed);
 /* The same for attributes alone, of a file that may be mapped into the guest. @stx: NULL: the root.
  */
 struct validity attr_validity(struct fs *fs, const struct inode *inode, const struct statx *stx);
@@ -41,7 +43,7 @@ int entry_find(struct fs *fs, struct inode *dir, const char *name, struct inode 
 /* The same for a descriptor that is just made: @fd stays the caller's. */
 int entry_of_fd(struct fs *fs, struct inode *dir, int fd, struct inode **ret_inode,
 		struct statx *ret_stx);
-void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *stx,
+void entry_fill(struct fs *fs, const struct inode *inode, const struct statx *stx, bool listed,
 		struct fuse_entry_out *entry);
 /* entry_find and entry_fill, and the reference is dropped: length of the reply or an error. */
 int64_t entry_reply(struct request *req, const char *name);

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A share that the host uses, too, with device.shares-locks=host and device.shares-cache=never: locks of each side hold
-# against the other, and each change is seen at once, without the guest's tools. Files are opened by message then, and the calls
-# for which that matters conform. In the end the monitor is killed at work: what the guest was told is on the disk is there,
-# whole, and nothing is left behind.
+# A share that the host uses, too, in a guest without tools. As shares are by default, what the host has closed is what the
+# guest opens. With device.shares-locks=host and device.shares-cache=never locks of each side hold against the other, and each
+# change is seen at once. Files are opened by message then, and the calls for which that matters conform. In the end the
+# monitor is killed at work: what the guest was told is on the disk is there, whole, and nothing is left behind.
 # TIMEOUT: 120
 # NEEDS: python3
 # shellcheck source=tests/vm/lib.sh
@@ -96,11 +96,42 @@ says() {
 
 # Without tools, who would tell the guest's kernel of changes.
 no_tools=(--set backdoor.device=no --set backdoor.port=no --set backdoor.ports=off)
-lodge run --memory 384M "${no_tools[@]}" --set device.shares-locks=host --set device.shares-cache=never \
-	--share work=work -- python3 "$PWD/agent.py" /mnt/lodge/work <guest.orders >guest.said 2>err &
-run=$!
+# guest_works OPTION...
+guest_works() {
+	lodge run --memory 384M "${no_tools[@]}" "$@" --share work=work -- python3 "$PWD/agent.py" /mnt/lodge/work \
+		<guest.orders >guest.said 2>err &
+	run=$!
+}
 python3 "$PWD/agent.py" work <host.orders >host.said 2>host.err &
 host=$!
+
+# ---- close-to-open ----
+
+# Long ago: nothing tells the server that these change often.
+mkdir work/old
+echo 00 >work/old/f
+ln -s f work/old/link
+echo 00 >work/old/other
+touch -d '2 days ago' work/old/*
+guest_works
+for i in 1 2 3; do
+	says guest 'content("old/f"), content("old/link")' "('0$((i - 1))', '0$((i - 1))')" "what was there"
+	says host "write('old/f', '0$i') or close('old/f')" None "writes as much, and closes"
+	says guest 'content("old/f")' "0$i" "what is opened then has it"
+	says host "os.truncate('old/f', 1)" None "cuts it short"
+	says guest 'content("old/f"), os.stat("old/f").st_size' "('0', 1)" "and that is seen"
+	says host "write('old/f', '0$i\n33\n') or close('old/f')" None "writes more"
+	says guest 'content("old/f"), os.stat("old/f").st_size' "('0$i\\n33', 6)" "and so is that"
+	says host 'os.rename("old/other", "old/kept") or os.unlink("old/link") or os.symlink("kept", "old/link")' None "another link"
+	says guest 'content("old/link"), name(lambda: os.stat("old/other"))' "('00', 'ENOENT')" "leads there, and the name that went is gone"
+	says host 'os.rename("old/kept", "old/other") or os.unlink("old/link") or os.symlink("f", "old/link")' None "and back"
+	says host "os.truncate('old/f', 2)" None "as it was"
+done
+echo 'os._exit(0)' >&5
+wait "$run"
+rm -r work/old
+
+guest_works --set device.shares-locks=host --set device.shares-cache=never
 
 # ---- locks ----
 
