@@ -185,6 +185,11 @@ fsd_validity_srcs := tests/unit/fsd_validity.c tests/unit/fsd_harness.c
 fsd_validity_libs := fsd proto
 fsd_validity_pkgs := check
 
+unit_tests += fsd_data
+fsd_data_srcs := tests/unit/fsd_data.c tests/unit/fsd_harness.c
+fsd_data_libs := fsd proto
+fsd_data_pkgs := check
+
 unit_tests += fsd_remote
 fsd_remote_srcs := tests/unit/fsd_remote.c tests/unit/fsd_harness.c
 fsd_remote_libs := fsd proto

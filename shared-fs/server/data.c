@@ -7,9 +7,12 @@
  * first needed. No message says when they are needed no longer, so they are closed
  * - when the inode goes,
  * - in turn, when there are more than DATA_FILES,
- * - by data_sweep(), a second or two after their last use, unless they could not be opened again,
- * - and the writable one of a program by FLUSH (a close), and by the chmod(2) that makes a program
- * of the file: the host could not run what we hold open for writing.
+ * - by data_sweep(), a second or two after their last use, unless they could not be opened again.
+ *
+ * The host cannot run a program that we hold open for writing. So the writable one goes by the
+ * chmod(2) that makes a program of the file, and that of a program is no longer there than the
+ * request that writes: FLUSH, which would tell of a close(2), would cost the guest a message for
+ * each. What could not be opened again (mode 0555) waits for the sweep.
  */
 #include "shared-fs/server/fs.h"
 
@@ -59,9 +62,8 @@ static void wake_sweeper(const struct fs *fs)
 		return; /* it is awake */
 }
 
-/* Takes @fd, that nobody can be found to have been faster with. */
-static struct handle *make_locked(struct fs *fs, struct inode *inode, int *fd, int access,
-				  struct handle **ret_old)
+/* Takes @fd. */
+static struct handle *make_locked(struct fs *fs, struct inode *inode, int *fd, int access)
 {
 	struct handle *handle = slots_alloc(&fs->handles);
 
@@ -74,9 +76,16 @@ static struct handle *make_locked(struct fs *fs, struct inode *inode, int *fd, i
 	handle->is_data = true;
 	handle->inode = inode;
 	handle->inode_id = slot_id(&inode->slot);
-	*ret_old = data_link_locked(fs, handle);
 	__atomic_store_n(&handle->refs, 1, __ATOMIC_RELEASE);
 	return handle;
+}
+
+static void put_fd(struct fs *fs, int fd)
+{
+	if (fd < 0)
+		return;
+	close(fd);
+	fd_uncharge(fs, 1);
 }
 
 /* Takes @fd. The inode's file is there afterwards, this one or one that another thread was faster
@@ -91,8 +100,10 @@ static int publish(struct fs *fs, struct inode *inode, int fd, int access,
 	pthread_mutex_lock(&fs->lock);
 	wake = !fs->n_data;
 	handle = find_locked(inode, access != O_RDONLY);
-	if (!handle)
-		handle = make_locked(fs, inode, &fd, access, &old);
+	if (!handle) {
+		handle = make_locked(fs, inode, &fd, access);
+		old = handle ? data_link_locked(fs, handle) : NULL;
+	}
 	if (handle)
 		handle->used = true;
 	if (handle && ret_handle) {
@@ -101,13 +112,26 @@ static int publish(struct fs *fs, struct inode *inode, int fd, int access,
 	}
 	pthread_mutex_unlock(&fs->lock);
 	handle_put(fs, old);
-	if (fd >= 0) {
-		close(fd);
-		fd_uncharge(fs, 1);
-	}
+	put_fd(fs, fd);
 	if (wake)
 		wake_sweeper(fs);
 	return handle ? 0 : -ENOMEM;
+}
+
+/* Takes @fd: a file for whoever asked, closed when that is done with it. */
+static int lend(struct fs *fs, struct inode *inode, int fd, int access, struct handle **ret_handle)
+{
+	pthread_mutex_lock(&fs->lock);
+	*ret_handle = make_locked(fs, inode, &fd, access);
+	pthread_mutex_unlock(&fs->lock);
+	put_fd(fs, fd);
+	return *ret_handle ? 0 : -ENOMEM;
+}
+
+/* A program that can be opened again each time that it is written to. */
+static bool is_program(const struct fs *fs, mode_t mode)
+{
+	return mode & 0111 && (fs->switch_ids || mode & S_IWUSR);
 }
 
 int data_get(struct fs *fs, struct inode *inode, bool write, bool only_if_open,
@@ -115,6 +139,7 @@ int data_get(struct fs *fs, struct inode *inode, bool write, bool only_if_open,
 {
 	int access = write ? O_RDWR : O_RDONLY;
 	struct handle *handle;
+	struct stat st;
 	int fd;
 
 	pthread_mutex_lock(&fs->lock);
@@ -136,11 +161,19 @@ int data_get(struct fs *fs, struct inode *inode, bool write, bool only_if_open,
 		access = O_WRONLY;
 		fd = inode_open(fs, inode, O_WRONLY);
 	}
-	return fd < 0 ? fd : publish(fs, inode, fd, access, ret_handle);
+	if (fd < 0)
+		return fd;
+	if (write && !fstat(fd, &st) && is_program(fs, st.st_mode))
+		return lend(fs, inode, fd, access, ret_handle);
+	return publish(fs, inode, fd, access, ret_handle);
 }
 
-int data_install(struct fs *fs, struct inode *inode, int fd)
+int data_install(struct fs *fs, struct inode *inode, int fd, mode_t mode)
 {
+	if (is_program(fs, mode)) {
+		put_fd(fs, fd);
+		return 0;
+	}
 	return publish(fs, inode, fd, O_RDWR, NULL);
 }
 
@@ -153,18 +186,6 @@ void data_drop_writable(struct fs *fs, struct inode *inode)
 	if (handle)
 		data_unlink_locked(fs, handle);
 	pthread_mutex_unlock(&fs->lock);
-	handle_put(fs, handle);
-}
-
-void data_closed(struct fs *fs, struct inode *inode)
-{
-	struct handle *handle;
-	struct stat st;
-
-	if (data_get(fs, inode, true, true, &handle))
-		return;
-	if (!fstat(handle->fd, &st) && st.st_mode & 0111)
-		data_drop_writable(fs, inode);
 	handle_put(fs, handle);
 }
 

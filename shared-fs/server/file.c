@@ -89,7 +89,7 @@ bool cache_is_good(struct fs *fs, struct inode *inode, int fd)
 	return __atomic_exchange_n(&inode->stamp, stamp, __ATOMIC_ACQ_REL) == stamp && stamp;
 }
 
-/* Takes @fd. Fills @out for OPEN, CREATE and TMPFILE. */
+/* Takes @fd. Fills @out for OPEN. */
 static int finish_open(struct request *req, struct inode *inode, int fd, uint32_t guest_flags,
 		       bool keep_cache, struct fuse_open_out *out)
 {
@@ -97,11 +97,8 @@ static int finish_open(struct request *req, struct inode *inode, int fd, uint32_
 	struct handle *handle;
 	int ret;
 
-	*out = (struct fuse_open_out){ .open_flags = FOPEN_NOFLUSH };
 	if (guest_flags & (O_ACCMODE | O_TRUNC))
 		watch_own_change(req->fs, inode);
-	if (req->fs->zero_open)
-		return data_install(req->fs, inode, fd);
 	ret = handle_new(req->fs, inode, fd, false, &handle);
 	if (ret)
 		return ret;
@@ -208,8 +205,22 @@ struct create_out {
 	struct fuse_open_out open;
 };
 
+/* The same for CREATE and TMPFILE: the file has @mode. */
+static int finish_create(struct request *req, struct inode *inode, int fd, uint32_t mode,
+			 struct fuse_open_out *out)
+{
+	const struct fuse_create_in *body = request_body(req, fuse_create_in);
+
+	if (!req->fs->zero_open)
+		return finish_open(req, inode, fd, body->flags, false, out);
+	*out = (struct fuse_open_out){ .open_flags = FOPEN_NOFLUSH };
+	if (body->flags & (O_ACCMODE | O_TRUNC))
+		watch_own_change(req->fs, inode);
+	return data_install(req->fs, inode, fd, mode);
+}
+
 /* Replies with the inode of @fd (taken) and an open file of it. */
-static int64_t reply_created(struct request *req, int fd, const struct fuse_create_in *body)
+static int64_t reply_created(struct request *req, int fd)
 {
 	struct create_out *out = (struct create_out *)req->scratch->reply;
 	struct inode *inode;
@@ -224,10 +235,7 @@ static int64_t reply_created(struct request *req, int fd, const struct fuse_crea
 	}
 	journal_grant(req->journal, slot_id(&inode->slot));
 	entry_fill(req->fs, inode, &stx, false, &out->entry);
-	ret = finish_open(req, inode, fd, body->flags, false, &out->open);
-	/* For a program we want to hear of its close(2): see data.c. */
-	if (body->mode & 0111)
-		out->open.open_flags &= ~(uint32_t)FOPEN_NOFLUSH;
+	ret = finish_create(req, inode, fd, stx.stx_mode, &out->open);
 	inode_put(req->fs, inode);
 	if (ret) {
 		journal_revoke(req->journal);
@@ -249,7 +257,7 @@ int64_t op_create(struct request *req)
 	if (req->reply_room < sizeof(struct create_out))
 		return -EINVAL;
 	fd = create_file(req, name, body);
-	return fd < 0 ? fd : reply_created(req, fd, body);
+	return fd < 0 ? fd : reply_created(req, fd);
 }
 
 int64_t op_tmpfile(struct request *req)
@@ -280,7 +288,7 @@ int64_t op_tmpfile(struct request *req)
 	}
 	if (kept_active(req->fs, inode_share(req->fs, req->inode)))
 		(void)kept_made(req, fd, S_IFREG | mode, 0);
-	return reply_created(req, fd, body);
+	return reply_created(req, fd);
 }
 
 int file_get(const struct request *req, uint64_t fh, bool write, struct handle **ret_handle)
@@ -385,10 +393,9 @@ int64_t op_flush(struct request *req)
 	struct handle *handle;
 	int ret;
 
-	if (req->fs->zero_open) {
-		data_closed(req->fs, req->inode);
-		return 0;
-	}
+	/* The guest asks no more: there is nothing to do on local file systems (session.c). */
+	if (req->fs->zero_open)
+		return -ENOSYS;
 	ret = file_get(req, body->fh, false, &handle);
 	if (ret)
 		return ret;

@@ -284,12 +284,10 @@ int handle_release(struct fs *fs, uint64_t fh, const struct inode *inode); /* -E
  * -EBADF where it is not open. */
 int data_get(struct fs *fs, struct inode *inode, bool write, bool only_if_open,
 	     struct handle **ret_handle);
-/* Takes @fd (charged), open for reading and writing. */
-int data_install(struct fs *fs, struct inode *inode, int fd);
+/* Takes @fd (charged), open for reading and writing, of a file with @mode. */
+int data_install(struct fs *fs, struct inode *inode, int fd, mode_t mode);
 /* Closes what is open for writing: a program file that is held so cannot be run. */
 void data_drop_writable(struct fs *fs, struct inode *inode);
-/* The guest has closed a file of @inode, one of perhaps several. */
-void data_closed(struct fs *fs, struct inode *inode);
 /* Closes what was not used since the last call. True if something is left. */
 bool data_sweep(struct fs *fs);
 void data_close_all(struct fs *fs);

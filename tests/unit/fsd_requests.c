@@ -472,31 +472,6 @@ START_TEST(the_front_end_may_stop_and_go_on)
 }
 END_TEST
 
-START_TEST(idle_files_are_closed)
-{
-	struct fsd_rig_options options = { 0 };
-	struct fuse_setattr_in chmod_in = { .valid = FATTR_MODE, .mode = 0755 };
-	struct fsd_rig rig;
-	uint64_t node;
-	uint64_t fh;
-
-	fsd_rig_start(&rig, &options);
-	node = create(&rig, "f", &fh);
-	write_and_read(&rig, node, fh);
-	ck_assert_uint_eq(rig.fs->n_fds, 2);
-	ck_assert(data_sweep(rig.fs)); /* used since the last one */
-	ck_assert(!data_sweep(rig.fs)); /* not used since */
-	ck_assert_uint_eq(rig.fs->n_fds, 1);
-	write_and_read(&rig, node, fh); /* opened again */
-	ck_assert_uint_eq(rig.fs->n_fds, 2);
-	ck_assert_int_gt(
-		fsd_call(&rig, FUSE_SETATTR, node, &chmod_in, sizeof(chmod_in), NULL, 0, NULL, 200),
-		0);
-	ck_assert_uint_eq(rig.fs->n_fds, 1); /* a program now: the host could not run it */
-	fsd_rig_stop(&rig);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("fsd_requests");
@@ -514,7 +489,6 @@ int main(void)
 	tcase_add_test(tcase, windows_to_the_kernel_are_closed);
 	tcase_add_test(tcase, what_may_block_is_answered_by_workers);
 	tcase_add_test(tcase, the_front_end_may_stop_and_go_on);
-	tcase_add_test(tcase, idle_files_are_closed);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
