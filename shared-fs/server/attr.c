@@ -85,11 +85,16 @@ struct validity cache_validity(const struct fs *fs, const struct statx *stx, boo
  * Close-to-open: open(2) walks a path, asks for a file's name again, and gets its times and size
  * with it. Folders are not asked for on each way to a file. Nor are files that were just listed
  * with their attributes, for that is why they were: ls -l would ask for each of them once more.
+ *
+ * Not 0: what is good for no time Linux' virtiofs drops as soon as nobody has it open, and with the
+ * name all that it has cached of the file (delete_stale). It rounds up, to two ticks at most.
  */
+#define VALID_NAME_NS 1
+
 struct validity name_validity(const struct fs *fs, const struct statx *stx, bool listed)
 {
 	if (fs->config.cache == CACHE_AUTO && stx && !S_ISDIR(stx->stx_mode) && !listed)
-		return (struct validity){ 0 };
+		return (struct validity){ .ns = VALID_NAME_NS };
 	return cache_validity(fs, stx, true);
 }
 

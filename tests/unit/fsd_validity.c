@@ -73,6 +73,9 @@ static void list(uint64_t valid[NAMES])
 	ck_assert_uint_eq(seen, NAMES);
 }
 
+/* Linux takes that for a tick. Not for nothing: it would drop what it has cached of the file. */
+#define LEAST 1
+
 /* open(2) has to ask for the last name of its path, and gets what the host has closed. */
 START_TEST(a_file_is_asked_for_at_open)
 {
@@ -81,7 +84,7 @@ START_TEST(a_file_is_asked_for_at_open)
 	start(CACHE_AUTO);
 	look(valid);
 	for (size_t i = 0; i < DIR; i++)
-		ck_assert_uint_eq(valid[i], 0);
+		ck_assert_uint_eq(valid[i], LEAST);
 	ck_assert_uint_eq(valid[DIR], 1000000000);
 	fsd_rig_stop(&rig);
 }
@@ -99,7 +102,7 @@ START_TEST(a_new_file_too)
 	ck_assert_int_eq(fsd_call(&rig, FUSE_CREATE, FUSE_ROOT_ID, &in, sizeof(in), "new", 4, &out,
 				  sizeof(out)),
 			 sizeof(out));
-	ck_assert_uint_eq(valid_ns(&out.entry), 0);
+	ck_assert_uint_eq(valid_ns(&out.entry), LEAST);
 	fsd_rig_stop(&rig);
 }
 END_TEST
@@ -112,7 +115,7 @@ START_TEST(what_was_just_listed_is_not)
 	start(CACHE_AUTO);
 	list(valid);
 	for (size_t i = 0; i < NAMES; i++) {
-		ck_assert_uint_gt(valid[i], 0);
+		ck_assert_uint_gt(valid[i], LEAST);
 		ck_assert_uint_le(valid[i], 1000000000);
 	}
 	fsd_rig_stop(&rig);

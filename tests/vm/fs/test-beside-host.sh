@@ -5,7 +5,7 @@
 # change is seen at once. Files are opened by message then, and the calls for which that matters conform. In the end the
 # monitor is killed at work: what the guest was told is on the disk is there, whole, and nothing is left behind.
 # TIMEOUT: 120
-# NEEDS: python3
+# NEEDS: python3 fincore
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
 
@@ -118,6 +118,7 @@ for i in 1 2 3; do
 	says guest 'content("old/f"), content("old/link")' "('0$((i - 1))', '0$((i - 1))')" "what was there"
 	says host "write('old/f', '0$i') or close('old/f')" None "writes as much, and closes"
 	says guest 'content("old/f")' "0$i" "what is opened then has it"
+	says guest 'subprocess.getoutput("fincore -n -o PAGES old/f").strip()' 1 "and what was read is kept"
 	says host "os.truncate('old/f', 1)" None "cuts it short"
 	says guest 'content("old/f"), os.stat("old/f").st_size' "('0', 1)" "and that is seen"
 	says host "write('old/f', '0$i\n33\n') or close('old/f')" None "writes more"
