@@ -128,6 +128,15 @@ for i in 1 2 3; do
 	says host 'os.rename("old/kept", "old/other") or os.unlink("old/link") or os.symlink("f", "old/link")' None "and back"
 	says host "os.truncate('old/f', 2)" None "as it was"
 done
+
+# ---- attributes of the host's root, who is also its server's user here ----
+
+says host 'os.setxattr("old/f", "trusted.secret", b"s")' None "trusted.*"
+says guest 'name(lambda: os.getxattr("old/f", "trusted.secret")), os.listxattr("old/f")' "('ENODATA', [])" "is not there"
+says guest 'os.setxattr("old/f", "trusted.mine", b"m")' EPERM "cannot be made"
+says guest 'os.removexattr("old/f", "trusted.secret")' EPERM "or removed"
+says host 'os.getxattr("old/f", "trusted.secret")' "b's'" "it is as it was"
+
 echo 'os._exit(0)' >&5
 wait "$run"
 rm -r work/old
