@@ -258,17 +258,15 @@ int64_t op_getattr(struct request *req)
 /* Before the mode becomes @mode. */
 static void prepare_mode(const struct request *req, uint32_t mode)
 {
-	struct handle *handle;
-
 	/* An open file stays readable and writable whatever its mode becomes; but one that is to be
 	 * run must not be held open for writing (ETXTBSY). */
 	if (req->fs->zero_open && S_ISREG(req->inode->type)) {
-		if (!(mode & S_IRUSR) && !data_get(req->fs, req->inode, false, false, &handle))
-			handle_put(req->fs, handle);
+		if (!(mode & S_IRUSR))
+			data_hold(req->fs, req->inode, false);
 		if (mode & 0111)
 			data_drop_writable(req->fs, req->inode);
-		else if (!(mode & S_IWUSR) && !data_get(req->fs, req->inode, true, false, &handle))
-			handle_put(req->fs, handle);
+		else if (!(mode & S_IWUSR))
+			data_hold(req->fs, req->inode, true);
 	}
 }
 

@@ -134,12 +134,27 @@ static bool is_program(const struct fs *fs, mode_t mode)
 	return mode & 0111 && (fs->switch_ids || mode & S_IWUSR);
 }
 
+static int open_data(struct fs *fs, struct inode *inode, bool write, int *ret_access)
+{
+	int fd;
+
+	if (write && inode_share(fs, inode)->read_only)
+		return -EROFS;
+	*ret_access = write ? O_RDWR : O_RDONLY;
+	fd = inode_open(fs, inode, (uint32_t)*ret_access);
+	if (fd == -EACCES && write) {
+		*ret_access = O_WRONLY;
+		fd = inode_open(fs, inode, O_WRONLY);
+	}
+	return fd;
+}
+
 int data_get(struct fs *fs, struct inode *inode, bool write, bool only_if_open,
 	     struct handle **ret_handle)
 {
-	int access = write ? O_RDWR : O_RDONLY;
 	struct handle *handle;
 	struct stat st;
+	int access;
 	int fd;
 
 	pthread_mutex_lock(&fs->lock);
@@ -154,18 +169,26 @@ int data_get(struct fs *fs, struct inode *inode, bool write, bool only_if_open,
 		return 0;
 	if (only_if_open)
 		return -EBADF;
-	if (write && inode_share(fs, inode)->read_only)
-		return -EROFS;
-	fd = inode_open(fs, inode, (uint32_t)access);
-	if (fd == -EACCES && write) {
-		access = O_WRONLY;
-		fd = inode_open(fs, inode, O_WRONLY);
-	}
+	fd = open_data(fs, inode, write, &access);
 	if (fd < 0)
 		return fd;
 	if (write && !fstat(fd, &st) && is_program(fs, st.st_mode))
 		return lend(fs, inode, fd, access, ret_handle);
 	return publish(fs, inode, fd, access, ret_handle);
+}
+
+void data_hold(struct fs *fs, struct inode *inode, bool write)
+{
+	bool is_open;
+	int access;
+	int fd;
+
+	pthread_mutex_lock(&fs->lock);
+	is_open = find_locked(inode, write);
+	pthread_mutex_unlock(&fs->lock);
+	fd = is_open ? -1 : open_data(fs, inode, write, &access);
+	if (fd >= 0)
+		(void)publish(fs, inode, fd, access, NULL);
 }
 
 int data_install(struct fs *fs, struct inode *inode, int fd, mode_t mode)

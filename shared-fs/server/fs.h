@@ -284,6 +284,9 @@ int handle_release(struct fs *fs, uint64_t fh, const struct inode *inode); /* -E
  * -EBADF where it is not open. */
 int data_get(struct fs *fs, struct inode *inode, bool write, bool only_if_open,
 	     struct handle **ret_handle);
+/* Opens the file of @inode before its mode forbids that, if it can: it stays so, also a program's.
+ */
+void data_hold(struct fs *fs, struct inode *inode, bool write);
 /* Takes @fd (charged), open for reading and writing, of a file with @mode. */
 int data_install(struct fs *fs, struct inode *inode, int fd, mode_t mode);
 /* Closes what is open for writing: a program file that is held so cannot be run. */

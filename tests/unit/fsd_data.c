@@ -132,6 +132,26 @@ START_TEST(a_program_that_nobody_may_write_waits_for_the_sweep)
 }
 END_TEST
 
+/* Whoever has it open writes on. */
+START_TEST(a_program_that_is_none_any_more_is_held)
+{
+	uint64_t node;
+
+	fsd_rig_start(&rig, &(struct fsd_rig_options){ 0 });
+	node = create("f", 0755);
+	ck_assert_uint_eq(rig.fs->n_fds, 1);
+	change_mode(node, 0444);
+	ck_assert_uint_eq(rig.fs->n_fds, 2);
+	ck_assert(data_sweep(rig.fs));
+	ck_assert(data_sweep(rig.fs)); /* it could not be opened again */
+	put(node, "more", 0);
+	change_mode(node, 0644);
+	ck_assert(data_sweep(rig.fs));
+	ck_assert(!data_sweep(rig.fs));
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 /* It would be a message for each close(2). */
 START_TEST(close_is_no_message)
 {
@@ -156,6 +176,7 @@ int main(void)
 	tcase_add_test(tcase, a_program_runs_as_soon_as_it_is_written);
 	tcase_add_test(tcase, a_file_runs_as_soon_as_it_is_a_program);
 	tcase_add_test(tcase, a_program_that_nobody_may_write_waits_for_the_sweep);
+	tcase_add_test(tcase, a_program_that_is_none_any_more_is_held);
 	tcase_add_test(tcase, close_is_no_message);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
