@@ -125,9 +125,9 @@ inside ./box 'rm /media/sf_masked; mkdir /media/sf_masked' >/dev/null
 
 # ---- removal with open files ----
 
-inside ./box 'cd /mnt/lodge/later; exec 3<>file; echo open; head -c 1 <&3 >/dev/null
+inside ./box 'exec 2>&1; cd /mnt/lodge/later; exec 3<>file; echo open; head -c 1 <&3 >/dev/null
 until [ ! -e /mnt/lodge/later/file ]; do sleep 0.05; done
-sleep 1 # what is open may be a second old
+sleep 1.1 # what is open may be a second old
 head -c 1 <&3; echo x >&3; ls .; stat file; echo over' >removal &
 watcher=$!
 ok "a guest has a file open" wait_for 30 grep -q open removal

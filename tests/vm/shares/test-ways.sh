@@ -55,8 +55,9 @@ share_is_seen() {
 }
 
 share_goes() {
-	inside 'exec 3<>/mnt/lodge/later/file; echo open; n=0
+	inside 'exec 2>&1 3<>/mnt/lodge/later/file; echo open
 while [ -e /mnt/lodge/later/file ]; do sleep 0.05; done
+sleep 1.1 # what is open may be a second old
 head -c 1 <&3; echo x >&3; ls /mnt/lodge/later; echo over' >"removal-$1" &
 	local watcher=$!
 	ok "a guest has a file of it open ($1)" wait_for 20 grep -q open "removal-$1"
