@@ -236,6 +236,19 @@ START_TEST(a_better_door_is_taken_when_it_comes)
 }
 END_TEST
 
+/* Up at the port when the module's node comes: rig->host is that, the port is returned. */
+static int greeted_by_a_better_door(struct rig *rig, struct rig_frame *ret_hello)
+{
+	int port;
+
+	up_at_the_port(rig, NULL);
+	port = fd_steal(&rig->host);
+	rig_open_dev(rig);
+	rig_accept(rig);
+	*ret_hello = rig_next(rig, true);
+	return port;
+}
+
 /* A module has a queue for replies and another one for commands, which may come first. */
 START_TEST(a_command_may_pass_the_reply_to_the_greeting)
 {
@@ -245,11 +258,7 @@ START_TEST(a_command_may_pass_the_reply_to_the_greeting)
 	uint32_t tag;
 	int port;
 
-	up_at_the_port(&rig, NULL);
-	port = fd_steal(&rig.host);
-	rig_open_dev(&rig);
-	rig_accept(&rig);
-	hello = rig_next(&rig, true);
+	port = greeted_by_a_better_door(&rig, &hello);
 	ck_assert_int_eq(hello.frame.type, LODGE_RPC_REQUEST);
 	g_free(hello.payload);
 	tag = rig_command(&rig, "reset", 5);
@@ -307,11 +316,7 @@ START_TEST(a_better_door_that_fails_changes_nothing)
 	g_autofree char *ping = NULL;
 	int port;
 
-	up_at_the_port(&rig, NULL);
-	port = fd_steal(&rig.host);
-	rig_open_dev(&rig);
-	rig_accept(&rig);
-	hello = rig_next(&rig, true);
+	port = greeted_by_a_better_door(&rig, &hello);
 	g_free(hello.payload);
 	fd_close(&rig.host);
 	rig.host = port;
