@@ -11,7 +11,7 @@
 
 # Expressions of the host's, one a line; what each gave, or the error's name.
 cat >agent.py <<'END'
-import errno, mmap, os, sys, time
+import errno, mmap, os, shutil, sys, time
 
 def name(call):
     try:
@@ -125,24 +125,36 @@ finish() {
 
 mkdir -p work/disk work/gone elsewhere
 truncate -s 16M image
-mkfs.ext4 -q -m 0 -N 64 -O quota -E quotatype=usrquota image
+mkfs.ext4 -q -m 0 -N 64 -O quota,project -E quotatype=usrquota:prjquota image
 modprobe -aq loop quota_v2
-if ! mount -o loop,usrquota image work/disk; then
+if ! mount -o loop,usrquota,prjquota image work/disk; then
 	skip "this host mounts no image"
 fi
 chmod 777 work/disk
 device=$(findmnt -n -o SOURCE work/disk)
 
-# limit KIB FILES: of root, whom the guest's root is on the host
+# limit KIB FILES [PROJECT]: of root, whom the guest's root is on the host, or of a project
 limit() {
-	python3 - "$device" "$1" "$2" <<'END'
+	python3 - "$device" "$@" <<'END'
 import ctypes, struct, sys
-device, blocks, files = sys.argv[1].encode(), int(sys.argv[2]), int(sys.argv[3])
+device, (blocks, files, *project) = sys.argv[1].encode(), map(int, sys.argv[2:])
 libc = ctypes.CDLL(None, use_errno=True)
-# Q_SETQUOTA for users; a struct dqblk with QIF_BLIMITS | QIF_ILIMITS
+# Q_SETQUOTA with USRQUOTA or PRJQUOTA; a struct dqblk with QIF_BLIMITS | QIF_ILIMITS
+command = 0x800008 << 8 | (2 if project else 0)
 quota = struct.pack("=8QI4x", blocks, 0, 0, files, 0, 0, 0, 0, 5)
-if libc.quotactl(0x800008 << 8, device, 0, quota):
+if libc.quotactl(command, device, project[0] if project else 0, quota):
     sys.exit(ctypes.get_errno())
+END
+}
+
+# folder_of_project FOLDER PROJECT: what is made in it is the project's, too
+folder_of_project() {
+	python3 - "$1" "$2" <<'END'
+import fcntl, os, struct, sys
+os.mkdir(sys.argv[1])
+fd = os.open(sys.argv[1], os.O_RDONLY)
+# FS_IOC_FSSETXATTR; a struct fsxattr with FS_XFLAG_PROJINHERIT
+fcntl.ioctl(fd, 0x401c5820, struct.pack("=5I8x", 0x200, 0, 0, int(sys.argv[2]), 0))
 END
 }
 
@@ -153,7 +165,7 @@ read_only() {
 begin work=work
 says 'create("work/disk/kept") or write("work/disk/kept")' 1 "a file is made"
 says 'fill("work/disk/f")' ENOSPC "write: the disk is full"
-says 'os.statvfs("work/disk").f_bavail' 0 "statfs says so, too"
+says 'os.statvfs("work/disk").f_bavail < 8' True "statfs says so, too"
 says 'write("work/disk/kept", bytes(100000))' ENOSPC "another file cannot grow"
 says 'allocate("work/disk/g", 1 << 20)' ENOSPC "fallocate"
 says 'store("work/disk/h", 1 << 20)' "('ENOSPC', None)" "stores that were lost are told of, and not for ever"
@@ -167,6 +179,18 @@ says 'allocate("work/disk/g", 2 << 20)' EDQUOT "fallocate"
 says 'create_all("work/disk/i")' EDQUOT "create: files have one, too"
 says 'os.unlink("work/disk/i0") or os.unlink("work/disk/f") or soon(lambda: create("work/disk/j"))' None "unlink makes room"
 ok "the host's quota is taken away" limit 0 0
+
+ok "a folder of a project's has one" folder_of_project work/disk/project 7
+ok "of the project's" limit 512 5 7
+says 'soon(lambda: fill("work/disk/project/f"))' EDQUOT "write: the project's quota is used up"
+says 'os.mkdir("work/disk/project/d") or allocate("work/disk/project/d/g", 1 << 20)' EDQUOT "fallocate in a folder below"
+says 'os.statvfs("work/disk/project").f_bavail' 0 "statfs says so there"
+says 'os.statvfs("work/disk").f_bavail > 5000' True "and not of the disk"
+says 'os.rename("work/disk/kept", "work/disk/project/kept")' EXDEV "what is of no project is not moved into it"
+says 'create_all("work/disk/project/i")' EDQUOT "create: files have one, too"
+says 'fill("work/disk/other") or True' ENOSPC "others have the whole disk"
+says 'os.unlink("work/disk/other") or os.unlink("work/disk/project/f") or soon(lambda: write("work/disk/project/i0"))' 1 "unlink makes room"
+says 'shutil.rmtree("work/disk/project")' None "all of it goes"
 
 ok "the host makes the disk read-only" wait_for 10 read_only
 says 'create("work/disk/new")' EROFS "create"
