@@ -191,9 +191,14 @@ fsd_data_libs := fsd proto
 fsd_data_pkgs := check
 
 unit_tests += fsd_remote
-fsd_remote_srcs := tests/unit/fsd_remote.c tests/unit/fsd_harness.c
+fsd_remote_srcs := tests/unit/fsd_remote.c tests/unit/fsd_far_machine.c tests/unit/fsd_harness.c
 fsd_remote_libs := fsd proto
 fsd_remote_pkgs := check
+
+unit_tests += fsd_unanswered
+fsd_unanswered_srcs := tests/unit/fsd_unanswered.c tests/unit/fsd_far_machine.c tests/unit/fsd_harness.c
+fsd_unanswered_libs := fsd proto
+fsd_unanswered_pkgs := check
 
 # What requests cost.
 unit_tests += fsd_calls

@@ -212,15 +212,16 @@ void data_drop_writable(struct fs *fs, struct inode *inode)
 	handle_put(fs, handle);
 }
 
-/* With fs->lock; fstat(2) of a local file does not block. False where the file's mode is such that
- * we, unlike root, could not open it again for a guest that has it open all the time. */
+/* With fs->lock: another machine is not asked. False where the file's mode is such that we, unlike
+ * root, could not open it again for a guest that has it open all the time. */
 static bool reopens(const struct fs *fs, const struct handle *handle)
 {
-	struct stat st;
+	struct statx stx;
 
-	if (fs->switch_ids || fstat(handle->fd, &st))
+	if (fs->switch_ids ||
+	    statx(handle->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MODE, &stx))
 		return true;
-	return st.st_mode & (handle->writable ? S_IWUSR | 0111 : S_IRUSR);
+	return stx.stx_mode & (handle->writable ? S_IWUSR | 0111 : S_IRUSR);
 }
 
 static bool sweep(struct fs *fs, bool all)

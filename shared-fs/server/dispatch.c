@@ -7,6 +7,7 @@
 #include "shared-fs/server/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
@@ -217,6 +218,40 @@ static uint64_t coarse_now(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+/*
+ * Who waits for another machine keeps nobody else waiting. What the journal alone can tell to be
+ * done already (an append) is not moved to threads that have none.
+ */
+static bool is_remote(struct fs *fs, const struct request *req, const struct op *op)
+{
+	struct {
+		struct fuse_in_header head;
+		struct fuse_write_in in;
+	} write;
+	const struct inode *inode;
+	bool remote;
+
+	if (!__atomic_load_n(&fs->has_remote, __ATOMIC_ACQUIRE) || !op || op->flags & OP_NO_INODE ||
+	    req->in.opcode == FUSE_SETUPMAPPING)
+		return false;
+	pthread_mutex_lock(&fs->lock);
+	inode = slots_get(&fs->inodes, req->in.nodeid);
+	remote = inode && inode->share != NO_SHARE && !fs->shares[inode->share].local;
+	pthread_mutex_unlock(&fs->lock);
+	if (!remote || req->in.opcode != FUSE_WRITE)
+		return remote;
+	return guest_copy_from_iov(&write, sizeof(write), req->out, req->n_out) == sizeof(write) &&
+	       !(write.in.flags & O_APPEND);
+}
+
+static enum request_result where_to_run(struct fs *fs, const struct request *req,
+					const struct op *op)
+{
+	if (is_remote(fs, req, op))
+		return REQUEST_DEFER_REMOTE;
+	return op && op->flags & OP_DEFER ? REQUEST_DEFER : REQUEST_DONE;
+}
+
 /* False where it must not be run. */
 static bool prepare_again(struct request *req, const struct op *op, const struct request_mode *mode)
 {
@@ -240,6 +275,7 @@ enum request_result fs_request_in_mode(struct request *req, struct fs *fs, struc
 				       size_t in_len, const struct request_mode *mode,
 				       uint32_t *ret_written)
 {
+	enum request_result where;
 	const struct op *op;
 	int64_t result;
 
@@ -259,8 +295,8 @@ enum request_result fs_request_in_mode(struct request *req, struct fs *fs, struc
 				 .payload = scratch->reply };
 	guest_copy_from_iov(&req->in, sizeof(req->in), req->out, req->n_out);
 	op = find_op(req->in.opcode);
-	if (op && op->flags & OP_DEFER && !mode->may_block)
-		return REQUEST_DEFER;
+	if (!mode->may_block && (where = where_to_run(fs, req, op)) != REQUEST_DONE)
+		return where;
 	if (!prepare_again(req, op, mode))
 		return REQUEST_NO_REPLY;
 	iov_skip(&req->out, &req->n_out, sizeof(req->in));

@@ -68,14 +68,16 @@ static void reopen_at(int fd, const struct inode *inode)
 		(void)dup3(fd, inode->fd, O_CLOEXEC);
 }
 
-/* @fd is charged; it is closed unless the inode took it. @dir (or NULL): where it was found. */
+/* @fd is charged; it is closed unless the inode took it. @dir (or NULL): where it was found. A
+ * share (NULL) is found whether or not another machine answers. */
 static int adopt(struct fs *fs, uint16_t share, const struct inode *dir, int fd,
 		 struct inode **ret_inode, struct statx *ret_stx)
 {
 	struct found found = { .share = share, .stx = ret_stx };
 	int ret;
 
-	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx)) {
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | (dir ? 0 : AT_STATX_DONT_SYNC),
+		  STATX_WANTED, ret_stx)) {
 		ret = -errno;
 	} else {
 		/* Only another device than the folder's can be another file system. */
@@ -99,7 +101,8 @@ static int find_known_share(struct fs *fs, uint16_t share, int fd, struct inode 
 	const struct found found = { .share = share, .stx = ret_stx };
 	int no_fd = -1;
 
-	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx))
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_WANTED,
+		  ret_stx))
 		return -errno;
 	return inode_find(fs, &found, &no_fd, ret_inode) ? -ENFILE : 0;
 }

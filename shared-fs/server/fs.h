@@ -167,6 +167,7 @@ struct fs {
 	uint32_t n_streams; /* atomic */
 	uint32_t n_lock_waits; /* atomic */
 	bool exported; /* the root is share 0 itself */
+	bool has_remote; /* atomic: some share is, or was, on another machine's file system */
 	bool in_command; /* of the control socket */
 	struct timespec shares_changed;
 	struct log_ratelimit bad_requests;

@@ -56,21 +56,42 @@ void queue_complete(struct queue *queue, uint16_t head, uint32_t written)
 	pthread_mutex_unlock(&queue->used_lock);
 }
 
+/* False where the caller has to run it. */
+static bool hand_over(struct queue *queue, const struct chain *chain, enum request_result to,
+		      bool again)
+{
+	struct vring_slot *slot = &queue->record->ring.slots[chain->head];
+	bool remote = to == REQUEST_DEFER_REMOTE;
+
+	if (chain->buffers)
+		return false;
+	/* Before the worker begins, which may end the process. */
+	__atomic_store_n(&slot->remote, remote, __ATOMIC_RELEASE);
+	if (!workers_submit(queue->workers, remote, queue, chain, again && remote))
+		return true;
+	__atomic_store_n(&slot->remote, false, __ATOMIC_RELEASE);
+	return false;
+}
+
 static enum request_result run_chain(struct queue *queue, struct chain *chain, bool again)
 {
-	struct request_mode mode = { .journal = &queue->record->journal,
-				     .again = again,
-				     .epoch = queue->epoch };
+	const struct vring_slot *slot = &queue->record->ring.slots[chain->head];
+	struct request_mode mode = {
+		/* It may be another request's by now. */
+		.journal = again && slot->remote ? NULL : &queue->record->journal,
+		.again = again,
+		.epoch = queue->epoch,
+	};
 	enum request_result result;
 	struct request req;
 	uint32_t written;
 
 	if (!again)
-		journal_begin(mode.journal, queue->record->ring.slots[chain->head].order);
+		journal_begin(mode.journal, slot->order);
 	result = fs_request_in_mode(&req, queue->fs, queue->scratch, chain->iov, chain->n_out,
 				    chain->out_len, chain->n_in, chain->in_len, &mode, &written);
-	if (result == REQUEST_DEFER) {
-		if (!chain->buffers && !workers_submit(queue->workers, queue, chain))
+	if (result == REQUEST_DEFER || result == REQUEST_DEFER_REMOTE) {
+		if (hand_over(queue, chain, result, again))
 			return REQUEST_DEFER;
 		mode.may_block = true;
 		result = fs_request_in_mode(&req, queue->fs, queue->scratch, chain->iov,
@@ -87,7 +108,7 @@ static int run_again(struct queue *queue, uint16_t head)
 {
 	struct vring_slot *slot = &queue->record->ring.slots[head];
 	struct chain *chain = queue->chain;
-	bool begun = slot->order == queue->record->journal.order;
+	bool begun = slot->remote || slot->order == queue->record->journal.order;
 	int ret;
 
 	if (slot->state == VRING_DONE) {
@@ -174,6 +195,7 @@ static int serve(struct queue *queue, struct batch *ret_batch)
 			ret_batch->quiet++;
 			break;
 		case REQUEST_DEFER:
+		case REQUEST_DEFER_REMOTE:
 			break;
 		}
 		if (unsignalled == SIGNAL_BATCH) {

@@ -65,7 +65,8 @@ struct request {
 enum request_result {
 	REQUEST_DONE, /* *ret_written is the used length */
 
-	REQUEST_DEFER, /* call request_run() on a thread that may block */
+	REQUEST_DEFER, /* to be run by a thread that may block */
+	REQUEST_DEFER_REMOTE, /* the same, for as long as another machine does not answer */
 	REQUEST_NO_REPLY, /* done, no reply by the protocol: used length 0, and nobody waits */
 };
 

@@ -502,9 +502,8 @@ int backend_recover(struct backend *backend)
 
 	if (backend->busy)
 		return -EPROTO;
-	ret = workers_init(&backend->workers);
-	if (!ret)
-		ret = guest_memory_resume(&backend->memory);
+	workers_init(&backend->workers);
+	ret = guest_memory_resume(&backend->memory);
 	for (unsigned int i = 0; i < QUEUES_MAX; i++)
 		queue_recover(&backend->queues[i]);
 	return ret ? ret : resume_queues(backend);
@@ -538,17 +537,15 @@ static void release(struct backend *backend)
 int backend_create(struct fs *fs, const char *tag, struct backend **ret_backend)
 {
 	struct backend *backend = shared_alloc(sizeof(*backend));
-	int ret = -ENOMEM;
 
 	if (!backend)
-		return ret;
+		return -ENOMEM;
 	backend->records = shared_alloc(RECORDS_SIZE);
-	if (backend->records)
-		ret = workers_init(&backend->workers);
-	if (ret) {
+	if (!backend->records) {
 		release(backend);
-		return ret;
+		return -ENOMEM;
 	}
+	workers_init(&backend->workers);
 	backend->fs = fs;
 	backend->tag = tag;
 	backend->connection = -1;

@@ -177,6 +177,7 @@ static void note_taken(struct vring_record *record, uint16_t head)
 
 	slot->order = ++record->order;
 	slot->tries = 0;
+	slot->remote = false;
 	__atomic_store_n(&slot->state, VRING_TAKEN, __ATOMIC_RELEASE);
 }
 

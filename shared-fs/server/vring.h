@@ -40,7 +40,8 @@ struct vring_slot {
 	uint32_t written; /* VRING_DONE */
 	uint8_t state; /* enum vring_state */
 	uint8_t tries; /* of servers that came after the one that took it */
-	uint16_t reserved;
+	bool remote; /* a worker has it, without a journal */
+	uint8_t reserved;
 };
 
 #define VRING_PUSHING (1ULL << 32)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The pool for requests that may block. */
+/* The pools for requests that may block. */
 #include "shared-fs/server/workers.h"
 
 #include <errno.h>
@@ -9,114 +9,153 @@
 
 #include "protocol/lib/thread.h"
 
+#define LOCAL_MAX 8 /* threads */
+
 static void run_job(struct job *job, struct scratch *scratch)
 {
-	const struct request_mode mode = { .may_block = true, .epoch = job->epoch };
+	const struct request_mode mode = { .may_block = true,
+					   .again = job->again,
+					   .epoch = job->epoch };
 	struct request req;
 	uint32_t written;
 
 	fs_request_in_mode(&req, job->queue->fs, scratch, job->iov, job->n_out, job->out_len,
 			   job->n_in, job->in_len, &mode, &written);
 	queue_complete(job->queue, job->head, written);
+	free(job->iov);
 }
 
 static void *worker(void *arg)
 {
-	struct workers *workers = arg;
+	struct pool *pool = arg;
 	struct scratch *scratch = mmap(NULL, sizeof(*scratch), PROT_READ | PROT_WRITE,
 				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	pthread_mutex_lock(&workers->lock);
+	pthread_mutex_lock(&pool->lock);
 	while (scratch != MAP_FAILED) {
 		struct job job;
 
-		while (!workers->n_jobs && !workers->ending) {
-			workers->n_waiting++;
-			pthread_cond_wait(&workers->more, &workers->lock);
-			workers->n_waiting--;
+		while (!pool->n_jobs && !pool->ending) {
+			pool->n_waiting++;
+			pthread_cond_wait(&pool->more, &pool->lock);
+			pool->n_waiting--;
 		}
-		if (!workers->n_jobs)
+		if (!pool->n_jobs)
 			break;
-		job = workers->jobs[workers->first];
-		workers->first = (workers->first + 1) % JOBS_MAX;
-		workers->n_jobs--;
-		workers->n_running++;
-		pthread_mutex_unlock(&workers->lock);
+		job = pool->jobs[pool->first];
+		pool->first = (pool->first + 1) % JOBS_MAX;
+		pool->n_jobs--;
+		pool->n_running++;
+		pthread_mutex_unlock(&pool->lock);
 		run_job(&job, scratch);
-		pthread_mutex_lock(&workers->lock);
-		workers->n_running--;
-		pthread_cond_signal(&workers->idle);
+		pthread_mutex_lock(&pool->lock);
+		pool->n_running--;
+		pthread_cond_signal(&pool->idle);
 	}
-	pthread_mutex_unlock(&workers->lock);
+	pthread_mutex_unlock(&pool->lock);
 	if (scratch != MAP_FAILED)
 		munmap(scratch, sizeof(*scratch));
 	return NULL;
 }
 
-int workers_init(struct workers *workers)
+static void pool_init(struct pool *pool, unsigned int threads_max)
 {
-	memset(workers, 0, sizeof(*workers));
-	workers->jobs = calloc(JOBS_MAX, sizeof(*workers->jobs));
-	if (!workers->jobs)
-		return -ENOMEM;
-	pthread_mutex_init(&workers->lock, NULL);
-	pthread_cond_init(&workers->more, NULL);
-	pthread_cond_init(&workers->idle, NULL);
-	return 0;
+	memset(pool, 0, sizeof(*pool));
+	pool->threads_max = threads_max;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->more, NULL);
+	pthread_cond_init(&pool->idle, NULL);
+}
+
+static void pool_fini(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->ending = true;
+	pthread_cond_broadcast(&pool->more);
+	pthread_mutex_unlock(&pool->lock);
+	for (unsigned int i = 0; i < pool->n_threads; i++)
+		pthread_join(pool->threads[i], NULL);
+	pthread_cond_destroy(&pool->more);
+	pthread_cond_destroy(&pool->idle);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->jobs);
+}
+
+/* With the lock: there is a ring with room, and a thread. */
+static bool is_ready_locked(struct pool *pool)
+{
+	if (!pool->jobs)
+		pool->jobs = calloc(JOBS_MAX, sizeof(*pool->jobs));
+	if (!pool->jobs || pool->n_jobs == JOBS_MAX)
+		return false;
+	if (pool->n_waiting <= pool->n_jobs && pool->n_threads < pool->threads_max &&
+	    !thread_start(&pool->threads[pool->n_threads], SERVER_STACK_SIZE, 0, worker, pool))
+		pool->n_threads++;
+	return pool->n_threads;
+}
+
+/* 0, and the job's iov belongs to the pool; or -EAGAIN. */
+static int pool_submit(struct pool *pool, const struct job *job)
+{
+	int ret = -EAGAIN;
+
+	pthread_mutex_lock(&pool->lock);
+	if (is_ready_locked(pool)) {
+		pool->jobs[(pool->first + pool->n_jobs) % JOBS_MAX] = *job;
+		pool->n_jobs++;
+		pthread_cond_signal(&pool->more);
+		ret = 0;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return ret;
+}
+
+static void pool_drain(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	while (pool->n_jobs || pool->n_running)
+		pthread_cond_wait(&pool->idle, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void workers_init(struct workers *workers)
+{
+	pool_init(&workers->local, LOCAL_MAX);
+	pool_init(&workers->remote, WORKERS_MAX);
 }
 
 void workers_fini(struct workers *workers)
 {
-	pthread_mutex_lock(&workers->lock);
-	workers->ending = true;
-	pthread_cond_broadcast(&workers->more);
-	pthread_mutex_unlock(&workers->lock);
-	for (unsigned int i = 0; i < workers->n_threads; i++)
-		pthread_join(workers->threads[i], NULL);
-	pthread_cond_destroy(&workers->more);
-	pthread_cond_destroy(&workers->idle);
-	pthread_mutex_destroy(&workers->lock);
-	free(workers->jobs);
+	pool_fini(&workers->local);
+	pool_fini(&workers->remote);
 }
 
-int workers_submit(struct workers *workers, struct queue *queue, const struct chain *chain)
+int workers_submit(struct workers *workers, bool remote, struct queue *queue,
+		   const struct chain *chain, bool again)
 {
-	unsigned int n_iov = chain->n_out + chain->n_in;
-	struct job *job;
-	int ret = -EAGAIN;
+	size_t n_iov = (size_t)chain->n_out + chain->n_in;
+	struct job job = { .queue = queue,
+			   .epoch = queue->epoch,
+			   .head = chain->head,
+			   .again = again,
+			   .n_out = chain->n_out,
+			   .n_in = chain->n_in,
+			   .out_len = chain->out_len,
+			   .in_len = chain->in_len,
+			   .iov = calloc(n_iov, sizeof(*job.iov)) };
+	int ret;
 
-	if (n_iov > JOB_IOV_MAX)
+	if (!job.iov)
 		return -EAGAIN;
-	pthread_mutex_lock(&workers->lock);
-	if (workers->n_jobs == JOBS_MAX)
-		goto out;
-	if (workers->n_waiting <= workers->n_jobs && workers->n_threads < WORKERS_MAX &&
-	    !thread_start(&workers->threads[workers->n_threads], SERVER_STACK_SIZE, 0, worker,
-			  workers))
-		workers->n_threads++;
-	if (!workers->n_threads)
-		goto out;
-	job = &workers->jobs[(workers->first + workers->n_jobs) % JOBS_MAX];
-	job->queue = queue;
-	job->epoch = queue->epoch;
-	job->head = chain->head;
-	job->n_out = chain->n_out;
-	job->n_in = chain->n_in;
-	job->out_len = chain->out_len;
-	job->in_len = chain->in_len;
-	memcpy(job->iov, chain->iov, n_iov * sizeof(job->iov[0]));
-	workers->n_jobs++;
-	pthread_cond_signal(&workers->more);
-	ret = 0;
-out:
-	pthread_mutex_unlock(&workers->lock);
+	memcpy(job.iov, chain->iov, n_iov * sizeof(*job.iov));
+	ret = pool_submit(remote ? &workers->remote : &workers->local, &job);
+	if (ret)
+		free(job.iov);
 	return ret;
 }
 
 void workers_drain(struct workers *workers)
 {
-	pthread_mutex_lock(&workers->lock);
-	while (workers->n_jobs || workers->n_running)
-		pthread_cond_wait(&workers->idle, &workers->lock);
-	pthread_mutex_unlock(&workers->lock);
+	pool_drain(&workers->local);
+	pool_drain(&workers->remote);
 }

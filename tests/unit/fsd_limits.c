@@ -249,8 +249,7 @@ START_TEST(t18_locks)
 }
 END_TEST
 
-/* A wait for a lock in more pieces than workers take is the queue's own thread's, which is to end.
- */
+/* Also where the request comes in many pieces. */
 START_TEST(t29_stopped_while_a_lock_is_waited_for)
 {
 	struct fuse_in_header in = { .len = sizeof(in) + sizeof(struct fuse_lk_in),

@@ -2,135 +2,30 @@
 /*
  * A share on a file system of another machine that goes stale, hangs up and is there again, and one
  * that its user may not enter any more (T25 of the reliability tests): each request gets the host's
- * error, and another share notices nothing. The other machine is a second lodge-fsd behind this
- * one's FUSE driver.
+ * error, and another share notices nothing.
  */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "shared-fs/server/request.h"
+#include "tests/unit/fsd_far_machine.h"
 #include "tests/unit/fsd_harness.h"
 #include "tests/unit/unit.h"
 
-#define MESSAGE_MAX ((1u << 20) + 4096)
-#define SOMEBODY    65534
+#define SOMEBODY 65534
 
 static const struct owner_map as_it_is;
-
-/* ---- the other machine ---- */
-
-struct machine {
-	char own[80]; /* what it shares */
-	char place[80]; /* where that is mounted here */
-	int fuse_fd;
-	int orders[2];
-	pid_t pid;
-	struct fs *fs;
-};
-
-static void *serve(void *arg)
-{
-	const struct machine *machine = arg;
-	struct scratch *scratch = calloc(1, sizeof(*scratch));
-	uint8_t *message = malloc(MESSAGE_MAX);
-	uint8_t *reply = malloc(MESSAGE_MAX);
-
-	while (scratch && message && reply) {
-		ssize_t len = read(machine->fuse_fd, message, MESSAGE_MAX);
-		struct iovec iov[3];
-		struct request req;
-		uint32_t written;
-
-		if (len < 0 && (errno == EINTR || errno == ENOENT || errno == EAGAIN))
-			continue;
-		if (len < (ssize_t)sizeof(struct fuse_in_header))
-			break;
-		iov[0] = (struct iovec){ message, sizeof(struct fuse_in_header) };
-		iov[1] = (struct iovec){ message + iov[0].iov_len, (size_t)len - iov[0].iov_len };
-		iov[2] = (struct iovec){ reply, MESSAGE_MAX };
-		fs_request(&req, machine->fs, scratch, iov, 2, (size_t)len, 1, MESSAGE_MAX, true,
-			   &written);
-		if (written && write(machine->fuse_fd, reply, written) < 0 && errno != ENOENT)
-			break;
-	}
-	_exit(0);
-}
-
-static int share(const struct machine *machine)
-{
-	return fs_share_add(machine->fs, "share", open(machine->own, O_PATH | O_CLOEXEC), false,
-			    &as_it_is, false);
-}
-
-/* In its process: a byte takes the share away, the next one gives it back. */
-static void run_machine(struct machine *machine)
-{
-	struct fs_config config = { .fd_limit = 200 };
-	pthread_t thread;
-	char order;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (fs_create(&config, &machine->fs) || share(machine) || chdir("/proc") ||
-	    fs_attach(machine->fs) || pthread_create(&thread, NULL, serve, machine))
-		_exit(1);
-	while (read(machine->orders[1], &order, 1) == 1) {
-		if (order == '-' ? fs_share_remove(machine->fs, "share") : share(machine))
-			_exit(1);
-		if (write(machine->orders[1], &order, 1) != 1)
-			break;
-	}
-	_exit(0);
-}
-
-static void order(const struct machine *machine, char what)
-{
-	ck_assert_int_eq(write(machine->orders[0], &what, 1), 1);
-	ck_assert_int_eq(read(machine->orders[0], &what, 1), 1);
-}
-
-/* False where nothing can be mounted. */
-static bool start_machine(struct machine *machine, const char *top)
-{
-	char options[128];
-
-	snprintf(machine->own, sizeof(machine->own), "%s/own", top);
-	snprintf(machine->place, sizeof(machine->place), "%s/place", top);
-	ck_assert_int_eq(mkdir(machine->own, 0755) | mkdir(machine->place, 0755), 0);
-	machine->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0",
-		 machine->fuse_fd);
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("far", machine->place, "fuse", 0, options)) {
-		printf("not tried: a mount of FUSE: %s\n", strerror(errno));
-		return false;
-	}
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, machine->orders), 0);
-	machine->pid = fork();
-	if (!machine->pid) {
-		close(machine->orders[0]);
-		run_machine(machine);
-	}
-	close(machine->fuse_fd);
-	close(machine->orders[1]);
-	strcat(machine->place, "/share");
-	return true;
-}
-
-/* ---- the server that is tested ---- */
 
 struct here {
 	char top[40];
@@ -299,14 +194,14 @@ static void check_lost(struct here *here, uint64_t node, uint64_t fh, int error)
 /* A session that knew of it at its beginning opens files by requests, another one does not. */
 START_TEST(t25_a_remote_share_goes_stale)
 {
-	struct machine machine = { 0 };
+	struct far_machine machine = { 0 };
 	uint64_t node, fh, again;
 	struct here here;
 	char near[64];
 	int64_t error;
 
 	start(&here, near);
-	if (geteuid() || !start_machine(&machine, here.top)) {
+	if (geteuid() || !far_machine_start(&machine, here.top)) {
 		fsd_direct_end(here.fs, here.scratch, here.top);
 		return;
 	}
@@ -323,12 +218,12 @@ START_TEST(t25_a_remote_share_goes_stale)
 	ck_assert_int_eq(get(&here, node, fh), 8);
 	ck_assert_int_gt(list(&here, here.far), 0);
 
-	order(&machine, '-');
+	far_machine_order(&machine, '-');
 	check_lost(&here, node, fh, ESTALE);
 
 	/* It is there again, as another file system would be: so is the share, once it is added
 	 * anew. */
-	order(&machine, '+');
+	far_machine_order(&machine, '+');
 	ck_assert_int_eq(fs_share_remove(here.fs, "far"), 0);
 	add_share(&here, "far", machine.place);
 	here.far = find_share(&here, "far");

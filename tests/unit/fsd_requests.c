@@ -448,7 +448,7 @@ START_TEST(what_may_block_is_answered_by_workers)
 		fsd_call(&rig, FUSE_COPY_FILE_RANGE, node, &copy, sizeof(copy), NULL, 0, NULL, 8),
 		8);
 	ck_assert_int_eq(fsd_call(&rig, FUSE_SYNCFS, ROOT, &syncfs_in, 8, NULL, 0, NULL, 0), 0);
-	ck_assert_int_ge((int)rig.backend->workers.n_threads, 1);
+	ck_assert_int_ge((int)rig.backend->workers.local.n_threads, 1);
 	fsd_rig_stop(&rig);
 }
 END_TEST

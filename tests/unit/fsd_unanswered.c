@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A share on a machine that does not answer for a while: requests wait for it, more than other
+ * slow ones may have threads, and other shares, and the folder that lists them, go on meanwhile.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_ring.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shared-fs/server/workers.h"
+#include "tests/unit/fsd_far_machine.h"
+#include "tests/unit/fsd_harness.h"
+#include "tests/unit/unit.h"
+
+#define FIRST 8 /* place of the ring; those before are fsd_call's */
+#define LAST  (RIG_QUEUE_SIZE / 2 - 1)
+#define WAIT  (LAST - FIRST + 1)
+#define ROOM  1024
+
+static const struct owner_map as_it_is;
+static struct fsd_rig rig;
+static struct far_machine machine;
+
+struct message {
+	struct fuse_in_header head;
+	char name[24];
+};
+
+/* A request for @far that nobody waits for here: @name is to be looked up. */
+static void ask(int slot, uint64_t far)
+{
+	struct raw_desc *ring = (struct raw_desc *)(rig.memory + RIG_RINGS + 0x10000);
+	struct message *out = (struct message *)(rig.memory + RIG_OUT + slot * ROOM);
+	uint64_t at = RIG_GUEST_BASE + (uint64_t)slot * ROOM;
+	uint16_t head = (uint16_t)(2 * slot);
+	int len = sprintf(out->name, "none-%d", slot) + 1;
+
+	out->head = (struct fuse_in_header){ .len = (uint32_t)(sizeof(out->head) + (size_t)len),
+					     .opcode = FUSE_LOOKUP,
+					     .unique = ++rig.unique,
+					     .nodeid = far };
+	memset(rig.memory + RIG_IN + slot * ROOM, 0, ROOM);
+	ring[head] = (struct raw_desc){ at + RIG_OUT, out->head.len, VRING_DESC_F_NEXT, head + 1 };
+	ring[head + 1] = (struct raw_desc){ at + RIG_IN, ROOM, VRING_DESC_F_WRITE, 0 };
+	fsd_ring_set_avail(&rig, 1, head, ++rig.avail[1]);
+}
+
+/* Of @slot, or 0: there is no answer yet. */
+static int answer(int slot)
+{
+	struct fuse_out_header out;
+
+	memcpy(&out, rig.memory + RIG_IN + slot * ROOM, sizeof(out));
+	return out.error;
+}
+
+/* What a guest does in its other shares. */
+static void work(uint64_t near)
+{
+	struct {
+		struct fuse_create_in in;
+		char name[8];
+	} create = { { .flags = O_RDWR | O_CREAT, .mode = 0644 }, "f" };
+	struct {
+		struct fuse_write_in in;
+		char data[8];
+	} write = { { .size = 8 }, "content" };
+	struct {
+		struct fuse_entry_out entry;
+		struct fuse_open_out open;
+	} made;
+	struct fuse_fsync_in sync = { 0 };
+	struct fuse_write_out written;
+	uint64_t node;
+	int error;
+
+	ck_assert_int_gt(fsd_call(&rig, FUSE_CREATE, near, &create, sizeof(create.in) + 2, NULL, 0,
+				  &made, sizeof(made)),
+			 0);
+	node = made.entry.nodeid;
+	write.in.fh = sync.fh = made.open.fh;
+	ck_assert_int_gt(fsd_call(&rig, FUSE_WRITE, node, &write, sizeof(write), NULL, 0, &written,
+				  sizeof(written)),
+			 0);
+	ck_assert_int_eq(fsd_call(&rig, FUSE_FSYNC, node, &sync, sizeof(sync), NULL, 0, NULL, 0),
+			 0);
+	ck_assert_int_eq(fsd_call(&rig, FUSE_UNLINK, near, "f", 2, NULL, 0, NULL, 0), 0);
+	fsd_lookup(&rig, near, "f", &error);
+	ck_assert_int_eq(error, -ENOENT);
+}
+
+/* All that a path into any share begins with. */
+static void look_around(uint64_t far)
+{
+	struct fuse_open_out opened = fsd_opendir(&rig, FUSE_ROOT_ID);
+	struct fuse_read_in in = { .fh = opened.fh, .size = 1024 };
+	struct fuse_release_in release = { .fh = opened.fh };
+	char names[1024];
+	int error;
+
+	ck_assert_int_gt(fsd_call(&rig, FUSE_READDIRPLUS, FUSE_ROOT_ID, &in, sizeof(in), NULL, 0,
+				  names, sizeof(names)),
+			 0);
+	fsd_call(&rig, FUSE_RELEASEDIR, FUSE_ROOT_ID, &release, sizeof(release), NULL, 0, NULL, 0);
+	ck_assert_uint_eq(fsd_lookup(&rig, FUSE_ROOT_ID, "far", &error), far);
+}
+
+/* The machine's time away is the longest that it may take: a request that waits for it would end
+ * with it, and fail the test by the time that the tests have. */
+START_TEST(others_go_on)
+{
+	struct fsd_rig_options options = { .synthetic_root = true, .classic = _i };
+	uint64_t near, far;
+	int error;
+
+	fsd_rig_start(&rig, &options);
+	if (geteuid() || !far_machine_start(&machine, rig.folder)) {
+		fsd_rig_stop(&rig);
+		return;
+	}
+	ck_assert_int_eq(fs_share_add(rig.fs, "far", open(machine.place, O_PATH | O_CLOEXEC), false,
+				      &as_it_is, false),
+			 0);
+	far = fsd_lookup(&rig, FUSE_ROOT_ID, "far", &error);
+	near = fsd_lookup(&rig, FUSE_ROOT_ID, "share", &error);
+	ck_assert_int_eq(error, 0);
+	fsd_lookup(&rig, far, "none", &error);
+	ck_assert_int_eq(error, -ENOENT);
+
+	ck_assert_int_eq(kill(machine.pid, SIGSTOP), 0);
+	for (int slot = FIRST; slot <= LAST; slot++)
+		ask(slot, far);
+	fsd_ring_kick(&rig, 1);
+	for (int round = 0; round < 20; round++) {
+		work(near);
+		look_around(far);
+	}
+	sleep(2); /* names and attributes that the host's kernel kept are good no longer */
+	work(near);
+	look_around(far);
+	for (int slot = FIRST; slot <= LAST; slot++)
+		ck_assert_int_eq(answer(slot), 0);
+
+	ck_assert_int_eq(kill(machine.pid, SIGCONT), 0);
+	fsd_ring_wait(&rig, 1, WAIT);
+	for (int slot = FIRST; slot <= LAST; slot++)
+		ck_assert_int_eq(answer(slot), -ENOENT);
+	ck_assert_int_eq(fs_share_remove(rig.fs, "far"), 0);
+	kill(machine.pid, SIGKILL);
+	waitpid(machine.pid, NULL, 0);
+	machine.place[strlen(machine.place) - strlen("/share")] = 0;
+	umount2(machine.place, MNT_DETACH);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("fsd_unanswered");
+	TCase *tcase = tcase_create("unanswered");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, others_go_on, 0, 2);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
