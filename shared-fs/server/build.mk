@@ -25,6 +25,7 @@ fsd_srcs := \
 	shared-fs/server/queue.c \
 	shared-fs/server/recover.c \
 	shared-fs/server/redo.c \
+	shared-fs/server/remote.c \
 	shared-fs/server/session.c \
 	shared-fs/server/share.c \
 	shared-fs/server/shared.c \

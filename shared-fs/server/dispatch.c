@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -218,16 +219,25 @@ static uint64_t coarse_now(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/*
- * Who waits for another machine keeps nobody else waiting. What the journal alone can tell to be
- * done already (an append) is not moved to threads that have none.
- */
-static bool is_remote(struct fs *fs, const struct request *req, const struct op *op)
+/* What the journal alone can tell to be done already: an append, an exchange of two names. */
+static bool needs_journal(const struct request *req)
 {
 	struct {
 		struct fuse_in_header head;
-		struct fuse_write_in in;
-	} write;
+		union {
+			struct fuse_write_in write;
+			struct fuse_rename2_in rename;
+		};
+	} body = { 0 };
+
+	guest_copy_from_iov(&body, sizeof(body), req->out, req->n_out);
+	return (req->in.opcode == FUSE_WRITE && body.write.flags & O_APPEND) ||
+	       (req->in.opcode == FUSE_RENAME2 && body.rename.flags & ~RENAME_NOREPLACE);
+}
+
+/* Who waits for another machine keeps nobody else waiting, but threads for that have no journal. */
+static bool is_remote(struct fs *fs, const struct request *req, const struct op *op)
+{
 	const struct inode *inode;
 	bool remote;
 
@@ -238,10 +248,7 @@ static bool is_remote(struct fs *fs, const struct request *req, const struct op 
 	inode = slots_get(&fs->inodes, req->in.nodeid);
 	remote = inode && inode->share != NO_SHARE && !fs->shares[inode->share].local;
 	pthread_mutex_unlock(&fs->lock);
-	if (!remote || req->in.opcode != FUSE_WRITE)
-		return remote;
-	return guest_copy_from_iov(&write, sizeof(write), req->out, req->n_out) == sizeof(write) &&
-	       !(write.in.flags & O_APPEND);
+	return remote && !needs_journal(req);
 }
 
 static enum request_result where_to_run(struct fs *fs, const struct request *req,

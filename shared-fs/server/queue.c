@@ -217,16 +217,25 @@ static void mark_broken(struct queue *queue)
 	signal_eventfd(queue->err_fd);
 }
 
+/* How many requests may wait where none is urgent. Another machine keeps a file until the guest has
+ * forgotten it: remote_rmdir() waits for that. */
+static uint16_t laziness(const struct queue *queue)
+{
+	if (queue->index || __atomic_load_n(&queue->fs->has_remote, __ATOMIC_ACQUIRE))
+		return 1;
+	return queue->ring.size / 4;
+}
+
 static void *queue_thread(void *arg)
 {
 	struct queue *queue = arg;
-	uint16_t lazy = queue->index ? 1 : queue->ring.size / 4;
 	unsigned int quiet = 0; /* given back, not signalled yet */
 	struct epoll_event event;
 
 	if (queue->resumed && serve_again(queue))
 		mark_broken(queue);
 	while (!queue->broken && !__atomic_load_n(&queue->stopping, __ATOMIC_ACQUIRE)) {
+		uint16_t lazy = laziness(queue);
 		struct batch batch;
 
 		if (serve(queue, &batch)) {

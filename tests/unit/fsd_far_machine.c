@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "shared-fs/server/request.h"
@@ -109,4 +110,20 @@ bool far_machine_start(struct far_machine *machine, const char *top)
 	close(machine->orders[1]);
 	strcat(machine->place, "/share");
 	return true;
+}
+
+void far_machine_stop(struct far_machine *machine)
+{
+	if (!machine->pid)
+		return;
+	kill(machine->pid, SIGKILL);
+	waitpid(machine->pid, NULL, 0);
+	machine->pid = 0;
+}
+
+void far_machine_end(struct far_machine *machine)
+{
+	far_machine_stop(machine);
+	machine->place[strlen(machine->place) - strlen("/share")] = 0;
+	ck_assert_int_eq(umount2(machine->place, MNT_DETACH), 0);
 }

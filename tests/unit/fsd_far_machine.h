@@ -24,5 +24,9 @@ struct far_machine {
 bool far_machine_start(struct far_machine *machine, const char *top);
 /* '-' takes the share away, '+' gives it back. */
 void far_machine_order(const struct far_machine *machine, char what);
+/* It hangs up. */
+void far_machine_stop(struct far_machine *machine);
+/* The same, where it has not yet, and its file system goes. */
+void far_machine_end(struct far_machine *machine);
 
 #endif

@@ -10,9 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "shared-fs/server/workers.h"
@@ -154,10 +152,7 @@ START_TEST(others_go_on)
 	for (int slot = FIRST; slot <= LAST; slot++)
 		ck_assert_int_eq(answer(slot), -ENOENT);
 	ck_assert_int_eq(fs_share_remove(rig.fs, "far"), 0);
-	kill(machine.pid, SIGKILL);
-	waitpid(machine.pid, NULL, 0);
-	machine.place[strlen(machine.place) - strlen("/share")] = 0;
-	umount2(machine.place, MNT_DETACH);
+	far_machine_end(&machine);
 	fsd_rig_stop(&rig);
 }
 END_TEST

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What is otherwise on other machines' file systems. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shared-fs/server/ops.h"
+
+#define LEFT_PREFIX ".nfs" /* of NFS' silly renames: nfs_sillyrename() of fs/nfs/unlink.c */
+#define LOOK_MS	    2
+#define WAIT_MS	    500
+
+static bool holds_only_left(int dir_fd, const char *name)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	bool only = true;
+
+	if (!stream) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	while (only && (entry = readdir(stream)))
+		only = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
+		       !strncmp(entry->d_name, LEFT_PREFIX, strlen(LEFT_PREFIX));
+	closedir(stream);
+	return only;
+}
+
+/*
+ * NFS gives a file that is removed another name while somebody holds it, and we hold what the guest
+ * knows: its messages that forget what was in the folder are on their way. What it has open stays.
+ */
+int remote_rmdir(int dir_fd, const char *name)
+{
+	const struct timespec look = { .tv_nsec = LOOK_MS * 1000000 };
+	int ret;
+
+	for (int ms = 0;; ms += LOOK_MS) {
+		ret = unlinkat(dir_fd, name, AT_REMOVEDIR) ? -errno : 0;
+		if ((ret != -ENOTEMPTY && ret != -EEXIST) || ms >= WAIT_MS ||
+		    !holds_only_left(dir_fd, name))
+			return ret;
+		nanosleep(&look, NULL);
+	}
+}
