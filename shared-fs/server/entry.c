@@ -421,13 +421,6 @@ static void unpin(struct fs *fs, struct inode *pinned, bool done, const struct i
 	inode_put(fs, pinned);
 }
 
-static int remove_host(const struct request *req, const char *name, int flags)
-{
-	if (flags & AT_REMOVEDIR && !inode_share(req->fs, req->inode)->local)
-		return remote_rmdir(req->inode->fd, name);
-	return unlinkat(req->inode->fd, name, flags) ? -errno : 0;
-}
-
 static int64_t remove_name(struct request *req, int flags)
 {
 	struct inode *pinned;
@@ -438,7 +431,10 @@ static int64_t remove_name(struct request *req, int flags)
 		return ret;
 	pinned = pin(req->fs, req->inode, name);
 	watch_own_name(req->fs, req->inode, name, LODGE_FS_DELETED);
-	ret = remove_host(req, name, flags);
+	if (flags & AT_REMOVEDIR)
+		ret = remote_rmdir(req->inode->fd, name);
+	else
+		ret = unlinkat(req->inode->fd, name, 0) ? -errno : 0;
 	if (ret)
 		watch_own_undo(req->fs, req->inode, name, LODGE_FS_DELETED);
 	unpin(req->fs, pinned, !ret, req->inode, NULL);

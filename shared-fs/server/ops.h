@@ -97,8 +97,8 @@ void capability_fsetid(const struct fs *fs, bool on);
  * effort. */
 void privileges_drop(const struct fs *fs, int fd);
 
-/* remote.c: unlinkat(2) of a folder on another machine, or a negative errno. Blocks for half a second
- * at most where files are left in it that the guest is about to forget. */
+/* remote.c: unlinkat(2) of a folder, which may be on another machine, or a negative errno. Blocks
+ * for half a second at most where files are left in it that the guest is about to forget. */
 int remote_rmdir(int dir_fd, const char *name);
 
 /* lock.c */

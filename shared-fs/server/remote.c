@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +12,14 @@
 #define LEFT_PREFIX ".nfs" /* of NFS' silly renames: nfs_sillyrename() of fs/nfs/unlink.c */
 #define LOOK_MS	    2
 #define WAIT_MS	    500
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 static bool holds_only_left(int dir_fd, const char *name)
 {
@@ -36,17 +43,20 @@ static bool holds_only_left(int dir_fd, const char *name)
 /*
  * NFS gives a file that is removed another name while somebody holds it, and we hold what the guest
  * knows: its messages that forget what was in the folder are on their way. What it has open stays.
+ * NFS may be mounted below a local share, too; elsewhere no folder holds nothing but such names.
  */
 int remote_rmdir(int dir_fd, const char *name)
 {
 	const struct timespec look = { .tv_nsec = LOOK_MS * 1000000 };
+	int64_t end = 0;
 	int ret;
 
-	for (int ms = 0;; ms += LOOK_MS) {
+	for (;;) {
 		ret = unlinkat(dir_fd, name, AT_REMOVEDIR) ? -errno : 0;
-		if ((ret != -ENOTEMPTY && ret != -EEXIST) || ms >= WAIT_MS ||
+		if ((ret != -ENOTEMPTY && ret != -EEXIST) || (end && now_ms() >= end) ||
 		    !holds_only_left(dir_fd, name))
 			return ret;
+		end = end ? end : now_ms() + WAIT_MS;
 		nanosleep(&look, NULL);
 	}
 }

@@ -124,12 +124,12 @@ static int place_share(struct fs *fs, const struct share *share, bool export)
 	if (i == SHARES_MAX)
 		return -ENOSPC;
 
+	if (!share->local)
+		__atomic_store_n(&fs->has_remote, true, __ATOMIC_RELEASE);
 	/* A server that dies in between leaves no half of a share. */
 	fs->shares[i] = *share;
 	__atomic_store_n(&fs->shares[i].used, true, __ATOMIC_RELEASE);
 	fs->exported = fs->exported || export;
-	if (!share->local)
-		__atomic_store_n(&fs->has_remote, true, __ATOMIC_RELEASE);
 	clock_gettime(CLOCK_REALTIME, &fs->shares_changed);
 	return i;
 }
