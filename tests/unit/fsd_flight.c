@@ -22,7 +22,6 @@
 #define IN_FLIGHT (RIG_QUEUE_SIZE / 2) /* each of two descriptors */
 #define KINDS	  4
 #define OF_A_KIND (IN_FLIGHT / KINDS)
-#define ROOM	  1024
 #define ROUNDS	  25 /* more than 64 deaths within 10 s are the end */
 #define LINE	  16
 #define LONG	  2.0 /* seconds */
@@ -31,36 +30,9 @@ static struct fsd_rig rig;
 static uint64_t log_node;
 static int n_long;
 
-struct message {
-	struct fuse_in_header head;
-	uint8_t body[ROOM - sizeof(struct fuse_in_header)];
-};
-
-static struct message *message(int slot)
+static const struct fuse_in_header *asked(int slot)
 {
-	return (struct message *)(rig.memory + RIG_OUT + slot * ROOM);
-}
-
-/* Puts the request into its buffers and its place of the ring. */
-static void put(int slot, uint32_t opcode, uint64_t node, const void *body, size_t len,
-		const void *more, size_t more_len)
-{
-	struct raw_desc *ring = (struct raw_desc *)(rig.memory + RIG_RINGS + 0x10000);
-	uint16_t head = (uint16_t)(2 * slot);
-	uint64_t at = RIG_GUEST_BASE + (uint64_t)slot * ROOM;
-	struct message *out = message(slot);
-
-	out->head = (struct fuse_in_header){ .len = (uint32_t)(sizeof(out->head) + len + more_len),
-					     .opcode = opcode,
-					     .unique = ++rig.unique,
-					     .nodeid = node,
-					     .uid = geteuid(),
-					     .gid = getegid() };
-	memcpy(out->body, body, len);
-	memcpy(out->body + len, more, more_len);
-	memset(rig.memory + RIG_IN + slot * ROOM, 0, ROOM);
-	ring[head] = (struct raw_desc){ at + RIG_OUT, out->head.len, VRING_DESC_F_NEXT, head + 1 };
-	ring[head + 1] = (struct raw_desc){ at + RIG_IN, ROOM, VRING_DESC_F_WRITE, 0 };
+	return (const struct fuse_in_header *)(rig.memory + RIG_OUT + slot * RIG_SLOT);
 }
 
 static void put_mkdir(int slot, int round, int i)
@@ -69,7 +41,7 @@ static void put_mkdir(int slot, int round, int i)
 	char name[32];
 	int len = sprintf(name, "dir-%d-%d", round, i) + 1;
 
-	put(slot, FUSE_MKDIR, FUSE_ROOT_ID, &in, sizeof(in), name, (size_t)len);
+	fsd_slot_put(&rig, slot, FUSE_MKDIR, FUSE_ROOT_ID, &in, sizeof(in), name, (size_t)len);
 }
 
 static void put_append(int slot, int round, int i)
@@ -78,7 +50,7 @@ static void put_append(int slot, int round, int i)
 	char line[LINE + 1];
 
 	snprintf(line, sizeof(line), "%7d %7d\n", round, i);
-	put(slot, FUSE_WRITE, log_node, &in, sizeof(in), line, LINE);
+	fsd_slot_put(&rig, slot, FUSE_WRITE, log_node, &in, sizeof(in), line, LINE);
 }
 
 static void put_rename(int slot, int round, int i)
@@ -87,22 +59,14 @@ static void put_rename(int slot, int round, int i)
 	char names[64];
 	int len = sprintf(names, "file-%d-%d%cfile-%d-%d", round, i, 0, round + 1, i) + 1;
 
-	put(slot, FUSE_RENAME, FUSE_ROOT_ID, &in, sizeof(in), names, (size_t)len);
+	fsd_slot_put(&rig, slot, FUSE_RENAME, FUSE_ROOT_ID, &in, sizeof(in), names, (size_t)len);
 }
 
 static void put_fsync(int slot, int round, int i)
 {
 	struct fuse_fsync_in in = { .fsync_flags = (uint32_t)(round + i) & 1 };
 
-	put(slot, FUSE_FSYNC, log_node, &in, sizeof(in), "", 0);
-}
-
-static double seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+	fsd_slot_put(&rig, slot, FUSE_FSYNC, log_node, &in, sizeof(in), "", 0);
 }
 
 /* All of them at once, and the server's death at some time after. */
@@ -119,17 +83,17 @@ static void fly(int round)
 		kinds[slot % KINDS](slot, round, slot / KINDS);
 	for (int slot = 0; slot < IN_FLIGHT; slot++)
 		fsd_ring_set_avail(&rig, 1, (uint16_t)(2 * slot), ++rig.avail[1]);
-	began = seconds();
+	began = fsd_seconds();
 	fsd_ring_kick(&rig, 1);
 	nanosleep(&wait, NULL);
 	kill(server, SIGKILL);
 	fsd_ring_wait(&rig, 1, IN_FLIGHT);
-	n_long += seconds() - began > LONG;
+	n_long += fsd_seconds() - began > LONG;
 	for (int slot = 0; slot < IN_FLIGHT; slot++) {
-		memcpy(&out, rig.memory + RIG_IN + slot * ROOM, sizeof(out));
-		ck_assert_uint_eq(out.unique, message(slot)->head.unique);
-		ck_assert_msg(!out.error, "round %d, opcode %u: %d", round,
-			      message(slot)->head.opcode, out.error);
+		memcpy(&out, rig.memory + RIG_IN + slot * RIG_SLOT, sizeof(out));
+		ck_assert_uint_eq(out.unique, asked(slot)->unique);
+		ck_assert_msg(!out.error, "round %d, opcode %u: %d", round, asked(slot)->opcode,
+			      out.error);
 	}
 	while (fsd_wait_server(&rig) == server)
 		;

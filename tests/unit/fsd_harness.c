@@ -533,3 +533,34 @@ void *fsd_flip(void *arg)
 	}
 	return NULL;
 }
+
+void fsd_slot_put(struct fsd_rig *rig, int slot, uint32_t opcode, uint64_t nodeid, const void *body,
+		  size_t len, const void *more, size_t more_len)
+{
+	struct raw_desc *ring = (struct raw_desc *)(rig->memory + RIG_RINGS + 0x10000);
+	uint16_t head = (uint16_t)(2 * slot);
+	uint64_t at = RIG_GUEST_BASE + (uint64_t)slot * RIG_SLOT;
+	uint8_t *out = rig->memory + RIG_OUT + slot * RIG_SLOT;
+	struct fuse_in_header in = { .len = (uint32_t)(sizeof(in) + len + more_len),
+				     .opcode = opcode,
+				     .unique = ++rig->unique,
+				     .nodeid = nodeid,
+				     .uid = geteuid(),
+				     .gid = getegid() };
+
+	ck_assert_uint_le(in.len, RIG_SLOT);
+	memcpy(out, &in, sizeof(in));
+	memcpy(out + sizeof(in), body, len);
+	memcpy(out + sizeof(in) + len, more, more_len);
+	memset(rig->memory + RIG_IN + slot * RIG_SLOT, 0, RIG_SLOT);
+	ring[head] = (struct raw_desc){ at + RIG_OUT, in.len, VRING_DESC_F_NEXT, head + 1 };
+	ring[head + 1] = (struct raw_desc){ at + RIG_IN, RIG_SLOT, VRING_DESC_F_WRITE, 0 };
+}
+
+double fsd_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}

@@ -27,6 +27,7 @@
 #define RIG_OUT	   0x100000
 #define RIG_IN	   0x300000
 #define RIG_BUFFER 0x200000 /* bytes of each */
+#define RIG_SLOT   1024
 
 struct fsd_rig {
 	char folder[64]; /* the export, a fresh one */
@@ -105,6 +106,10 @@ uint32_t fsd_ring_run(struct fsd_rig *rig, unsigned int queue, const struct raw_
 void fsd_ring_wait(struct fsd_rig *rig, unsigned int queue, unsigned int n);
 void fsd_ring_set_avail(struct fsd_rig *rig, unsigned int queue, uint16_t head, uint16_t idx);
 void fsd_ring_kick(struct fsd_rig *rig, unsigned int queue);
+/* A request in descriptors 2 * @slot and the next of queue 1, with buffers of RIG_SLOT bytes at
+ * RIG_OUT and RIG_IN + @slot * RIG_SLOT; the body in two pieces. Not available yet. */
+void fsd_slot_put(struct fsd_rig *rig, int slot, uint32_t opcode, uint64_t nodeid, const void *body,
+		  size_t len, const void *more, size_t more_len);
 /* True when the queue's error eventfd was signalled within 5 s. */
 bool fsd_ring_broke(struct fsd_rig *rig, unsigned int queue);
 
@@ -134,6 +139,8 @@ struct fuse_open_out fsd_opendir(struct fsd_rig *rig, uint64_t dir);
 /* A path below the exported folder, in a static buffer of the rig's thread. */
 const char *fsd_path(struct fsd_rig *rig, const char *name, char buffer[256]);
 void fsd_write_file(struct fsd_rig *rig, const char *name, const char *text);
+
+double fsd_seconds(void); /* of CLOCK_MONOTONIC */
 
 /* KiB of shared memory that this process has touched; -1: the kernel does not tell. */
 long harness_shared_kib(void);

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "shared-fs/server/request.h"
@@ -243,26 +242,11 @@ START_TEST(t25_a_remote_share_goes_stale)
 }
 END_TEST
 
-struct late_removal {
-	char path[128];
-	unsigned int ms;
-};
-
-static void *remove_later(void *arg)
+static void *remove_later(void *path)
 {
-	const struct late_removal *late = arg;
-
-	usleep(late->ms * 1000);
-	ck_assert_int_eq(unlink(late->path), 0);
+	usleep(100000); /* while a folder is waited for */
+	ck_assert_int_eq(unlink(path), 0);
 	return NULL;
-}
-
-static double seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 /* NFS keeps a removed file under such a name while we hold it: what the guest forgets after a while
@@ -270,9 +254,8 @@ static double seconds(void)
 START_TEST(what_nfs_leaves_behind_is_waited_for)
 {
 	struct far_machine machine = { 0 };
-	struct late_removal late = { .ms = 100 };
 	struct here here;
-	char near[64], folder[100];
+	char near[64], folder[100], file[128];
 	pthread_t thread;
 	double began;
 
@@ -285,22 +268,22 @@ START_TEST(what_nfs_leaves_behind_is_waited_for)
 	begin_session(&here);
 	here.far = find_share(&here, "far");
 	snprintf(folder, sizeof(folder), "%s/d", machine.own);
-	snprintf(late.path, sizeof(late.path), "%s/.nfs1", folder);
-	ck_assert_int_eq(mkdir(folder, 0755) | mknod(late.path, S_IFREG | 0644, 0), 0);
+	snprintf(file, sizeof(file), "%s/.nfs1", folder);
+	ck_assert_int_eq(mkdir(folder, 0755) | mknod(file, S_IFREG | 0644, 0), 0);
 
-	began = seconds();
+	began = fsd_seconds();
 	ck_assert_int_eq(call(&here, FUSE_RMDIR, here.far, "d", 2, NULL, 0), -ENOTEMPTY);
-	ck_assert_double_gt(seconds() - began, 0.4);
-	pthread_create(&thread, NULL, remove_later, &late);
+	ck_assert_double_gt(fsd_seconds() - began, 0.4);
+	pthread_create(&thread, NULL, remove_later, file);
 	ck_assert_int_eq(call(&here, FUSE_RMDIR, here.far, "d", 2, NULL, 0), 0);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(access(folder, F_OK), -1);
 
-	snprintf(late.path, sizeof(late.path), "%s/nfs1", folder);
-	ck_assert_int_eq(mkdir(folder, 0755) | mknod(late.path, S_IFREG | 0644, 0), 0);
-	began = seconds();
+	snprintf(file, sizeof(file), "%s/nfs1", folder);
+	ck_assert_int_eq(mkdir(folder, 0755) | mknod(file, S_IFREG | 0644, 0), 0);
+	began = fsd_seconds();
 	ck_assert_int_eq(call(&here, FUSE_RMDIR, here.far, "d", 2, NULL, 0), -ENOTEMPTY);
-	ck_assert_double_lt(seconds() - began, 0.4);
+	ck_assert_double_lt(fsd_seconds() - began, 0.4);
 
 	ck_assert_int_eq(fs_share_remove(here.fs, "far"), 0);
 	far_machine_end(&machine);

@@ -6,14 +6,12 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/virtio_ring.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "shared-fs/server/workers.h"
 #include "tests/unit/fsd_far_machine.h"
 #include "tests/unit/fsd_harness.h"
 #include "tests/unit/unit.h"
@@ -21,34 +19,19 @@
 #define FIRST 8 /* place of the ring; those before are fsd_call's */
 #define LAST  (RIG_QUEUE_SIZE / 2 - 1)
 #define WAIT  (LAST - FIRST + 1)
-#define ROOM  1024
 
 static const struct owner_map as_it_is;
 static struct fsd_rig rig;
 static struct far_machine machine;
 
-struct message {
-	struct fuse_in_header head;
-	char name[24];
-};
-
-/* A request for @far that nobody waits for here: @name is to be looked up. */
+/* A request for @far that nobody waits for here: a name is to be looked up. */
 static void ask(int slot, uint64_t far)
 {
-	struct raw_desc *ring = (struct raw_desc *)(rig.memory + RIG_RINGS + 0x10000);
-	struct message *out = (struct message *)(rig.memory + RIG_OUT + slot * ROOM);
-	uint64_t at = RIG_GUEST_BASE + (uint64_t)slot * ROOM;
-	uint16_t head = (uint16_t)(2 * slot);
-	int len = sprintf(out->name, "none-%d", slot) + 1;
+	char name[24];
+	int len = sprintf(name, "none-%d", slot) + 1;
 
-	out->head = (struct fuse_in_header){ .len = (uint32_t)(sizeof(out->head) + (size_t)len),
-					     .opcode = FUSE_LOOKUP,
-					     .unique = ++rig.unique,
-					     .nodeid = far };
-	memset(rig.memory + RIG_IN + slot * ROOM, 0, ROOM);
-	ring[head] = (struct raw_desc){ at + RIG_OUT, out->head.len, VRING_DESC_F_NEXT, head + 1 };
-	ring[head + 1] = (struct raw_desc){ at + RIG_IN, ROOM, VRING_DESC_F_WRITE, 0 };
-	fsd_ring_set_avail(&rig, 1, head, ++rig.avail[1]);
+	fsd_slot_put(&rig, slot, FUSE_LOOKUP, far, name, (size_t)len, "", 0);
+	fsd_ring_set_avail(&rig, 1, (uint16_t)(2 * slot), ++rig.avail[1]);
 }
 
 /* Of @slot, or 0: there is no answer yet. */
@@ -56,7 +39,7 @@ static int answer(int slot)
 {
 	struct fuse_out_header out;
 
-	memcpy(&out, rig.memory + RIG_IN + slot * ROOM, sizeof(out));
+	memcpy(&out, rig.memory + RIG_IN + slot * RIG_SLOT, sizeof(out));
 	return out.error;
 }
 
