@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/fsd_far_machine.h"
@@ -117,6 +117,8 @@ START_TEST(others_go_on)
 	ck_assert_int_eq(error, -ENOENT);
 
 	ck_assert_int_eq(kill(machine.pid, SIGSTOP), 0);
+	/* All its threads have stopped, or one of them might answer still. */
+	ck_assert_int_eq(waitpid(machine.pid, NULL, WUNTRACED), machine.pid);
 	for (int slot = FIRST; slot <= LAST; slot++)
 		ask(slot, far);
 	fsd_ring_kick(&rig, 1);
