@@ -201,6 +201,9 @@ int fs_attach(struct fs *fs);
  * run keep what they use. */
 void fs_reset(struct fs *fs);
 
+/* Of CLOCK_MONOTONIC_COARSE, which is a tick behind at most. */
+uint64_t fs_now_ms(void);
+
 /* recover.c */
 struct fs_recovered {
 	uint32_t inodes;

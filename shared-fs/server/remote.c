@@ -7,19 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared-fs/server/fs.h"
 #include "shared-fs/server/ops.h"
 
 #define LEFT_PREFIX ".nfs" /* of NFS' silly renames: nfs_sillyrename() of fs/nfs/unlink.c */
 #define LOOK_MS	    2
 #define WAIT_MS	    500
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool holds_only_left(int dir_fd, const char *name)
 {
@@ -48,15 +41,15 @@ static bool holds_only_left(int dir_fd, const char *name)
 int remote_rmdir(int dir_fd, const char *name)
 {
 	const struct timespec look = { .tv_nsec = LOOK_MS * 1000000 };
-	int64_t end = 0;
+	uint64_t end = 0;
 	int ret;
 
 	for (;;) {
 		ret = unlinkat(dir_fd, name, AT_REMOVEDIR) ? -errno : 0;
-		if ((ret != -ENOTEMPTY && ret != -EEXIST) || (end && now_ms() >= end) ||
+		if ((ret != -ENOTEMPTY && ret != -EEXIST) || (end && fs_now_ms() >= end) ||
 		    !holds_only_left(dir_fd, name))
 			return ret;
-		end = end ? end : now_ms() + WAIT_MS;
+		end = end ? end : fs_now_ms() + WAIT_MS;
 		nanosleep(&look, NULL);
 	}
 }

@@ -104,7 +104,7 @@ static void read_events(struct watcher *watcher)
 		}
 	}
 	if (watcher->queue.n && !watcher->due_ms)
-		watcher->due_ms = watch_now_ms() + WATCH_DELAY_MS;
+		watcher->due_ms = fs_now_ms() + WATCH_DELAY_MS;
 }
 
 static void listen_on(struct watcher *watcher)
@@ -142,7 +142,7 @@ static void hear(struct watcher *watcher)
 /* Milliseconds until the queue is due; -1: it is not. */
 static int time_left(const struct watcher *watcher)
 {
-	uint64_t now = watch_now_ms();
+	uint64_t now = fs_now_ms();
 
 	if (!watcher->due_ms)
 		return -1;
@@ -213,7 +213,7 @@ int watcher_create(struct fs *fs, int socket, bool recovered)
 	if (!ret && recovered && fs->notify_on) {
 		watcher->look_at_all = true;
 		watch_queue_lose_all(&watcher->queue);
-		watcher->due_ms = watch_now_ms();
+		watcher->due_ms = fs_now_ms();
 	}
 	fs->watcher = ret ? NULL : watcher;
 	if (!ret)

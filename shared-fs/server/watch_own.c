@@ -7,14 +7,6 @@
 #define OWN_PROBES 16 /* places that a name may have */
 #define OWN_MS	   2000 /* then an event that was not seen does not come any more */
 
-uint64_t watch_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static uint32_t hash_of(uint64_t nodeid, const char *name)
 {
 	uint32_t hash = 2166136261u ^ (uint32_t)(nodeid * 0x9e3779b97f4a7c15ULL >> 32);
@@ -27,7 +19,7 @@ static uint32_t hash_of(uint64_t nodeid, const char *name)
 /* With own_lock. The entry of that name and one of @kinds, NULL: none. */
 static struct own_name *find(struct watcher *watcher, uint32_t hash, uint32_t kinds)
 {
-	uint64_t now = watch_now_ms();
+	uint64_t now = fs_now_ms();
 
 	for (uint32_t i = 0; i < OWN_PROBES; i++) {
 		struct own_name *own = &watcher->own[(hash + i) & (OWN_NAMES - 1)];
@@ -41,7 +33,7 @@ static struct own_name *find(struct watcher *watcher, uint32_t hash, uint32_t ki
 /* With own_lock. Where there is no room the oldest is the likeliest to be over. */
 static struct own_name *find_place(struct watcher *watcher, uint32_t hash)
 {
-	uint64_t now = watch_now_ms();
+	uint64_t now = fs_now_ms();
 	struct own_name *place = NULL;
 
 	for (uint32_t i = 0; i < OWN_PROBES; i++) {
@@ -71,7 +63,7 @@ void watch_own_name(struct fs *fs, const struct inode *dir, const char *name, ui
 		*own = (struct own_name){ .hash = hash, .kind = kind };
 	}
 	own->pending++;
-	own->at_ms = watch_now_ms();
+	own->at_ms = fs_now_ms();
 	pthread_mutex_unlock(&watcher->own_lock);
 }
 

@@ -64,8 +64,6 @@ static inline bool watch_listening(const struct fs *fs)
 	return fs->watcher && __atomic_load_n(&fs->notify_on, __ATOMIC_RELAXED);
 }
 
-uint64_t watch_now_ms(void);
-
 /* watch_table.c: watches folders that are wanted. */
 void watch_table_serve(struct watcher *watcher);
 /* Of all folders that the guest knows, at the next serve. */

@@ -50,19 +50,14 @@ inside() {
 }
 
 # fails_in FOLDER CASE...: cases that fail, each in a folder of its own; to be run here or there
-fails_in=$(
-	cat <<END
 fails_in() {
-	folder=\$1
+	folder=$1
 	shift
-	for case in "\$@"; do
-		mkdir -p "\$folder/\$case"
-		$BUILD/guest/fs-conform -n 300 "\$folder/\$case" "\$case" | sed -n 's/^not ok 1 //p'
+	for case in "$@"; do
+		mkdir -p "$folder/$case"
+		"$BUILD/guest/fs-conform" -n 300 "$folder/$case" "$case" | sed -n 's/^not ok 1 //p'
 	done
 }
-END
-)
-eval "$fails_in"
 
 rmdir far/lost+found
 mkdir far/work far/native local/work
@@ -78,7 +73,7 @@ ok "which both are there" wait_for 20 inside 'test -d /mnt/lodge/far/work -a -d 
 read -ra cases < <("$BUILD/guest/fs-conform" -n 300 local/work | sed -n 's/^ok [0-9]* \([a-z0-9-]*\).*/\1/p' | tr '\n' ' ')
 ok "there are cases" test ${#cases[@]} -gt 30
 native=$(fails_in "$PWD/far/native" "${cases[@]}")
-new=$(inside "$fails_in; fails_in /mnt/lodge/far/work ${cases[*]}" | grep -vxF "$native" | grep -vx -e links -e stamps-of-folders)
+new=$(inside "BUILD=$BUILD; $(declare -f fails_in); fails_in /mnt/lodge/far/work ${cases[*]}" | grep -vxF "$native" | grep -vx -e links -e stamps-of-folders)
 is "$new" "" "what conforms on the host's mount does so in the guest"
 
 # shellcheck disable=SC2016 # what the guest expands
