@@ -281,16 +281,21 @@ static int map_file(struct shm_window *window, int fd, const struct shm_piece *p
 /*
  * Where the file is in memory for good (tmpfs), or its file system lets the kernel do it, its pages
  * are made large ones: the guest's touches then cost one fault each 2 MiB, not 512. Not where there
- * are holes, which would be filled. It lasts: the next mapping finds them large.
+ * are holes, which would be filled, nor where more than half of the last page would be behind the
+ * file's end, for which the host's memory pays, too. It lasts: the next mapping finds them large.
  */
-static void collapse(struct shm_window *window, int fd, const struct shm_piece *piece)
+static void collapse(struct shm_window *window, int fd, uint64_t file_size,
+		     const struct shm_piece *piece)
 {
+	uint64_t end = piece->file_offset + piece->len;
 	off_t hole;
 
-	if ((piece->offset | piece->len | piece->file_offset) % HUGE_PAGE)
+	if ((piece->offset | piece->len | piece->file_offset) % HUGE_PAGE ||
+	    end > file_size + HUGE_PAGE / 2)
 		return;
+	/* The end of a file is one. */
 	hole = lseek(fd, (off_t)piece->file_offset, SEEK_HOLE);
-	if (hole >= 0 && (uint64_t)hole >= piece->file_offset + piece->len)
+	if (hole >= 0 && (uint64_t)hole >= (end < file_size ? end : file_size))
 		(void)madvise(window->host + piece->offset, piece->len, MADV_COLLAPSE);
 }
 
@@ -365,7 +370,7 @@ static int map_locked(struct shm_window *window, int fd, uint64_t file_size,
 	}
 	if (ret)
 		return ret;
-	collapse(window, fd, piece);
+	collapse(window, fd, file_size, piece);
 	if (replaces)
 		close(window->pieces[at].fd);
 	window->pieces[at] = (struct piece){ *piece, fd, file_size, piece->len };

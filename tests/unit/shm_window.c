@@ -6,10 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host-vmm/shm_window.h"
 #include "tests/unit/unit.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* <asm-generic/mman-common.h> of Linux 6.1 */
+#endif
 
 #define SIZE	   (8ull << 20)
 #define PIECE	   (2ull << 20)
@@ -226,6 +231,59 @@ START_TEST(beyond_a_short_file)
 }
 END_TEST
 
+/* By Linux 6.1, where large pages are not switched off. */
+static bool host_collapses(void)
+{
+	uint8_t *memory = mmap(NULL, 2 * PIECE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *piece = (uint8_t *)(((uintptr_t)memory + PIECE - 1) & ~(PIECE - 1));
+	bool ret;
+
+	ck_assert_ptr_ne(memory, MAP_FAILED);
+	*piece = 1;
+	ret = !madvise(piece, PIECE, MADV_COLLAPSE);
+	munmap(memory, 2 * PIECE);
+	return ret;
+}
+
+/* Whether the last piece of a file of @size bytes becomes a large page, which the file then has
+ * whole, also behind its end. */
+static bool last_is_large(uint64_t size)
+{
+	static const uint8_t page[PAGE] = { 7 };
+	struct stat before, after;
+
+	shm_window_clear(window);
+	ck_assert_int_eq(ftruncate(file, PIECE), 0); /* what a test before has left goes */
+	for (off_t end = PIECE; end < (off_t)size; end += PAGE)
+		ck_assert_int_eq(pwrite(file, page, PAGE, end), PAGE);
+	ck_assert_int_eq(fstat(file, &before), 0);
+	ck_assert_int_eq(map(0, PIECE, PIECE, false), 0);
+	ck_assert_int_eq(fstat(file, &after), 0);
+	ck_assert_int_eq(after.st_size, size);
+	ck_assert_uint_eq(at(0), 7);
+	return after.st_blocks > before.st_blocks;
+}
+
+START_TEST(large_pages_at_a_files_end)
+{
+	bool can = host_collapses();
+	struct stat st;
+
+	ck_assert_int_eq(last_is_large(PIECE + PIECE / 2), can);
+	ck_assert_int_eq(last_is_large(2 * PIECE - PAGE), can);
+	ck_assert(!last_is_large(PIECE + PIECE / 2 - PAGE));
+	/* With a hole in what the file has. */
+	shm_window_clear(window);
+	ck_assert_int_eq(ftruncate(file, PIECE), 0);
+	ck_assert_int_eq(ftruncate(file, 2 * PIECE - PAGE), 0);
+	ck_assert_int_eq(pwrite(file, "x", 1, PIECE), 1);
+	ck_assert_int_eq(map(0, PIECE, PIECE, false), 0);
+	ck_assert_int_eq(fstat(file, &st), 0);
+	ck_assert_int_le(st.st_blocks * 512, PIECE + PAGE);
+}
+END_TEST
+
 START_TEST(no_more_than_so_many)
 {
 	struct shm_window *large;
@@ -261,6 +319,7 @@ int main(void)
 	tcase_add_test(tcase, needs_a_file_open_for_it);
 	tcase_add_test(tcase, a_cut_file);
 	tcase_add_test(tcase, beyond_a_short_file);
+	tcase_add_test(tcase, large_pages_at_a_files_end);
 	tcase_add_test(tcase, no_more_than_so_many);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
