@@ -70,6 +70,7 @@ static const struct seccomp_row always[] = {
 	{ SYS_copy_file_range, "bounded log files" },
 	{ SYS_fstat, "sizes" },
 	{ SYS_newfstatat, "fstat() of newer C libraries" },
+	{ SYS_statx, "whether a share that comes later is a folder" },
 	{ SYS_fcntl, "non-blocking, seals" },
 	{ SYS_flock, "disks' locks" },
 	{ SYS_faccessat2, "whether a share that comes later can be read" },

@@ -54,6 +54,7 @@
 #define FS_START_MS \
 	30000 /* for a lodge-fsd to come up on a busy host; nothing waits but the start */
 #define FS_GONE_MS  2000 /* for a killed one to be really gone */
+#define FS_STOP_MS  2000 /* for one of ours to have done what it had in hand at a reset */
 #define FS_GRACE_MS 100 /* for a lodge-fsd that ends by itself, to see how it ended */
 /* Mass storage, other: what a folder comes nearest to. */
 #define FS_CLASS_CODE 0x018000
@@ -384,8 +385,12 @@ static void fs_stop(struct virtio_device *vdev)
 
 	leave_orphaned(fs);
 	unwatch(&fs->watch);
+	if (fs->vu && fs_backend_is_own(fs->choice.backend))
+		vhost_user_set_timeout(fs->vu, FS_STOP_MS);
 	if (fs->vu && vhost_user_stop(fs->vu, bases)) {
+		/* It waits for another machine's file system, which may not answer. */
 		fs_drop_backend(fs);
+		fs_backend_end_session(fs->choice.backend);
 	} else if (fs->vu) {
 		/* All that was taken was given back, so both rings stand where it stopped. */
 		for (unsigned int i = 0; i < vdev->n_queues; i++) {
@@ -395,6 +400,8 @@ static void fs_stop(struct virtio_device *vdev)
 		}
 	}
 	fs->started = false;
+	if (fs->vu)
+		vhost_user_set_timeout(fs->vu, 0);
 	if (fs->window)
 		fs_window_clear(fs->window);
 }

@@ -341,6 +341,13 @@ static int start_fsd(struct fs_backend *backend, int *ret_socket)
 	return ret;
 }
 
+void fs_backend_end_session(struct fs_backend *backend)
+{
+	if (backend->session_fd >= 0 && ftruncate(backend->session_fd, 0))
+		log_warn("the next %s will think that the guest goes on: %s", FSD_PROGRAM,
+			 strerror(errno));
+}
+
 int fs_backend_take_notify(struct fs_backend *backend)
 {
 	return fd_steal(&backend->notify);
@@ -404,15 +411,14 @@ static struct share *find_share(struct fs_backend *backend, const char *name)
 	return NULL;
 }
 
+/* Asks nothing of its file system, which may not answer. */
 static int check_folder(int fd)
 {
-	struct stat st;
+	struct statx stx;
 
-	if (fstat(fd, &st))
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx))
 		return -errno;
-	if (!S_ISDIR(st.st_mode))
-		return -ENOTDIR;
-	return faccessat(fd, ".", R_OK | X_OK, AT_EACCESS) ? -errno : 0;
+	return S_ISDIR(stx.stx_mode) ? 0 : -ENOTDIR;
 }
 
 /* Under lock. Takes @fd where it succeeds. */
@@ -450,6 +456,10 @@ static int add_share(struct fs_backend *backend, const struct fs_share_info *inf
 		ret = fs_control_add(backend->control, info, fd, ret_why);
 		if (ret)
 			return ret;
+	} else if (faccessat(fd, ".", R_OK | X_OK, AT_EACCESS)) {
+		/* Else lodge-fsd looks, which waits no longer than it should for a file system that
+		 * does not answer. */
+		return -errno;
 	}
 	return append_share(backend, info, fd);
 }

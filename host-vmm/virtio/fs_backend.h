@@ -75,6 +75,9 @@ int fs_backend_place_window(struct fs_backend *backend, uint64_t gpa, char ret_w
 bool fs_backend_is_own(const struct fs_backend *backend);
 /* The device was reset: death is forgiven. */
 void fs_backend_forgive(struct fs_backend *backend);
+/* The same, over which the back end was ended: what the guest had of the last one is nothing that
+ * the next one should go on with. */
+void fs_backend_end_session(struct fs_backend *backend);
 
 /*
  * Takes over @path_fd (O_PATH of a folder), also on failure. -EEXIST, -ENOSPC, -EINVAL for a name

@@ -14,6 +14,7 @@ fsd_srcs := \
 	shared-fs/server/evict.c \
 	shared-fs/server/file.c \
 	shared-fs/server/fs.c \
+	shared-fs/server/fstype.c \
 	shared-fs/server/handle.c \
 	shared-fs/server/inode.c \
 	shared-fs/server/ioctl.c \

@@ -68,17 +68,6 @@ static int decode_name(char *name)
 	return 0;
 }
 
-/* Landlock's rules were made for the folders of the start. */
-static bool is_out_of_reach(int path_fd)
-{
-	int fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool refused = fd < 0 && errno == EACCES;
-
-	if (fd >= 0)
-		close(fd);
-	return refused;
-}
-
 static void add_share(struct control *control, char *rest)
 {
 	struct owner_map owner = { 0 };
@@ -100,17 +89,14 @@ static void add_share(struct control *control, char *rest)
 			    "the rules are ro, owner=UID:GID or exact, mask=FILES:FOLDERS");
 		return;
 	}
-	if (is_out_of_reach(control->passed_fd)) {
-		reply_error(
-			control, -EACCES,
-			"the folder cannot be read, or this server's sandbox (landlock) takes none "
-			"that come later: start it anew");
-		return;
-	}
 	ret = fs_share_add(control->fs, name, fd_steal(&control->passed_fd), read_only, &owner,
 			   false);
 	if (ret == -EEXIST)
 		reply_error(control, ret, "remove that share first, or take another name");
+	else if (ret == -EACCES)
+		reply_error(control, ret,
+			    "the folder cannot be read, or this server's sandbox (landlock) takes "
+			    "none that come later: start it anew");
 	else if (ret == -ENOTDIR)
 		reply_error(control, ret, "share the folder that the file is in");
 	else if (ret)

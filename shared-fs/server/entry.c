@@ -6,6 +6,7 @@
  * without following a symbolic link: there is no path of the guest's making to be led astray by.
  */
 #include "shared-fs/server/evict.h"
+#include "shared-fs/server/fstype.h"
 #include "shared-fs/server/kept.h"
 #include "shared-fs/server/ops.h"
 #include "shared-fs/server/redo.h"

@@ -221,12 +221,10 @@ void fs_each_fd(const struct fs *fs, void (*keep)(void *opaque, int fd), void *o
 int share_rule_parse(const char *word, bool *ret_read_only, struct owner_map *owner);
 
 /* share.c */
-/* Whether the descriptor is on a file system that is a window to the host's kernel. */
-bool fd_is_pseudo(int fd);
-
 /* 0, or -EINVAL for a name that cannot be a file name in the guest. */
 int share_name_check(const char *name);
-/* Takes @fd (O_PATH of a folder). -EEXIST, -ENOSPC, -ENOTDIR. @export: it becomes the root. */
+/* Takes @fd (O_PATH of a folder). -EACCES where it cannot be read, -EEXIST, -ENOSPC, -ENOTDIR.
+ * Waits for its file system a second at most. @export: it becomes the root. */
 int fs_share_add(struct fs *fs, const char *name, int fd, bool read_only,
 		 const struct owner_map *owner, bool export);
 int fs_share_remove(struct fs *fs, const char *name); /* -ENOENT */

@@ -63,56 +63,50 @@ static uint32_t raise_fd_limit(void)
 	return (uint32_t)limit.rlim_cur - FD_RESERVE;
 }
 
+/* Its file system is not asked anything: it may not answer. */
 static int open_share(const struct share_option *share)
 {
-	struct stat st;
-	int fd = open(share->path, O_PATH | O_CLOEXEC);
+	int fd = open(share->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0 || fstat(fd, &st)) {
-		log_error("cannot share '%s': %s; check the path", share->path, strerror(errno));
-		return -1;
-	}
-	if (!S_ISDIR(st.st_mode)) {
+	if (fd < 0 && errno == ENOTDIR)
 		log_error("cannot share '%s': it is not a folder; share the folder that it is in",
 			  share->path);
-		close(fd);
-		return -1;
-	}
-	if (faccessat(fd, ".", R_OK | X_OK, AT_EACCESS)) {
-		log_error(
-			"cannot share '%s': %s; it must be readable (r-x) for the user that runs this",
-			share->path, strerror(errno));
-		close(fd);
-		return -1;
-	}
+	else if (fd < 0)
+		log_error("cannot share '%s': %s; check the path", share->path, strerror(errno));
 	return fd;
 }
 
-static void drop_share(struct options *options, size_t i)
+/* Whoever commands us has seen a share at an earlier start: it is gone since, which must not take
+ * the others away. */
+static bool may_drop_share(const struct options *options)
 {
-	struct share_option *share = &options->shares[i];
+	return options->control_fd >= 0 && !options->export;
+}
 
-	free(share->path);
-	options->n_shares--;
-	memmove(share, share + 1, (options->n_shares - i) * sizeof(*share));
+static void drop_share(struct server *server, size_t i)
+{
+	struct options *options = &server->options;
+	size_t behind = --options->n_shares - i;
+
+	free(options->shares[i].path);
+	memmove(&options->shares[i], &options->shares[i + 1], behind * sizeof(options->shares[0]));
+	memmove(&server->share_fds[i], &server->share_fds[i + 1],
+		behind * sizeof(server->share_fds[0]));
 }
 
 static int open_shares(struct server *server)
 {
-	struct options *options = &server->options;
+	const struct options *options = &server->options;
 	size_t i = 0;
 
 	while (i < options->n_shares) {
 		server->share_fds[i] = open_share(&options->shares[i]);
-		if (server->share_fds[i] >= 0) {
+		if (server->share_fds[i] >= 0)
 			i++;
-			continue;
-		}
-		/* Whoever commands us has seen it at an earlier start: it is gone since, which must
-		 * not take the others away. */
-		if (options->control_fd < 0 || options->export)
+		else if (may_drop_share(options))
+			drop_share(server, i);
+		else
 			return EX_NOINPUT;
-		drop_share(options, i);
 	}
 	return 0;
 }
@@ -206,17 +200,23 @@ static int make_fs(struct server *server)
 static int add_shares(struct server *server)
 {
 	const struct options *options = &server->options;
-	int ret;
+	size_t i = 0;
 
-	for (size_t i = 0; i < options->n_shares; i++) {
+	while (i < options->n_shares) {
 		const struct share_option *share = &options->shares[i];
+		int ret = fs_share_add(server->fs, share->name, server->share_fds[i],
+				       share->read_only, &share->owner, options->export);
 
-		ret = fs_share_add(server->fs, share->name, server->share_fds[i], share->read_only,
-				   &share->owner, options->export);
-		if (ret) {
-			log_error("cannot share '%s': %s", share->path, strerror(-ret));
-			return EX_OSERR;
+		if (!ret) {
+			i++;
+			continue;
 		}
+		log_error("cannot share '%s': %s%s", share->path, strerror(-ret),
+			  ret == -EACCES ? "; it must be readable (r-x) for the user that runs this"
+					 : "");
+		if (!may_drop_share(options))
+			return ret == -EACCES ? EX_NOINPUT : EX_OSERR;
+		drop_share(server, i);
 	}
 	return 0;
 }

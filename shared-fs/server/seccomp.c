@@ -46,6 +46,7 @@ static const int allowed[] = {
 	SCMP_SYS(fsync),
 	SCMP_SYS(fdatasync),
 	SCMP_SYS(syncfs),
+	SCMP_SYS(faccessat2),
 	SCMP_SYS(fstatfs),
 	SCMP_SYS(getxattr),
 	SCMP_SYS(setxattr),

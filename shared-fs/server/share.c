@@ -6,22 +6,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <linux/magic.h>
-
 #include "shared-fs/server/dax.h"
 #include "shared-fs/server/dir.h"
+#include "shared-fs/server/fstype.h"
 #include "shared-fs/server/session.h"
-
-/* Not in linux/magic.h of all supported systems; fs/ceph/super.h, fs/9p/v9fs.h and friends. */
-#define CEPH_MAGIC     0x00c36400
-#define CONFIGFS_MAGIC 0x62656570
-#define FUSE_MAGIC     0x65735546
-#define SMB2_MAGIC     0xfe534d42u
-#define CIFS_MAGIC     0xff534d42u
 
 static bool utf8_valid(const unsigned char *text)
 {
@@ -56,47 +47,6 @@ int share_name_check(const char *name)
 	    strchr(name, '/') || !utf8_valid((const unsigned char *)name))
 		return -EINVAL;
 	return 0;
-}
-
-static bool is_one_of(int fd, const uint32_t *types, size_t n)
-{
-	struct statfs st;
-
-	if (fstatfs(fd, &st))
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if ((uint32_t)st.f_type == types[i])
-			return true;
-	}
-	return false;
-}
-
-bool fd_is_pseudo(int fd)
-{
-	static const uint32_t pseudo[] = {
-		PROC_SUPER_MAGIC,    SYSFS_MAGIC,    DEBUGFS_MAGIC, TRACEFS_MAGIC,
-		SECURITYFS_MAGIC,    EFIVARFS_MAGIC, BPF_FS_MAGIC,  CGROUP_SUPER_MAGIC,
-		CGROUP2_SUPER_MAGIC, CONFIGFS_MAGIC, PSTOREFS_MAGIC
-	};
-
-	return is_one_of(fd, pseudo, sizeof(pseudo) / sizeof(pseudo[0]));
-}
-
-static bool is_local(int fd)
-{
-	static const uint32_t remote[] = { NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, AFS_SUPER_MAGIC,
-					   AFS_FS_MAGIC,    V9FS_MAGIC,	     CODA_SUPER_MAGIC,
-					   CEPH_MAGIC,	    FUSE_MAGIC,	     SMB2_MAGIC,
-					   CIFS_MAGIC };
-
-	return !is_one_of(fd, remote, sizeof(remote) / sizeof(remote[0]));
-}
-
-static bool has_large_pages(int fd)
-{
-	static const uint32_t large[] = { TMPFS_MAGIC };
-
-	return is_one_of(fd, large, sizeof(large) / sizeof(large[0]));
 }
 
 int share_find_locked(const struct fs *fs, const char *name, size_t len)
@@ -175,24 +125,53 @@ static void restore_root(struct fs *fs, uint16_t share, const struct statx *stx)
 	}
 }
 
+/* Landlock's rules were made for the folders of the start. */
+static bool is_out_of_reach(int path_fd)
+{
+	int fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool refused = fd < 0 && errno == EACCES;
+
+	if (fd >= 0)
+		close(fd);
+	return refused;
+}
+
+/* Whether or not its machine answers: a share of one that is silent for now must not keep the
+ * others from being served. */
+static int look_at(int fd, struct share *share, struct statx *ret_stx)
+{
+	struct folder_facts facts;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS | STATX_MNT_ID,
+		  ret_stx))
+		return -errno;
+	if (!S_ISDIR(ret_stx->stx_mode))
+		return -ENOTDIR;
+	folder_ask(fd, &facts);
+	share->local = facts.local;
+	share->large_pages = facts.large_pages;
+	if (facts.silent)
+		log_warn("share '%s': its file system does not answer; it is taken for one of "
+			 "another machine",
+			 share->name);
+	else if (!facts.error && is_out_of_reach(fd))
+		return -EACCES;
+	return facts.error;
+}
+
 int fs_share_add(struct fs *fs, const char *name, int fd, bool read_only,
 		 const struct owner_map *owner, bool export)
 {
 	struct share share = { .read_only = read_only, .fd = fd, .owner = *owner };
 	struct statx stx;
+	int ret = share_name_check(name);
 
-	int ret;
-
-	ret = share_name_check(name);
-	if (!ret && statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &stx))
-		ret = -errno;
-	if (!ret && !S_ISDIR(stx.stx_mode))
-		ret = -ENOTDIR;
+	if (!ret) {
+		strcpy(share.name, name);
+		ret = look_at(fd, &share, &stx);
+	}
 	if (ret)
 		goto out;
-	strcpy(share.name, name);
-	share.local = is_local(fd);
-	share.large_pages = has_large_pages(fd);
 	pthread_mutex_lock(&fs->lock);
 	ret = fs->exported ? -EEXIST : place_share(fs, &share, export);
 	if (ret >= 0 && export)

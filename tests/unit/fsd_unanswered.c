@@ -142,6 +142,57 @@ START_TEST(others_go_on)
 }
 END_TEST
 
+static int64_t attributes(uint64_t node)
+{
+	const struct fuse_getattr_in in = { 0 };
+	struct fuse_attr_out out;
+
+	return fsd_call(&rig, FUSE_GETATTR, node, &in, sizeof(in), NULL, 0, &out, sizeof(out));
+}
+
+/* Whoever starts lodge-fsd anew gives it the shares that it had. */
+START_TEST(is_added_all_the_same)
+{
+	struct fsd_rig_options options = { .synthetic_root = true };
+	uint64_t far, near;
+	double began;
+	int error, fd;
+
+	fsd_rig_start(&rig, &options);
+	if (geteuid() || !far_machine_start(&machine, rig.folder)) {
+		fsd_rig_stop(&rig);
+		return;
+	}
+	fd = open(machine.place, O_PATH | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(kill(machine.pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(machine.pid, NULL, WUNTRACED), machine.pid);
+	sleep(2); /* what the host's kernel kept is good no longer */
+
+	began = fsd_seconds();
+	ck_assert_int_eq(fs_share_add(rig.fs, "far", fd, false, &as_it_is, false), 0);
+	ck_assert_double_lt(fsd_seconds() - began, 4);
+	near = fsd_lookup(&rig, FUSE_ROOT_ID, "share", &error);
+	ck_assert_int_eq(error, 0);
+	work(near);
+	far = fsd_lookup(&rig, FUSE_ROOT_ID, "far", &error);
+	ck_assert_int_eq(error, 0);
+	/* As a share of another machine has it: this waits there, where nobody else waits. */
+	ask(FIRST, far);
+	fsd_ring_kick(&rig, 1);
+	work(near);
+	look_around(far);
+
+	ck_assert_int_eq(kill(machine.pid, SIGCONT), 0);
+	fsd_ring_wait(&rig, 1, 1);
+	ck_assert_int_eq(answer(FIRST), -ENOENT);
+	ck_assert_int_gt(attributes(far), 0);
+	ck_assert_int_eq(fs_share_remove(rig.fs, "far"), 0);
+	far_machine_end(&machine);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("fsd_unanswered");
@@ -149,6 +200,7 @@ int main(void)
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, others_go_on, 0, 2);
+	tcase_add_test(tcase, is_added_all_the_same);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
