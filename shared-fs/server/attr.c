@@ -247,8 +247,7 @@ int64_t op_getattr(struct request *req)
 	int64_t ret;
 
 	/* A handle sees the same file; it matters where O_PATH descriptors are stale, on NFS. */
-	if (body->getattr_flags & FUSE_GETATTR_FH && req->inode->fd >= 0 &&
-	    !inode_share(req->fs, req->inode)->local)
+	if (body->getattr_flags & FUSE_GETATTR_FH && req->inode->fd >= 0 && req->inode->remote)
 		handle = handle_get(req->fs, body->fh, req->inode);
 	ret = reply_attr(req, handle && handle->fd >= 0 ? handle->fd : req->inode->fd);
 	handle_put(req->fs, handle);

@@ -246,7 +246,8 @@ static bool is_remote(struct fs *fs, const struct request *req, const struct op 
 		return false;
 	pthread_mutex_lock(&fs->lock);
 	inode = slots_get(&fs->inodes, req->in.nodeid);
-	remote = inode && inode->share != NO_SHARE && !fs->shares[inode->share].local;
+	remote = inode &&
+		 (inode->remote || __atomic_load_n(&inode->holds_remote, __ATOMIC_ACQUIRE));
 	pthread_mutex_unlock(&fs->lock);
 	return remote && !needs_journal(req);
 }

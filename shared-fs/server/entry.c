@@ -6,7 +6,6 @@
  * without following a symbolic link: there is no path of the guest's making to be led astray by.
  */
 #include "shared-fs/server/evict.h"
-#include "shared-fs/server/fstype.h"
 #include "shared-fs/server/kept.h"
 #include "shared-fs/server/ops.h"
 #include "shared-fs/server/redo.h"
@@ -53,7 +52,9 @@ static void note_seen(struct fs *fs, struct inode *inode, uint32_t hash)
 static int find_known(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
 		      struct statx *ret_stx)
 {
-	const struct found found = { 0, dir->share, false, slot_id(&dir->slot), ret_stx };
+	const struct found found = { .share = dir->share,
+				     .parent_id = slot_id(&dir->slot),
+				     .stx = ret_stx };
 	int no_fd = -1;
 
 	if (statx(dir->fd, name, AT_SYMLINK_NOFOLLOW, STATX_WANTED, ret_stx))
@@ -71,8 +72,8 @@ static void reopen_at(int fd, const struct inode *inode)
 
 /* @fd is charged; it is closed unless the inode took it. @dir (or NULL): where it was found. A
  * share (NULL) is found whether or not another machine answers. */
-static int adopt(struct fs *fs, uint16_t share, const struct inode *dir, int fd,
-		 struct inode **ret_inode, struct statx *ret_stx)
+static int adopt(struct fs *fs, uint16_t share, struct inode *dir, int fd, struct inode **ret_inode,
+		 struct statx *ret_stx)
 {
 	struct found found = { .share = share, .stx = ret_stx };
 	int ret;
@@ -81,9 +82,9 @@ static int adopt(struct fs *fs, uint16_t share, const struct inode *dir, int fd,
 		  STATX_WANTED, ret_stx)) {
 		ret = -errno;
 	} else {
-		/* Only another device than the folder's can be another file system. */
-		found.pseudo = dir && stx_dev(ret_stx) != dir->dev && fd_is_pseudo(fd);
 		found.parent_id = dir ? slot_id(&dir->slot) : 0;
+		if (dir)
+			remote_find(fs, dir, fd, &found);
 		ret = inode_find(fs, &found, &fd, ret_inode);
 		if (!ret && fd >= 0)
 			reopen_at(fd, *ret_inode);

@@ -55,11 +55,11 @@ static uint64_t stamp_mix(uint64_t sum, uint64_t value)
 	return sum ^ sum >> 29;
 }
 
-uint64_t cache_stamp(const struct share *share, const struct stat *st)
+uint64_t cache_stamp(const struct inode *inode, const struct stat *st)
 {
 	/* Local file systems stamp with the clock's tick, 10 ms at most; a server may count
 	 * seconds. */
-	int64_t margin_ns = share->local ? 20000000 : 3000000000;
+	int64_t margin_ns = inode->remote ? 3000000000 : 20000000;
 	struct timespec now;
 	int64_t age_ns;
 	uint64_t sum;
@@ -85,7 +85,7 @@ bool cache_is_good(struct fs *fs, struct inode *inode, int fd)
 		return true;
 	if (fs->config.cache == CACHE_NEVER || fstat(fd, &st))
 		return false;
-	stamp = cache_stamp(inode_share(fs, inode), &st);
+	stamp = cache_stamp(inode, &st);
 	return __atomic_exchange_n(&inode->stamp, stamp, __ATOMIC_ACQ_REL) == stamp && stamp;
 }
 
@@ -93,7 +93,6 @@ bool cache_is_good(struct fs *fs, struct inode *inode, int fd)
 static int finish_open(struct request *req, struct inode *inode, int fd, uint32_t guest_flags,
 		       bool keep_cache, struct fuse_open_out *out)
 {
-	const struct share *share = inode_share(req->fs, inode);
 	struct handle *handle;
 	int ret;
 
@@ -108,7 +107,7 @@ static int finish_open(struct request *req, struct inode *inode, int fd, uint32_
 	if (keep_cache)
 		out->open_flags |= FOPEN_KEEP_CACHE;
 	/* FLUSH reports what close(2) does and drops locks: nothing of either here. */
-	if (share->local && !req->fs->config.host_locks)
+	if (!inode->remote && !req->fs->config.host_locks)
 		out->open_flags |= FOPEN_NOFLUSH;
 	return 0;
 }
@@ -401,7 +400,7 @@ int64_t op_flush(struct request *req)
 		return ret;
 	if (req->fs->config.host_locks)
 		ret = lock_owner_drop(req->fs, req->inode, body->lock_owner);
-	if (!ret && !inode_share(req->fs, req->inode)->local) {
+	if (!ret && req->inode->remote) {
 		int fd = dup(handle->fd);
 
 		/* NFS and its kin write back, and report what failed, at close. */

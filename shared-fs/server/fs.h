@@ -64,7 +64,7 @@ struct share {
 	bool used;
 	bool read_only;
 	bool removed; /* lock: no new reference; files of it answer ESTALE */
-	bool local; /* on this machine's own file system: close(2) can not fail */
+	bool local; /* its root is on this machine's own file system: close(2) can not fail */
 	bool large_pages; /* in the host's cache: on tmpfs */
 	uint32_t n_inodes; /* lock: the slot is not used again before this is 0 */
 	struct owner_map owner;
@@ -96,6 +96,8 @@ struct inode {
 	bool recent; /* lock: used since evict.c last looked */
 	bool gone; /* lock: its number is another file's by now; not in the hash */
 	bool pseudo; /* the root of a /proc, /sys or the like below a share: seen, not entered */
+	bool remote; /* on another machine's file system */
+	bool holds_remote; /* atomic: a folder in which such a file system is mounted */
 	uint16_t seen; /* atomic: the place in fs->seen of the name that it was last opened by */
 	uint64_t dev; /* with ino, mount_id and share the key of the hash */
 	uint64_t ino;
@@ -167,7 +169,7 @@ struct fs {
 	uint32_t n_streams; /* atomic */
 	uint32_t n_lock_waits; /* atomic */
 	bool exported; /* the root is share 0 itself */
-	bool has_remote; /* atomic: some share is, or was, on another machine's file system */
+	bool has_remote; /* atomic: a share, or what is mounted below, was on another machine's */
 	bool in_command; /* of the control socket */
 	struct timespec shares_changed;
 	struct log_ratelimit bad_requests;
@@ -243,6 +245,7 @@ struct found {
 	uint64_t id; /* that a new inode gets; 0: any */
 	uint16_t share;
 	bool pseudo;
+	bool remote; /* in a folder; a share's own root is what the share is */
 	uint64_t parent_id; /* the folder, 0: none */
 	const struct statx *stx;
 };

@@ -36,25 +36,32 @@ static bool is_one_of(uint32_t type, const uint32_t *types, size_t n)
 	return false;
 }
 
-bool fd_is_pseudo(int fd)
+static enum fs_kind kind_of(uint32_t type)
 {
 	static const uint32_t pseudo[] = {
 		PROC_SUPER_MAGIC,    SYSFS_MAGIC,    DEBUGFS_MAGIC, TRACEFS_MAGIC,
 		SECURITYFS_MAGIC,    EFIVARFS_MAGIC, BPF_FS_MAGIC,  CGROUP_SUPER_MAGIC,
 		CGROUP2_SUPER_MAGIC, CONFIGFS_MAGIC, PSTOREFS_MAGIC
 	};
-	struct statfs st;
-
-	return !fstatfs(fd, &st) &&
-	       is_one_of((uint32_t)st.f_type, pseudo, sizeof(pseudo) / sizeof(pseudo[0]));
-}
-
-static void ask_here(int fd, struct folder_facts *ret_facts)
-{
 	static const uint32_t remote[] = { NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, AFS_SUPER_MAGIC,
 					   AFS_FS_MAGIC,    V9FS_MAGIC,	     CODA_SUPER_MAGIC,
 					   CEPH_MAGIC,	    FUSE_MAGIC,	     SMB2_MAGIC,
 					   CIFS_MAGIC };
+
+	if (is_one_of(type, pseudo, sizeof(pseudo) / sizeof(pseudo[0])))
+		return FS_PSEUDO;
+	return is_one_of(type, remote, sizeof(remote) / sizeof(remote[0])) ? FS_REMOTE : FS_LOCAL;
+}
+
+enum fs_kind fd_kind(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) ? FS_LOCAL : kind_of((uint32_t)st.f_type);
+}
+
+static void ask_here(int fd, struct folder_facts *ret_facts)
+{
 	struct folder_facts facts = { .local = true };
 	struct statfs st;
 	struct statx stx;
@@ -63,8 +70,7 @@ static void ask_here(int fd, struct folder_facts *ret_facts)
 	    faccessat(fd, ".", R_OK | X_OK, AT_EACCESS))
 		facts.error = -errno;
 	if (!fstatfs(fd, &st)) {
-		facts.local =
-			!is_one_of((uint32_t)st.f_type, remote, sizeof(remote) / sizeof(remote[0]));
+		facts.local = kind_of((uint32_t)st.f_type) != FS_REMOTE;
 		facts.large_pages = (uint32_t)st.f_type == TMPFS_MAGIC;
 	}
 	*ret_facts = facts;

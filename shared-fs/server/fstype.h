@@ -8,8 +8,14 @@
 
 #include <stdbool.h>
 
-/* Whether the descriptor is on a file system that is a window to the host's kernel. Waits. */
-bool fd_is_pseudo(int fd);
+enum fs_kind {
+	FS_LOCAL,
+	FS_PSEUDO, /* a window to the host's kernel */
+	FS_REMOTE, /* another machine's, or a program's: whether it answers is not ours to say */
+};
+
+/* Of any descriptor. Waits for the answer. */
+enum fs_kind fd_kind(int fd);
 
 struct folder_facts {
 	bool silent; /* no answer in time: the rest is what is safe to think of it */

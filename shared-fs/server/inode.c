@@ -267,6 +267,7 @@ static struct inode *make_locked(struct fs *fs, const struct found *found, int *
 	*fd = -1;
 	inode->share = found->share;
 	inode->pseudo = found->pseudo;
+	inode->remote = found->parent_id ? found->remote : !fs->shares[found->share].local;
 	inode->type = stx->stx_mode & S_IFMT;
 	inode->dev = stx_dev(stx);
 	inode->ino = stx->stx_ino;

@@ -68,7 +68,7 @@ int host_open_flags(uint32_t guest_flags);
  * What a file's content was when the guest opened it, as one number, 0 where the time stamps are
  * too young to tell two changes apart. Equal and not 0: the guest's cache of it is good.
  */
-uint64_t cache_stamp(const struct share *share, const struct stat *st);
+uint64_t cache_stamp(const struct inode *inode, const struct stat *st);
 /* Compares with the last open and notes the new one: true if the guest may keep its cache. */
 bool cache_is_good(struct fs *fs, struct inode *inode, int fd);
 
@@ -100,6 +100,10 @@ void privileges_drop(const struct fs *fs, int fd);
 /* remote.c: unlinkat(2) of a folder, which may be on another machine, or a negative errno. Blocks
  * for half a second at most where files are left in it that the guest is about to forget. */
 int remote_rmdir(int dir_fd, const char *name);
+/* On what kind of file system @fd is, which was found in @dir: found->pseudo and found->remote.
+ * Only another device than the folder's can be another file system, and its kind has to be asked
+ * for. From then on what is asked of @dir may have to wait for another machine, too. */
+void remote_find(struct fs *fs, struct inode *dir, int fd, struct found *found);
 
 /* lock.c */
 int lock_owner_drop(struct fs *fs, struct inode *inode, uint64_t owner);

@@ -17,10 +17,11 @@ static bool since_begin(const struct request *req, const struct statx_timestamp 
 	return (uint64_t)time->tv_sec * 1000000000 + time->tv_nsec >= began;
 }
 
-/* The clock of a server of files is not ours: what could have been done counts as done. */
+/* Where nobody has noted when it began, or by a clock that is not ours, a file server's: what could
+ * have been done counts as done. */
 static bool has_our_clock(const struct request *req)
 {
-	return inode_share(req->fs, req->inode)->local;
+	return req->journal && !req->inode->remote;
 }
 
 static bool born_since_begin(const struct request *req, const struct statx *stx)

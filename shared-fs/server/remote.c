@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "shared-fs/server/fs.h"
+#include "shared-fs/server/fstype.h"
 #include "shared-fs/server/ops.h"
 
 #define LEFT_PREFIX ".nfs" /* of NFS' silly renames: nfs_sillyrename() of fs/nfs/unlink.c */
@@ -51,5 +52,21 @@ int remote_rmdir(int dir_fd, const char *name)
 			return ret;
 		end = end ? end : fs_now_ms() + WAIT_MS;
 		nanosleep(&look, NULL);
+	}
+}
+
+void remote_find(struct fs *fs, struct inode *dir, int fd, struct found *found)
+{
+	enum fs_kind kind;
+
+	found->remote = dir->remote;
+	if (stx_dev(found->stx) == dir->dev)
+		return;
+	kind = fd_kind(fd);
+	found->pseudo = kind == FS_PSEUDO;
+	found->remote = kind == FS_REMOTE;
+	if (found->remote && !dir->remote) {
+		__atomic_store_n(&dir->holds_remote, true, __ATOMIC_RELEASE);
+		__atomic_store_n(&fs->has_remote, true, __ATOMIC_RELEASE);
 	}
 }

@@ -93,6 +93,7 @@ static int become_root(struct fs *fs, uint16_t share, const struct statx *stx)
 	if (root->fd < 0)
 		return -errno;
 	root->share = share;
+	root->remote = !fs->shares[share].local;
 	root->dev = stx_dev(stx);
 	root->ino = stx->stx_ino;
 	root->mount_id = stx->stx_mnt_id;

@@ -98,10 +98,9 @@ static int enter_folder(struct fs *fs, struct folder *folder, uint64_t nodeid)
 }
 
 /* Whether nobody but the server itself has changed what has @stx since the guest's last request. */
-static bool is_own(struct fs *fs, const struct inode *inode, const struct statx *stx)
+static bool is_own(const struct inode *inode, const struct statx *stx)
 {
-	const struct share *share = inode_share(fs, inode);
-	uint64_t margin = share && share->local ? 0 : FOREIGN_MARGIN_NS;
+	uint64_t margin = inode->remote ? FOREIGN_MARGIN_NS : 0;
 	uint64_t own = __atomic_load_n(&inode->own_changed, __ATOMIC_ACQUIRE);
 	uint64_t changed = (uint64_t)stx->stx_ctime.tv_sec * 1000000000 + stx->stx_ctime.tv_nsec;
 
@@ -132,7 +131,7 @@ static void find_child(struct fs *fs, const struct folder *folder, const struct 
 	}
 	change->child = slot_id(&child->slot);
 	change->child_ino = child->shown_ino;
-	if (is_own(fs, child, &stx))
+	if (is_own(child, &stx))
 		change->kinds &= ~(uint32_t)CHANGE_KINDS;
 	inode_put(fs, child);
 }
@@ -159,7 +158,7 @@ static bool make_change(struct fs *fs, struct folder *folder, const struct watch
 		return true;
 	if (event->kinds & LODGE_FS_SELF) {
 		return !statx(folder->inode->fd, "", AT_EMPTY_PATH, STATX_WANTED, &stx) &&
-		       !is_own(fs, folder->inode, &stx);
+		       !is_own(folder->inode, &stx);
 	}
 	find_child(fs, folder, event, change);
 	return change->kinds & ~LODGE_FS_IS_FOLDER;

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -193,6 +194,53 @@ START_TEST(is_added_all_the_same)
 }
 END_TEST
 
+/* A machine's file system in a folder of a share that is here: other files of that share go on, and
+ * what asks for its place waits. */
+START_TEST(below_a_local_share)
+{
+	struct fsd_rig_options options = { .synthetic_root = true };
+	uint64_t near, place, far, below;
+	int error;
+
+	fsd_rig_start(&rig, &options);
+	if (geteuid() || !far_machine_start(&machine, rig.folder)) {
+		fsd_rig_stop(&rig);
+		return;
+	}
+	/* The mount is younger than the share, and in a namespace of its own. */
+	ck_assert_int_eq(fs_share_remove(rig.fs, "share"), 0);
+	ck_assert_int_eq(fs_share_add(rig.fs, "share", open(rig.folder, O_PATH | O_CLOEXEC), false,
+				      &as_it_is, false),
+			 0);
+	ck_assert_int_eq(mkdir(fsd_path(&rig, "near", (char[256]){ 0 }), 0755), 0);
+	below = fsd_lookup(&rig, FUSE_ROOT_ID, "share", &error);
+	near = fsd_lookup(&rig, below, "near", &error);
+	place = fsd_lookup(&rig, below, "place", &error);
+	far = fsd_lookup(&rig, place, "share", &error);
+	fsd_lookup(&rig, far, "none", &error);
+	ck_assert_int_eq(error, -ENOENT);
+
+	ck_assert_int_eq(kill(machine.pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(machine.pid, NULL, WUNTRACED), machine.pid);
+	sleep(2); /* as above */
+	ask(FIRST, far);
+	fsd_slot_put(&rig, FIRST + 1, FUSE_LOOKUP, below, "place", sizeof("place"), "", 0);
+	fsd_ring_set_avail(&rig, 1, 2 * (FIRST + 1), ++rig.avail[1]);
+	fsd_ring_kick(&rig, 1);
+	for (int round = 0; round < 5; round++)
+		work(near);
+	work(below);
+	ck_assert_int_eq(answer(FIRST), 0);
+
+	ck_assert_int_eq(kill(machine.pid, SIGCONT), 0);
+	fsd_ring_wait(&rig, 1, 2);
+	ck_assert_int_eq(answer(FIRST), -ENOENT);
+	ck_assert_int_eq(fs_share_remove(rig.fs, "share"), 0);
+	far_machine_end(&machine);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("fsd_unanswered");
@@ -201,6 +249,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, others_go_on, 0, 2);
 	tcase_add_test(tcase, is_added_all_the_same);
+	tcase_add_test(tcase, below_a_local_share);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
