@@ -37,8 +37,8 @@ MANY_FILES = 10000  # of fsjobs.c
 EXT4_MIB = 512
 PAUSE = 15  # seconds between two jobs of memory.private's time of use
 
-FS_ROWS = ["fs.write", "fs.read", "fs.rand4k", "fs.mmap", "fs.create", "fs.stat", "fs.open",
-           "fs.readdir", "fs.readdir-again", "fs.ls", "fs.unlink",
+FS_ROWS = ["fs.write", "fs.read", "fs.rand4k", "fs.mmap", "fs.mmap-read", "fs.mmap-again",
+           "fs.create", "fs.stat", "fs.open", "fs.readdir", "fs.readdir-again", "fs.ls", "fs.unlink",
            "fs.ls-many", "fs.create-many", "fs.git-status", "fs.untar", "fs.readers", "fs.floor"]
 # The jobs of fs.* on large files, on a host's file system with small pages, and without Lodge's DAX window.
 EXT4_ROWS = ["fs-ext4.write", "fs-ext4.read", "fs-ext4.rand4k", "fs-ext4.mmap"]
@@ -46,7 +46,11 @@ EXT4_DAX_ROWS = ["fs-ext4-dax.read", "fs-ext4-dax.rand4k", "fs-ext4-dax.mmap"]
 NO_DAX_ROWS = ["fs-nodax.write", "fs-nodax.read", "fs-nodax.rand4k", "fs-nodax.mmap"]
 # The same in a guest whose kernel has no virtiofs, against one that has.
 FS2_NO_DAX_ROWS = ["fs2-nodax.write", "fs2-nodax.read", "fs2-nodax.rand4k"]
-FS2_ROWS = ["fs2.write", "fs2.read", "fs2.rand4k", "fs2.create", "fs2.stat", "fs2.open", "fs2.readdir", "fs2.unlink"]
+FS2_ROWS = [row.replace("fs.", "fs2.") for row in FS_ROWS if row not in ("fs.mmap-again", "fs.floor")]
+# And against 9p, which such a guest has, too.
+FS2_9P_ROWS = [row.replace("fs2.", "fs2-9p.") for row in FS2_ROWS]
+# The DAX window against memory that is the guest's own.
+TMPFS_ROWS = ["fs-tmpfs.mmap", "fs-tmpfs.mmap-read", "fs-tmpfs.mmap-again"]
 BLK_ROWS = ["blk.read-seq-qd1", "blk.read-seq-qd32", "blk.write-seq-qd32", "blk.read-4k-qd1",
             "blk.read-4k-qd32", "blk.write-4k-qd32"]
 RPC_ROWS = ["rpc.virtio", "rpc.port", "rpc.ioports"]
@@ -58,7 +62,7 @@ DISPLAY_ROWS = ["display.resize", "display.script", "display.idle"]
 # whoever runs it: tests of its own ciphers, and patching for a single processor.
 BOOT_APPEND = {"boot.start": "", "boot.lean": " cryptomgr.notests noreplace-smp", "boot.stock": "", "boot.entry": ""}
 NAMES = (["boot.start", "boot.lean", "boot.stock", "boot.entry", "memory.private"] + FS_ROWS + EXT4_ROWS +
-         EXT4_DAX_ROWS + NO_DAX_ROWS + FS2_ROWS + FS2_NO_DAX_ROWS +
+         EXT4_DAX_ROWS + NO_DAX_ROWS + TMPFS_ROWS + FS2_ROWS + FS2_NO_DAX_ROWS + FS2_9P_ROWS +
          BLK_ROWS + RPC_ROWS + BULK_ROWS + BALLOON_ROWS + CLOCK_ROWS + DISPLAY_ROWS)
 
 
@@ -303,14 +307,19 @@ def make_trees(env, folder):
     subprocess.run(["tar", "-xf", made("tree", ".tar"), "-C", folder], check=True)
 
 
+def make_folder(env, work, name, rows):
+    """A machine's own folder with what the rows' jobs want to find."""
+    folder = os.path.join(work, "folder-" + name)
+    make_many(os.path.join(folder, "many"))
+    if {"git-status", "untar", "create-many"} & {row.partition(".")[2] for row in rows}:
+        make_trees(env, folder)
+    return folder
+
+
 def bench_fs(env, work, rows, lodge=machines.Lodge, shared=None):
     """The shared folder, through the in-box drivers. Folders are made in shared, or beside the rest."""
     def make(kind, name):
-        folder = os.path.join(shared or work, "folder-" + name)
-        make_many(os.path.join(folder, "many"))
-        if {"fs.git-status", "fs.untar", "fs.create-many"} & set(rows):
-            make_trees(env, folder)
-        return kind(name, env, work, initramfs=env.initramfs("fs"), folder=folder)
+        return kind(name, env, work, initramfs=env.initramfs("fs"), folder=make_folder(env, shared or work, name, rows))
     vms = lodge_or_nothing(env, lambda _, name: make(lodge, name))
     vms += [make(machines.QemuVirtiofs, "virtiofsd"), make(machines.Qemu9p, "9p")]
     try:
@@ -352,25 +361,41 @@ def bench_ext4(env, work, rows, lodge=machines.Lodge):
         subprocess.run(["umount", folder], check=False)
 
 
+def bench_tmpfs(env, work, rows):
+    """Mapped files of a share against those of the guest's own tmpfs, in one guest."""
+    if not machines.has_lodge(env):
+        return
+    vm = machines.Lodge("lodge", env, work, initramfs=env.initramfs("fs"), folder=make_folder(env, work, "lodge", rows))
+    try:
+        start_all([vm])
+        vm.ask(vm.mount())
+        run_rows(env, [vm, machines.GuestMemory(vm)], rows, ROUNDS["fs"], rate_of, ["tmpfs"])
+    finally:
+        vm.stop()
+
+
 def bench_fs2_no_dax(env, work, rows):
     """Way 2 against way 1 without its window."""
     bench_fs2(env, work, rows, machines.LodgeNoDax)
 
 
-def bench_fs2(env, work, rows, peer=machines.Lodge):
-    """Way 2, in a guest without virtiofs, against way 1."""
+def bench_fs2_9p(env, work, rows):
+    """Way 2 against QEMU's 9p."""
+    bench_fs2(env, work, rows, machines.Qemu9p, "9p")
+
+
+def bench_fs2(env, work, rows, peer=machines.Lodge, peer_name="virtiofs"):
+    """Way 2, in a guest without virtiofs, against way 1 or another."""
     def make(kind, name, initramfs):
-        folder = os.path.join(work, "folder-" + name)
-        make_many(os.path.join(folder, "many"))
-        return kind(name, env, work, initramfs=env.initramfs(initramfs), folder=folder)
+        return kind(name, env, work, initramfs=env.initramfs(initramfs), folder=make_folder(env, work, name, rows))
     if not os.path.exists(env.initramfs("fs2")):
         return
-    vms = [make(machines.LodgeFs2, "lodge", "fs2"), make(peer, "virtiofs", "devices")]
+    vms = [make(machines.LodgeFs2, "lodge", "fs2"), make(peer, peer_name, "fs")]
     try:
         start_all(vms)
         for vm in vms:
             vm.ask(vm.mount())
-        run_rows(env, vms, rows, ROUNDS["fs"], rate_of, ["virtiofs"])
+        run_rows(env, vms, rows, ROUNDS["fs"], rate_of, [peer_name])
     finally:
         for vm in vms:
             vm.stop()
@@ -482,8 +507,8 @@ def bench_display(env, work, rows):
 
 
 GROUPS = [("boot", bench_boot), ("memory", bench_memory), ("fs", bench_fs),
-          ("fs-ext4", bench_ext4), ("fs-ext4-dax", bench_ext4_dax), ("fs-nodax", bench_no_dax), ("fs2", bench_fs2),
-          ("fs2-nodax", bench_fs2_no_dax),
+          ("fs-ext4", bench_ext4), ("fs-ext4-dax", bench_ext4_dax), ("fs-nodax", bench_no_dax), ("fs-tmpfs", bench_tmpfs),
+          ("fs2", bench_fs2), ("fs2-nodax", bench_fs2_no_dax), ("fs2-9p", bench_fs2_9p),
           ("blk", bench_blk), ("rpc", bench_rpc), ("balloon", bench_balloon), ("clock", bench_clock),
           ("display", bench_display)]
 

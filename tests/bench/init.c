@@ -3,8 +3,9 @@
 // does, then takes one command a line from there:
 //	modules				loads those of the initramfs
 //	mount TYPE TAG OPTIONS		mounts a shared folder at /mnt and makes the jobs' files
+//	memory				mounts a tmpfs at /mem and makes the jobs' files there, too
 //	start PATH ARGUMENT...		starts a program and leaves it alone
-//	job NAME			runs one; the answer has the count and the seconds
+//	job NAME [WHERE]		runs one; the answer has the count and the seconds
 //	off				powers off
 // Type lodge is the module lodge_fs and /mount.lodge.
 // Each is answered with one line, "= ..." or "! REASON".
@@ -25,6 +26,7 @@
 #include "tests/lab/modules.h"
 
 #define FOLDER "/mnt"
+#define MEMORY "/mem"
 #define DISK   "/dev/vda"
 
 static FILE *console;
@@ -126,6 +128,14 @@ static int do_mount(char *arguments)
 	return fs_prepare(folder);
 }
 
+static int do_memory(void)
+{
+	mkdir(MEMORY, 0755);
+	if (mount("tmpfs", MEMORY, "tmpfs", 0, NULL) < 0)
+		return -errno;
+	return fs_prepare(MEMORY);
+}
+
 /* Starts a program that stays, such as an agent. */
 static int do_start(char *words)
 {
@@ -149,13 +159,13 @@ static int do_start(char *words)
 	return 0;
 }
 
-/* A job's name, and what some want to know beside it. */
+/* A job's name, and a word more: another folder or device, or what some want to know. */
 static void do_job(char *words)
 {
 	static const struct job *const tables[] = { fs_jobs, blk_jobs, rpc_jobs, display_jobs,
 						    clock_jobs };
 	const char *const name = strtok(words, " "), *const more = strtok(NULL, " ");
-	const char *const paths[] = { folder, DISK, DISK, more, more };
+	const char *const paths[] = { folder, DISK, DISK, NULL, NULL };
 	const struct job *job = NULL;
 	struct job_result result;
 	int ret = -ENOENT;
@@ -163,7 +173,7 @@ static void do_job(char *words)
 	for (size_t i = 0; name && !job && i < sizeof(tables) / sizeof(tables[0]); i++) {
 		job = job_find(tables[i], name);
 		if (job)
-			ret = job->run(paths[i], &result);
+			ret = job->run(more ? more : paths[i], &result);
 	}
 	if (ret < 0)
 		answer(ret);
@@ -179,6 +189,8 @@ static void obey(char *line)
 		answer(do_modules());
 	else if (!strncmp(line, "mount ", 6))
 		answer(do_mount(line + 6));
+	else if (!strcmp(line, "memory"))
+		answer(do_memory());
 	else if (!strncmp(line, "start ", 6))
 		answer(do_start(line + 6));
 	else if (!strncmp(line, "job ", 4))

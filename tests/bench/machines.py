@@ -226,6 +226,29 @@ class QemuBlk(Qemu):
                 "-device", "virtio-blk-pci,drive=disk,iothread=io"]
 
 
+class GuestMemory:
+    """A tmpfs of a running machine's guest, as if it were one more machine's share."""
+
+    name = "tmpfs"
+
+    def __init__(self, machine):
+        self.machine = machine
+        machine.ask("memory")
+
+    @property
+    def process(self):
+        """The monitor."""
+        return self.machine.process
+
+    def pids(self):
+        """As those of the machine."""
+        return self.machine.pids()
+
+    def job(self, name):
+        """The same job in that folder."""
+        return self.machine.job(name + " /mem")
+
+
 class Lodge(Machine):
     """lodge-vmm with a vm.conf; it starts lodge-fsd by itself."""
 

@@ -172,25 +172,36 @@ static int read_all(const char *path, char *block)
 	return done == READER_SIZE ? 0 : -EIO;
 }
 
-static int start_readers(const char *dir, char *block)
+static int start_readers(const char *dir, char *block, pid_t pids[READERS])
 {
 	char path[512];
 
 	for (int i = 0; i < READERS; i++) {
-		pid_t pid = fork();
-
-		if (pid < 0)
+		pids[i] = fork();
+		if (pids[i] < 0)
 			return -errno;
-		if (pid == 0)
+		if (pids[i] == 0)
 			_exit(read_all(reader_path(path, dir, i), block) ? 1 : 0);
 	}
 	return 0;
 }
 
+/* Waits for these alone: process 1 has other children, which stay. */
+static int wait_for_readers(const pid_t pids[READERS])
+{
+	int ret = 0, status;
+
+	for (int i = 0; i < READERS && pids[i] > 0; i++)
+		if (waitpid(pids[i], &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
+			ret = -EIO;
+	return ret;
+}
+
 int job_readers(const char *dir, struct job_result *r)
 {
 	char *block = malloc(BLOCK), path[512];
-	int ret = block ? 0 : -ENOMEM, status;
+	pid_t pids[READERS] = { 0 };
+	int ret = block ? 0 : -ENOMEM, failed;
 	double t;
 
 	for (int i = 0; ret == 0 && i < READERS; i++)
@@ -199,11 +210,9 @@ int job_readers(const char *dir, struct job_result *r)
 		drop_caches();
 	t = now();
 	if (ret == 0)
-		ret = start_readers(dir, block);
-	while (wait(&status) > 0)
-		if (!WIFEXITED(status) || WEXITSTATUS(status))
-			ret = -EIO;
+		ret = start_readers(dir, block, pids);
+	failed = wait_for_readers(pids);
 	*r = (struct job_result){ (uint64_t)READERS * READER_SIZE, now() - t };
 	free(block);
-	return ret;
+	return ret ? ret : failed;
 }
