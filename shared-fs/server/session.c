@@ -204,6 +204,10 @@ int64_t op_init(struct request *req)
 		offered |= (uint64_t)body->flags2 << 32;
 	/* A guest that begins anew (reboot, reload of the driver) holds nothing any more. */
 	fs_reset(fs);
+	/* Linux says the latter of every mount, the former where the mount has a window: files that
+	 * it will not map are like others. */
+	if (!(offered & FUSE_MAP_ALIGNMENT))
+		offered &= ~(uint64_t)FUSE_HAS_INODE_DAX;
 	agree(fs, body->minor, offered & wanted(fs));
 	session_begun(fs);
 	out->minor = fs->minor;
