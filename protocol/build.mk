@@ -12,6 +12,7 @@ proto_srcs := \
 	protocol/lib/log.c \
 	protocol/lib/mountinfo.c \
 	protocol/lib/pressure.c \
+	protocol/lib/read_ahead.c \
 	protocol/lib/seccomp_filter.c \
 	protocol/lib/thread.c
 

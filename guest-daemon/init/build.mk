@@ -3,7 +3,7 @@
 guest_progs += lodge-init
 lodge-init_srcs := $(addprefix guest-daemon/init/, \
 	child.c conf.c main.c modules.c mounts.c ports.c power.c pump.c \
-	tools.c users.c)
+	tools.c users.c) protocol/lib/read_ahead.c
 
 unit_tests += init_conf
 init_conf_srcs := tests/unit/init_conf.c guest-daemon/init/conf.c $(addprefix host-vmm/cli/, \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The guest's file systems: the kernel's own, the root under its overlay, the shares.
 #include "guest-daemon/init/init.h"
+#include "protocol/lib/read_ahead.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -67,8 +68,10 @@ static int mount_tag(const char *tag, const char *path, unsigned long flags)
 	const struct timespec pause = { 0, 10 * 1000 * 1000 };
 
 	for (int tries = 0; tries < 200; tries++) {
-		if (!mount(tag, path, "virtiofs", flags, NULL))
+		if (!mount(tag, path, "virtiofs", flags, NULL)) {
+			(void)read_ahead_set_at(path, READ_AHEAD_KIB);
 			return 0;
+		}
 		if (errno != EINVAL && errno != ENODEV)
 			break;
 		nanosleep(&pause, NULL);

@@ -23,6 +23,7 @@
 
 #include "guest-daemon/lib/mounts.h"
 #include "guest-daemon/lodged/share_changes.h"
+#include "protocol/lib/read_ahead.h"
 
 /* For the driver to bind to the device behind modprobe(8). */
 #define MOUNT_TRIES    40
@@ -83,7 +84,10 @@ static int mount_device(const char *path)
 		return ret;
 	if (g_mkdir_with_parents(path, 0755))
 		return -errno;
-	return mount(SHARES_TAG, path, "virtiofs", MS_NOSUID | MS_NODEV, NULL) ? -errno : 0;
+	if (mount(SHARES_TAG, path, "virtiofs", MS_NOSUID | MS_NODEV, NULL))
+		return -errno;
+	(void)read_ahead_set_at(path, READ_AHEAD_KIB);
+	return 0;
 }
 
 static void make_place(const char *path)

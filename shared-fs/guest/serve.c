@@ -26,6 +26,7 @@
 #include "protocol/lib/fd.h"
 #include "protocol/lib/fs_stream.h"
 #include "protocol/lib/log.h"
+#include "protocol/lib/read_ahead.h"
 #include "shared-fs/guest/device.h"
 #include "shared-fs/guest/message.h"
 #include "shared-fs/guest/mounts.h"
@@ -34,9 +35,6 @@
 
 #define INIT_TIMEOUT_MS 20000
 #define BUSY_WAIT_MS	2000
-/* What the kernel asks for at once of a file that is read from its beginning on. Its own measure
- * (VM_READAHEAD_PAGES, 128 KiB) is a disk's; here each request is a round to the host. */
-#define READ_AHEAD_KIB 512u
 /* linux/prctl.h of 5.6 and newer */
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
@@ -241,18 +239,6 @@ static int open_device(struct serving *serving)
 	return fd < 0 ? fd : 0;
 }
 
-/* INIT's reply could only lower it. Where it cannot be set, the kernel's own will do. */
-static void read_further_ahead(const struct serving *serving, uint32_t data)
-{
-	uint32_t kib = data / 1024 < READ_AHEAD_KIB ? data / 1024 : READ_AHEAD_KIB;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", serving->device);
-	autofd fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || dprintf(fd, "%u", kib) < 0)
-		log_debug("%s: %s", path, strerror(errno));
-}
-
 static int set_up(struct serving *serving)
 {
 	uint32_t data = 0;
@@ -277,7 +263,8 @@ static int set_up(struct serving *serving)
 	if (err)
 		umount2(serving->wish->path, MNT_DETACH);
 	else if (!by_stream(serving))
-		read_further_ahead(serving, data);
+		(void)read_ahead_set(serving->device,
+				     data / 1024 < READ_AHEAD_KIB ? data / 1024 : READ_AHEAD_KIB);
 	return err;
 }
 

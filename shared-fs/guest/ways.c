@@ -19,6 +19,7 @@
 #include <lodge/run_conf.h>
 
 #include "protocol/lib/fd.h"
+#include "protocol/lib/read_ahead.h"
 #include "shared-fs/guest/device.h"
 #include "shared-fs/guest/mounts.h"
 #include "shared-fs/guest/serve.h"
@@ -152,6 +153,14 @@ int way_find(const struct mount_options *options, enum mount_way *ret_way)
 	return -ENODEV;
 }
 
+static void read_further_ahead(const char *path)
+{
+	struct mounts_seen seen;
+
+	if (!mounts_now(path, &seen) && seen.there)
+		(void)read_ahead_set(seen.device, READ_AHEAD_KIB);
+}
+
 static int mount_virtiofs(const struct mount_options *options, const char *below)
 {
 	char data[16] = "";
@@ -160,16 +169,19 @@ static int mount_virtiofs(const struct mount_options *options, const char *below
 
 	if (options->dax[0])
 		snprintf(data, sizeof(data), "dax=%s", options->dax);
-	if (!*below)
-		return mount(options->tag, options->folder, "virtiofs", options->flags, data)
-			       ? -errno
-			       : 0;
+	if (!*below) {
+		if (mount(options->tag, options->folder, "virtiofs", options->flags, data))
+			return -errno;
+		read_further_ahead(options->folder);
+		return 0;
+	}
 	autofd lock = mounts_lock(options->tag);
 	if (lock < 0)
 		return lock;
 	mounts_path(options->tag, whole);
 	if (mount(options->tag, whole, "virtiofs", 0, data))
 		return -errno;
+	read_further_ahead(whole);
 	err = mounts_bind(whole, below, options->folder, options->flags);
 	/* What is bound keeps it. */
 	umount2(whole, MNT_DETACH);

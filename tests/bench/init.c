@@ -2,7 +2,9 @@
 // Process 1 of a benchmark's guest. It says "up" on the serial console as the first thing that it
 // does, then takes one command a line from there:
 //	modules				loads those of the initramfs
-//	mount TYPE TAG OPTIONS		mounts a shared folder at /mnt and makes the jobs' files
+//	mount TYPE TAG OPTIONS [SUB [KIB]]
+//					mounts a shared folder at /mnt and makes the jobs' files,
+//					in SUB; read-ahead is KIB
 //	memory				mounts a tmpfs at /mem and makes the jobs' files there, too
 //	start PATH ARGUMENT...		starts a program and leaves it alone
 //	job NAME [WHERE]		runs one; the answer has the count and the seconds
@@ -22,6 +24,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "protocol/lib/read_ahead.h"
 #include "tests/bench/job.h"
 #include "tests/lab/modules.h"
 
@@ -114,8 +117,8 @@ static int mount_folder(const char *type, const char *tag, const char *options)
 static int do_mount(char *arguments)
 {
 	const char *type = strtok(arguments, " "), *tag = strtok(NULL, " "),
-		   *options = strtok(NULL, " "), *sub = strtok(NULL, " ");
-
+		   *options = strtok(NULL, " "), *sub = strtok(NULL, " "),
+		   *ahead = strtok(NULL, " ");
 	int ret;
 
 	if (!type || !tag)
@@ -125,6 +128,10 @@ static int do_mount(char *arguments)
 		return ret;
 	if (sub)
 		snprintf(folder, sizeof(folder), "%s/%s", FOLDER, sub);
+	if (ahead)
+		ret = read_ahead_set_at(FOLDER, (unsigned int)strtoul(ahead, NULL, 10));
+	if (ret < 0)
+		return ret;
 	return fs_prepare(folder);
 }
 

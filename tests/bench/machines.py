@@ -270,7 +270,8 @@ class Lodge(Machine):
         return "[device]\nballoon=no\nclock=no\nrng=no\nlegacy=no\n[backdoor]\ndevice=no\nport=no\nports=off"
 
     def mount(self):
-        return "mount virtiofs lodge - work"
+        """As lodged does it: READ_AHEAD_KIB of protocol/lib/read_ahead.h."""
+        return "mount virtiofs lodge - work 512"
 
 
 class LodgeNoDax(Lodge):

@@ -73,7 +73,8 @@ say "a suspend is not refused then" 'sleeps'
 say "and again" 'mount.lodge work /mnt/w && [ "$(cat /mnt/w/hello)" = "from the host" ] && umount /mnt/w && soon free'
 say "rmmod" 'rmmod lodge_fs && [ ! -e $node ]'
 say "the kernel's driver has it again" 'echo $dev >$inbox/bind && [ $(mount.lodge --which) = virtiofs ]'
-say "mount.lodge uses that" 'mount.lodge other/ /mnt/o -v | grep -q "by virtiofs" && [ "$(cat /mnt/o/hello)" = "of the other" ] && umount /mnt/o'
+say "mount.lodge uses that" 'mount.lodge other/ /mnt/o -v | grep -q "by virtiofs" && [ "$(cat /mnt/o/hello)" = "of the other" ]'
+say "with the read-ahead of shares" '[ "$(cat /sys/class/bdi/$(mountpoint -d /mnt/o)/read_ahead_kb)" = 512 ] && umount /mnt/o'
 clean
 END
 

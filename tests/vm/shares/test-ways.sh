@@ -24,6 +24,12 @@ by() {
 	inside "lodge-toolbox share" | grep -q "at /mnt/lodge by $1, .*health: ok"
 }
 
+# reads_ahead WAY: each request is a round to the host, so the kernel asks for more at once than it does of disks
+reads_ahead() {
+	is "$(inside 'cat /sys/class/bdi/$(while read -r _ _ device _ point _; do [ $point != /mnt/lodge ] || echo $device
+done </proc/self/mountinfo | tail -n 1)/read_ahead_kb')" 512 "read-ahead has the measure of shares ($1)"
+}
+
 now_ms() {
 	echo $(($(date +%s%N) / 1000000))
 }
@@ -71,6 +77,7 @@ vm=$!
 ok "a VM starts" wait_for 60 lodge info ways
 ok "and has its tools" lodge wait --timeout 120 ways tools
 ok "by the kernel's virtiofs" wait_for 20 by virtiofs
+reads_ahead virtiofs
 share_is_seen virtiofs
 share_goes virtiofs
 
@@ -112,6 +119,7 @@ ok "its parent alone: the same" wait_for 20 by rpc
 
 inside 'echo $(cat /run/dev) >/sys/bus/virtio/drivers/virtiofs/bind'
 ok "a driver for the device takes over" wait_for 30 by virtiofs
+reads_ahead "virtiofs, mounted by lodged"
 is "$(inside 'cat /mnt/lodge/docs/one; pidof mount.lodge')" one "and mount.lodge has gone"
 
 # ---- the same over the door of the module lodge_backdoor ----
@@ -131,6 +139,7 @@ is "$(inside 'cmp /mnt/lodge/docs/big /mnt/lodge/work/big; cat /mnt/lodge/docs/o
 inside 'insmod '"$BUILD"'/modules/$(uname -r)/lodge_fs.ko take=1'
 ok "by the module lodge_fs" wait_for 30 by lodge_fs
 like "$(lodge info ways)" "shares +/mnt/lodge by lodge_fs, rung 2.*host changes +at once and to inotify, rung 2" "lodge info knows"
+reads_ahead lodge_fs
 share_is_seen lodge_fs
 share_goes lodge_fs
 inside 'exec inotifywait -m -t 60 -e create,moved_to,modify --format "event %e %f" /mnt/lodge/docs' >events &
