@@ -1,8 +1,10 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A guest that has any kernel, busybox, the tools and nothing else, in its initramfs: source it behind lib.sh. The VM is
-# called box; its shares are docs, a tree of files, and work, an empty folder.
+# called box; its shares are docs, a tree of files, and work, an empty folder. What is in the array guest_extra, programs and
+# folders by their absolute paths, is in the guest, too, folders where they are here. GUEST_APPEND is more for the boot line.
 name=box
+guest_extra=()
 # shellcheck source=tests/vm/balloon/ask.sh
 . "$TOP/tests/vm/balloon/ask.sh"
 export XDG_DATA_HOME=$WORK/vms
@@ -24,7 +26,7 @@ add_programs() {
 
 # make_guest FOLDER: sets $version; false where there are no modules of ours for that kernel
 make_guest() {
-	local image
+	local image extra
 	image=$(find "$1/boot" -name 'vmlinuz-*' | head -n 1)
 	version=${image##*/vmlinuz-}
 	if [ -z "$image" ] || [ ! -e "$BUILD/modules/$version/lodge_fs.ko" ]; then
@@ -38,6 +40,9 @@ make_guest() {
 	busybox --install -s tree/usr/bin
 	add_programs "$BUILD"/bin/{lodged,lodge-toolbox,mount.lodge} "$BUILD"/guest/{fs-conform,backdoor-client,clock-check} \
 		"$(command -v inotifywait)"
+	for extra in "${guest_extra[@]}"; do
+		if [ -d "$extra" ]; then cp -a --parents "$extra" tree; else add_programs "$extra"; fi
+	done
 	ln -s ../bin/mount.lodge tree/usr/sbin/mount.lodge
 	mkdir tree/usr/lib/modules tree/ours
 	cp -r "$1/lib/modules/$version" tree/usr/lib/modules/
@@ -81,7 +86,7 @@ make_conf() {
 		[boot]
 		kernel=$1
 		initrd=$WORK/initrd
-		append=console=ttyS0 panic=-1
+		append=console=ttyS0 panic=-1 ${GUEST_APPEND:-}
 		on-reset=stop
 		[serial]
 		backend=file:$WORK/console
