@@ -49,8 +49,8 @@ make_guest() {
 	cp "$BUILD/modules/$version"/*.ko tree/ours/
 	depmod -b tree "$version"
 	printf '[guest-ops]\nallow-exec=root\n' >tree/etc/lodge/tools.conf
-	printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n' >tree/etc/passwd
-	printf 'root:x:0:\nuser:x:1000:\n' >tree/etc/group
+	printf '%s\n' root:x:0:0:root:/root:/bin/sh user:x:1000:1000::/:/bin/sh nobody:x:65534:65534::/:/bin/false >tree/etc/passwd
+	printf '%s\n' root:x:0: user:x:1000: nogroup:x:65534: >tree/etc/group
 	echo 'ID=small' >tree/etc/os-release
 	cat >tree/init <<-'END'
 		#!/bin/sh
