@@ -53,7 +53,7 @@ static void let_it_tick(void)
 	clock_gettime(CLOCK_REALTIME_COARSE, &from);
 	do
 		clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	while (now.tv_sec == from.tv_sec && now.tv_nsec - from.tv_nsec < 20000000);
+	while ((now.tv_sec - from.tv_sec) * 1000000000 + now.tv_nsec - from.tv_nsec < 20000000);
 }
 
 static int64_t by_name(uint32_t opcode, const char *name)
