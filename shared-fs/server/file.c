@@ -452,6 +452,19 @@ int file_fill_holes(int fd, uint64_t offset, uint64_t len)
 	return 0;
 }
 
+/*
+ * Linux before 3.11 drops the hole's pages from its cache by truncate_inode_pages_range(), which is
+ * a BUG() where the hole does not end with a page: its program dies and the file stays locked.
+ */
+#define MINOR_WHOLE_HOLES 22
+#define HOLE_PAGE	  4096
+
+static bool kills_its_kernel(const struct fs *fs, const struct fuse_fallocate_in *body)
+{
+	return fs->minor <= MINOR_WHOLE_HOLES && body->mode & FALLOC_FL_PUNCH_HOLE &&
+	       (body->offset + body->length) % HOLE_PAGE;
+}
+
 int64_t op_fallocate(struct request *req)
 {
 	const struct fuse_fallocate_in *body = request_body(req, fuse_fallocate_in);
@@ -462,6 +475,8 @@ int64_t op_fallocate(struct request *req)
 		return -EINVAL;
 	/* Linux' driver sends neither, and neither could be run twice (redo.h). */
 	if (body->mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE))
+		return -EOPNOTSUPP;
+	if (kills_its_kernel(req->fs, body))
 		return -EOPNOTSUPP;
 	ret = file_get(req, body->fh, true, &handle);
 	if (ret)

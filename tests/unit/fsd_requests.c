@@ -191,6 +191,44 @@ START_TEST(an_old_kernel_gets_what_it_knows)
 }
 END_TEST
 
+/* Whose kernel does not outlive a hole that ends within a page. */
+START_TEST(an_old_kernel_makes_whole_holes)
+{
+	struct fsd_rig_options options = { .no_init = true };
+	struct fuse_init_in in = { .major = 7, .minor = 22 };
+	struct fuse_fallocate_in hole = { .mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
+	struct fuse_open_in how = { .flags = O_RDWR };
+	struct fuse_open_out open;
+	struct fuse_init_out out;
+	struct fsd_rig rig;
+	uint64_t node;
+	int error;
+
+	fsd_rig_start(&rig, &options);
+	fsd_write_file(&rig, "f", "text");
+	for (; in.minor <= 23; in.minor++) {
+		size_t size = in.minor > 22 ? sizeof(out) : 24;
+
+		ck_assert_int_eq(fsd_call(&rig, FUSE_INIT, 0, &in, 16, NULL, 0, &out, size), size);
+		node = fsd_lookup(&rig, ROOT, "f", &error);
+		ck_assert_int_eq(fsd_call(&rig, FUSE_OPEN, node, &how, sizeof(how), NULL, 0, &open,
+					  sizeof(open)),
+				 sizeof(open));
+		hole.fh = open.fh;
+		hole.offset = 1;
+		hole.length = 4095;
+		ck_assert_int_eq(
+			fsd_call(&rig, FUSE_FALLOCATE, node, &hole, sizeof(hole), NULL, 0, NULL, 0),
+			0);
+		hole.length = 4094;
+		ck_assert_int_eq(
+			fsd_call(&rig, FUSE_FALLOCATE, node, &hole, sizeof(hole), NULL, 0, NULL, 0),
+			in.minor > 22 ? 0 : -EOPNOTSUPP);
+	}
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 START_TEST(a_folder_is_listed_whole)
 {
 	struct fsd_rig_options options = { 0 };
@@ -482,6 +520,7 @@ int main(void)
 	tcase_add_test(tcase, names_are_looked_up_and_forgotten);
 	tcase_add_test(tcase, a_new_session_forgets_the_old_one);
 	tcase_add_test(tcase, an_old_kernel_gets_what_it_knows);
+	tcase_add_test(tcase, an_old_kernel_makes_whole_holes);
 	tcase_add_test(tcase, a_folder_is_listed_whole);
 	tcase_add_loop_test(tcase, one_listing_at_a_time_is_kept, 0, 2);
 	tcase_add_test(tcase, a_read_only_share_is_never_written);
