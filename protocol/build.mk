@@ -6,11 +6,13 @@ proto_srcs := \
 	protocol/lib/child.c \
 	protocol/lib/fd.c \
 	protocol/lib/fields.c \
+	protocol/lib/folder.c \
 	protocol/lib/frame.c \
 	protocol/lib/fs_change.c \
 	protocol/lib/fs_stream.c \
 	protocol/lib/log.c \
 	protocol/lib/mountinfo.c \
+	protocol/lib/patience.c \
 	protocol/lib/pressure.c \
 	protocol/lib/read_ahead.c \
 	protocol/lib/seccomp_filter.c \
@@ -21,7 +23,10 @@ libs += pack
 pack_srcs := protocol/lib/pack.c
 pack_pkgs := libarchive
 
-unit_tests += seccomp_filter log_lines
+unit_tests += patience seccomp_filter log_lines
+patience_srcs := tests/unit/patience.c
+patience_libs := proto
+patience_pkgs := check
 seccomp_filter_srcs := tests/unit/seccomp_filter.c
 seccomp_filter_libs := proto
 seccomp_filter_pkgs := check
