@@ -49,7 +49,7 @@ static int parse_rules(char *words, bool *ret_read_only, struct owner_map *owner
 	return ret;
 }
 
-/* add NAME[ RULE...], a name's spaces written as %20 and its % as %25 */
+/* add or keep NAME[ RULE...], a name's spaces written as %20 and its % as %25 */
 static int decode_name(char *name)
 {
 	char *out = name;
@@ -68,7 +68,18 @@ static int decode_name(char *name)
 	return 0;
 }
 
-static void add_share(struct control *control, char *rest)
+static bool has_share(struct fs *fs, const char *name)
+{
+	bool has;
+
+	pthread_mutex_lock(&fs->lock);
+	has = share_find_locked(fs, name, strlen(name)) >= 0;
+	pthread_mutex_unlock(&fs->lock);
+	return has;
+}
+
+/* @keep: a share of that name that is there stays as it is. */
+static void add_share(struct control *control, char *rest, bool keep)
 {
 	struct owner_map owner = { 0 };
 	bool read_only = false;
@@ -89,9 +100,15 @@ static void add_share(struct control *control, char *rest)
 			    "the rules are ro, owner=UID:GID or exact, mask=FILES:FOLDERS");
 		return;
 	}
+	if (keep && has_share(control->fs, name)) {
+		reply(control, "ok\n");
+		return;
+	}
 	ret = fs_share_add(control->fs, name, fd_steal(&control->passed_fd), read_only, &owner,
 			   false);
-	if (ret == -EEXIST)
+	if (!ret)
+		reply(control, "ok\n");
+	else if (ret == -EEXIST)
 		reply_error(control, ret, "remove that share first, or take another name");
 	else if (ret == -EACCES)
 		reply_error(control, ret,
@@ -99,10 +116,8 @@ static void add_share(struct control *control, char *rest)
 			    "none that come later: start it anew");
 	else if (ret == -ENOTDIR)
 		reply_error(control, ret, "share the folder that the file is in");
-	else if (ret)
-		reply_error(control, ret, "the share was not added");
 	else
-		reply(control, "ok\n");
+		reply_error(control, ret, "the share was not added");
 }
 
 static void remove_share(struct control *control, char *name)
@@ -182,8 +197,8 @@ static void run_line(struct control *control, char *line)
 	const char *verb = strsep(&rest, " ");
 
 	control->fs->in_command = true;
-	if (!strcmp(verb, "add") && rest)
-		add_share(control, rest);
+	if ((!strcmp(verb, "add") || !strcmp(verb, "keep")) && rest)
+		add_share(control, rest, *verb == 'k');
 	else if (!strcmp(verb, "remove") && rest)
 		remove_share(control, rest);
 	else if (!strcmp(verb, "window") && rest)
@@ -192,7 +207,8 @@ static void run_line(struct control *control, char *line)
 		list_shares(control);
 	else
 		reply_error(control, -EINVAL,
-			    "the commands are add NAME, remove NAME, list and window ADDRESS");
+			    "the commands are add NAME, keep NAME, remove NAME, list and window "
+			    "ADDRESS");
 	control->fs->in_command = false;
 	fd_close(&control->passed_fd);
 }

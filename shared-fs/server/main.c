@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "protocol/lib/fd.h"
+#include "protocol/lib/folder.h"
 #include "protocol/lib/log.h"
 #include "shared-fs/server/control.h"
 #include "shared-fs/server/keeper.h"
@@ -63,17 +64,18 @@ static uint32_t raise_fd_limit(void)
 	return (uint32_t)limit.rlim_cur - FD_RESERVE;
 }
 
-/* Its file system is not asked anything: it may not answer. */
-static int open_share(const struct share_option *share)
+static void say_why_not(const struct folder *folder)
 {
-	int fd = open(share->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 && errno == ENOTDIR)
+	if (folder->error == -ENOTDIR)
 		log_error("cannot share '%s': it is not a folder; share the folder that it is in",
-			  share->path);
-	else if (fd < 0)
-		log_error("cannot share '%s': %s; check the path", share->path, strerror(errno));
-	return fd;
+			  folder->path);
+	else if (folder->error == -ETIMEDOUT)
+		log_error("cannot share '%s': the machine that it is on does not answer; try again "
+			  "when it does",
+			  folder->path);
+	else
+		log_error("cannot share '%s': %s; check the path", folder->path,
+			  strerror(-folder->error));
 }
 
 /* Whoever commands us has seen a share at an earlier start: it is gone since, which must not take
@@ -94,21 +96,43 @@ static void drop_share(struct server *server, size_t i)
 		behind * sizeof(server->share_fds[0]));
 }
 
+/* Those on silent machines must not keep the others waiting, nor each other. */
+static struct folder *open_folders(const struct options *options)
+{
+	size_t n = options->n_shares;
+	struct folder *folders = calloc(n ? n : 1, sizeof(*folders));
+
+	if (!folders) {
+		log_error("cannot open the shares: %s", strerror(ENOMEM));
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++)
+		folder_init(&folders[i], options->shares[i].path);
+	folders_open(folders, n);
+	return folders;
+}
+
 static int open_shares(struct server *server)
 {
 	const struct options *options = &server->options;
-	size_t i = 0;
+	struct folder *folders = open_folders(options);
+	size_t n = options->n_shares, at = 0;
+	int status = folders ? 0 : EX_OSERR;
 
-	while (i < options->n_shares) {
-		server->share_fds[i] = open_share(&options->shares[i]);
-		if (server->share_fds[i] >= 0)
-			i++;
-		else if (may_drop_share(options))
-			drop_share(server, i);
+	for (size_t i = 0; !status && i < n; i++) {
+		server->share_fds[at] = folders[i].fd;
+		if (folders[i].fd >= 0) {
+			at++;
+			continue;
+		}
+		say_why_not(&folders[i]);
+		if (may_drop_share(options))
+			drop_share(server, at);
 		else
-			return EX_NOINPUT;
+			status = EX_NOINPUT;
 	}
-	return 0;
+	free(folders);
+	return status;
 }
 
 static int listen_on(const char *path, int *ret_fd)

@@ -148,6 +148,8 @@ static int look_at(int fd, struct share *share, struct statx *ret_stx)
 		return -errno;
 	if (!S_ISDIR(ret_stx->stx_mode))
 		return -ENOTDIR;
+	if (!ret_stx->stx_nlink)
+		return -ENOENT;
 	folder_ask(fd, &facts);
 	share->local = facts.local;
 	share->large_pages = facts.large_pages;

@@ -210,6 +210,39 @@ static void say(struct control *control, int peer, const char *line, const char 
 	answer[got > 0 ? got : 0] = 0;
 }
 
+/* What a server that is started anew is told: what it has already stays as it is. */
+START_TEST(control_keeps)
+{
+	char folder[] = "/tmp/lodge-keep-XXXXXX";
+	struct fs *fs = make_fs();
+	struct control control;
+	char answer[4096];
+	int pair[2], gone;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	gone = open(folder, O_PATH | O_CLOEXEC);
+	ck_assert_int_eq(rmdir(folder), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	control_init(&control, fs, -1, pair[0]);
+	say(&control, pair[1], "keep tmp ro\n", "/tmp", answer);
+	ck_assert_str_eq(answer, "ok\n");
+	say(&control, pair[1], "keep tmp\n", "/", answer);
+	ck_assert_str_eq(answer, "ok\n");
+	say(&control, pair[1], "keep nothing\n", NULL, answer);
+	ck_assert_int_eq(strncmp(answer, "error ", 6), 0);
+	ck_assert_int_eq(fd_send(pair[1], "keep gone\n", 10, &gone, 1), 0);
+	control_serve(&control);
+	ck_assert_int_gt(recv(pair[1], answer, sizeof(answer), MSG_DONTWAIT), 18);
+	ck_assert_int_eq(strncmp(answer, "error No such file", 18), 0);
+	say(&control, pair[1], "list\n", NULL, answer);
+	ck_assert_str_eq(answer, "share tmp ro\nok\n");
+	close(gone);
+	close(pair[1]);
+	control_fini(&control);
+	fs_destroy(fs);
+}
+END_TEST
+
 START_TEST(control_lines)
 {
 	struct fs *fs = make_fs();
@@ -283,6 +316,7 @@ int main(void)
 	tcase_add_test(tcase, names_have_255_bytes_at_most);
 	tcase_add_test(tcase, inode_numbers_of_two_devices_differ);
 	tcase_add_test(tcase, control_lines);
+	tcase_add_test(tcase, control_keeps);
 	tcase_add_test(tcase, mapped_by_file_system);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
