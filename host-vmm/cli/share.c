@@ -3,7 +3,6 @@
 #include "host-vmm/cli/cli.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -15,6 +14,7 @@
 #include "host-vmm/conf/file.h"
 #include "host-vmm/conf/vmconf.h"
 #include "protocol/lib/fd.h"
+#include "protocol/lib/folder.h"
 
 struct options {
 	gboolean read_only, json;
@@ -200,12 +200,22 @@ static int parse_masks(const struct options *options, struct vm_share_rules *rul
 	return 0;
 }
 
-/* Asks nothing of its file system, which may be on a machine that does not answer. */
-static bool is_folder(const char *path)
+/* Asks nothing of it but to follow the path: it may be on a machine that does not answer. */
+static int check_folder(const char *path)
 {
-	autofd fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	g_autofree struct folder *folder = g_new(struct folder, 1);
 
-	return fd >= 0;
+	folder_init(folder, path);
+	folders_open(folder, 1);
+	folder_close(folder);
+	if (folder->error == -ETIMEDOUT)
+		return fail(EX_TEMPFAIL,
+			    "share: '%s' is on a machine that does not answer; try again when it "
+			    "does",
+			    path);
+	return !folder->error ? 0
+			      : fail(EX_NOINPUT,
+				     "share: '%s' is no folder; give one that you may read", path);
 }
 
 static int add(const struct vm *vm, const char *word, const struct options *options)
@@ -223,9 +233,8 @@ static int add(const struct vm *vm, const char *word, const struct options *opti
 			      "share: --owner '%s' will not do; say user, exact, or two numbers "
 			      "as in 1000:1000",
 			      options->owner);
-	if (!status && !is_folder(share.path))
-		status = fail(EX_NOINPUT, "share: '%s' is no folder; give one that you may read",
-			      share.path);
+	if (!status)
+		status = check_folder(share.path);
 	if (!status)
 		status = add_checked(vm, &share);
 	g_free(share.name);

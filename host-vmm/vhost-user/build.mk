@@ -13,6 +13,7 @@ virtio_fs_srcs := \
 	host-vmm/virtio/fs_backend.c \
 	host-vmm/virtio/fs_choice.c \
 	host-vmm/virtio/fs_control.c \
+	host-vmm/virtio/fs_late.c \
 	host-vmm/virtio/fs_notify.c \
 	host-vmm/virtio/fs_orphans.c \
 	host-vmm/virtio/fs_ring.c \
@@ -39,6 +40,15 @@ vhost_user_fs_srcs = tests/unit/vhost_user_fs.c tests/unit/vhost_user_requests.c
 	$(virtio_rig_srcs) $(vhost_user_srcs) $(virtio_fs_srcs) $(backdoor_srcs)
 vhost_user_fs_libs := vmconf proto
 vhost_user_fs_pkgs := check
+
+# Another machine is a server of lodge-fsd's code, which has an fs_share_add() of its own.
+unit_tests += vhost_user_far
+vhost_user_far_srcs = tests/unit/vhost_user_far.c tests/unit/vhost_user_requests.c \
+	tests/unit/fsd_child.c tests/unit/fsd_far_machine.c \
+	$(virtio_rig_srcs) $(vhost_user_srcs) \
+	$(filter-out %/fs_shares.c,$(virtio_fs_srcs)) $(backdoor_srcs)
+vhost_user_far_libs := vmconf fsd proto
+vhost_user_far_pkgs := check
 
 unit_tests += vhost_user_orphans
 vhost_user_orphans_srcs = tests/unit/vhost_user_orphans.c tests/unit/vhost_user_requests.c \

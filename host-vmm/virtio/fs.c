@@ -39,6 +39,7 @@
 #include "host-vmm/machine.h"
 #include "host-vmm/vhost-user/frontend.h"
 #include "host-vmm/vhost-user/spawn.h"
+#include "host-vmm/virtio/fs_late.h"
 #include "host-vmm/virtio/fs_notify.h"
 #include "host-vmm/virtio/fs_orphans.h"
 #include "host-vmm/virtio/fs_private.h"
@@ -485,6 +486,7 @@ static void fs_destroy(struct device *device)
 	}
 	fs_window_destroy(fs->window);
 	vhost_user_destroy(fs->vu);
+	fs_late_destroy(fs->choice.late);
 	fs_backend_destroy(fs->choice.backend);
 	fd_close(&fs->err_fd);
 	fd_close(&fs->retry_fd);

@@ -19,6 +19,7 @@
 #include "host-vmm/vhost-user/starter.h"
 #include "host-vmm/virtio/fs_control.h"
 #include "protocol/lib/fd.h"
+#include "protocol/lib/folder.h"
 #include "protocol/lib/log.h"
 
 #define FSD_PROGRAM "lodge-fsd"
@@ -272,11 +273,13 @@ static void replay_changes(struct fs_backend *backend)
 		if (backend->shares[i].removed)
 			fs_control_remove(backend->control, backend->shares[i].name, why);
 	}
-	for (size_t i = 0; i < backend->n_shares; i++) {
+	for (size_t i = 0; i < backend->n_shares && !backend->rules.export; i++) {
 		const struct share *share = &backend->shares[i];
 		const struct fs_share_info info = info_of(share);
 
-		if (!share->in_args && fs_control_add(backend->control, &info, share->fd, why))
+		/* One that it began with may have been out of its reach, by its path: the machine
+		 * that it is on may be silent. */
+		if (!share->removed && fs_control_keep(backend->control, &info, share->fd, why))
 			log_warn("share '%s' is lost for now: %s", share->name, why);
 	}
 }
@@ -456,10 +459,11 @@ static int add_share(struct fs_backend *backend, const struct fs_share_info *inf
 		ret = fs_control_add(backend->control, info, fd, ret_why);
 		if (ret)
 			return ret;
-	} else if (faccessat(fd, ".", R_OK | X_OK, AT_EACCESS)) {
-		/* Else lodge-fsd looks, which waits no longer than it should for a file system that
-		 * does not answer. */
-		return -errno;
+	} else {
+		/* Else lodge-fsd looks. */
+		ret = folder_check(fd);
+		if (ret && ret != -ETIMEDOUT)
+			return ret;
 	}
 	return append_share(backend, info, fd);
 }

@@ -11,6 +11,7 @@
 
 #include "host-vmm/conf/vmconf.h"
 #include "host-vmm/virtio/fs.h"
+#include "host-vmm/virtio/fs_late.h"
 #include "protocol/lib/log.h"
 
 bool fs_shares_device(const struct vm_config *config)
@@ -23,23 +24,6 @@ size_t fs_devices(const struct vm_config *config)
 	return fs_shares_device(config) + (config->root != NULL) + config->n_fs;
 }
 
-static int add_configured_share(struct fs_backend *backend, const struct vm_share *share)
-{
-	struct fs_share_info info = { share->name, share->path, share->rules };
-	int fd = open(share->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char why[FS_WHY_MAX];
-	int ret = fd < 0 ? -errno : fs_backend_share_add(backend, &info, fd, why);
-
-	if (ret == -EINVAL)
-		log_error("share '%s': a name has 1 to %d bytes of UTF-8 without '/' and is not "
-			  "'.' or '..'",
-			  share->name, VM_SHARE_NAME_MAX);
-	else if (ret)
-		log_error("share %s: '%s': %s; give the path of a folder that you may read",
-			  share->name, share->path, strerror(-ret));
-	return ret;
-}
-
 static int create_own(const struct fs_server_rules *rules, struct fs_backend **ret_backend)
 {
 	int ret = fs_backend_create_own(rules, ret_backend);
@@ -50,27 +34,37 @@ static int create_own(const struct fs_server_rules *rules, struct fs_backend **r
 	return ret;
 }
 
-static int create_shares(const struct vm_config *config, struct fs_backend **ret_backend)
+static int create_shares(const struct vm_config *config, struct fs_choice *choice)
 {
 	const struct fs_server_rules rules = { .dax_size = config->dax_size,
 					       .dax_all = config->dax_all,
 					       .strict = config->shares_strict,
 					       .host_locks = config->shares_host_locks };
-	int ret = create_own(&rules, ret_backend);
+	int ret = create_own(&rules, &choice->backend);
 
-	for (size_t i = 0; !ret && i < config->n_shares; i++)
-		ret = add_configured_share(*ret_backend, &config->shares[i]);
-	return ret;
+	return ret ? ret
+		   : fs_late_create(choice->backend, config->shares, config->n_shares,
+				    &choice->late);
 }
 
 static int create_root(const struct vm_config *config, struct fs_backend **ret_backend)
 {
-	struct vm_share share = { .name = (char *)LODGE_RUN_TAG_ROOT,
-				  .path = config->root,
-				  .rules = { .read_only = true, .owner.kind = VM_OWNER_EXACT } };
-	int ret = create_own(&(struct fs_server_rules){ .export = true }, ret_backend);
+	const struct fs_share_info info = { .name = LODGE_RUN_TAG_ROOT,
+					    .path = config->root,
+					    .rules = { .read_only = true,
+						       .owner.kind = VM_OWNER_EXACT } };
+	char why[FS_WHY_MAX];
+	int fd, ret;
 
-	return ret ? ret : add_configured_share(*ret_backend, &share);
+	ret = create_own(&(struct fs_server_rules){ .export = true }, ret_backend);
+	if (ret)
+		return ret;
+	fd = open(config->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	ret = fd < 0 ? -errno : fs_backend_share_add(*ret_backend, &info, fd, why);
+	if (ret)
+		log_error("root '%s': %s; give the path of a folder that you may read",
+			  config->root, strerror(-ret));
+	return ret;
 }
 
 int fs_choose(const struct vm_config *config, size_t index, struct fs_choice *ret_choice)
@@ -80,7 +74,7 @@ int fs_choose(const struct vm_config *config, size_t index, struct fs_choice *re
 		ret_choice->tag = LODGE_RUN_TAG_SHARES;
 		ret_choice->window = config->dax_size;
 		ret_choice->idle = !config->n_shares;
-		return create_shares(config, &ret_choice->backend);
+		return create_shares(config, ret_choice);
 	}
 	if (config->root && index-- == 0) {
 		ret_choice->tag = LODGE_RUN_TAG_ROOT;

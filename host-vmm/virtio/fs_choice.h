@@ -8,11 +8,13 @@
 #include <stdint.h>
 
 struct fs_backend;
+struct fs_late;
 struct vm_config;
 
 struct fs_choice {
 	const char *tag; /* the configuration's, or static */
-	struct fs_backend *backend; /* owned by whoever asked */
+	struct fs_backend *backend; /* owned by whoever asked, as is: */
+	struct fs_late *late; /* shares that may still come; to be destroyed first; or NULL */
 	bool idle; /* there is nothing to serve: a back end is made when the driver comes */
 	uint64_t window; /* bytes, of a back end of ours into which files are mapped */
 	bool wants_window; /* files may be mapped into the guest */
@@ -21,8 +23,8 @@ struct fs_choice {
 /* Whether it wants the device for shares: it is the first then. */
 bool fs_shares_device(const struct vm_config *config);
 size_t fs_devices(const struct vm_config *config);
-/* The device number @index of them; errors are logged, *ret_choice.backend is to be destroyed also
- * then. */
+/* The device number @index of them; errors are logged, what *ret_choice owns is to be destroyed
+ * also then. */
 int fs_choose(const struct vm_config *config, size_t index, struct fs_choice *ret_choice);
 
 #endif

@@ -91,16 +91,28 @@ static int order(int socket, const char *line, int fd, char ret_why[FS_WHY_MAX])
 	return strcmp(ret_why, "ok") ? -EREMOTEIO : 0;
 }
 
-int fs_control_add(int socket, const struct fs_share_info *info, int path_fd,
-		   char ret_why[FS_WHY_MAX])
+static int order_share(int socket, const char *verb, const struct fs_share_info *info, int path_fd,
+		       char ret_why[FS_WHY_MAX])
 {
 	char name[3 * VM_SHARE_NAME_MAX + 1], rules[FS_RULES_MAX], line[LINE_MAX_BYTES];
 
 	if (encode_name(info->name, name))
 		return -EINVAL;
 	fs_rules_text(info, ' ', rules);
-	snprintf(line, sizeof(line), "add %s%s\n", name, rules);
+	snprintf(line, sizeof(line), "%s %s%s\n", verb, name, rules);
 	return order(socket, line, path_fd, ret_why);
+}
+
+int fs_control_add(int socket, const struct fs_share_info *info, int path_fd,
+		   char ret_why[FS_WHY_MAX])
+{
+	return order_share(socket, "add", info, path_fd, ret_why);
+}
+
+int fs_control_keep(int socket, const struct fs_share_info *info, int path_fd,
+		    char ret_why[FS_WHY_MAX])
+{
+	return order_share(socket, "keep", info, path_fd, ret_why);
 }
 
 int fs_control_window(int socket, uint64_t gpa, char ret_why[FS_WHY_MAX])

@@ -20,6 +20,9 @@ void fs_rules_text(const struct fs_share_info *info, char lead, char ret_text[FS
  * -EINVAL for a name that no line can hold. */
 int fs_control_add(int socket, const struct fs_share_info *info, int path_fd,
 		   char ret_why[FS_WHY_MAX]);
+/* The same, but a share of that name that is there stays as it is. */
+int fs_control_keep(int socket, const struct fs_share_info *info, int path_fd,
+		    char ret_why[FS_WHY_MAX]);
 int fs_control_remove(int socket, const char *name, char ret_why[FS_WHY_MAX]);
 /* Where the guest sees the DAX window. */
 int fs_control_window(int socket, uint64_t gpa, char ret_why[FS_WHY_MAX]);

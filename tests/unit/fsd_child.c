@@ -36,16 +36,18 @@ void fsd_child_find(void)
 
 pid_t fsd_child_of(pid_t pid)
 {
-	char path[64], text[64] = "";
+	char path[64];
+	int child = 0;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
 	file = fopen(path, "r");
-	if (file && !fgets(text, sizeof(text), file))
-		*text = 0;
+	/* In the order in which they were made. */
+	while (file && fscanf(file, "%d", &child) == 1)
+		;
 	if (file)
 		fclose(file);
-	return atoi(text);
+	return child;
 }
 
 /* lodge-fsd is the child of the starter, which is ours; what serves is its child in the sandbox. */

@@ -7,7 +7,7 @@
 
 /* Before the device is made; fails where lodge-fsd is not built. */
 void fsd_child_find(void);
-/* The only child process of @pid, or 0. */
+/* The youngest child process of @pid, or 0. */
 pid_t fsd_child_of(pid_t pid);
 /* What serves. */
 pid_t fsd_child_server(void);
