@@ -36,7 +36,7 @@ begin_nfs() {
 	ok "an NFS server runs" serve
 	rpc.mountd -N 3
 	ok "which exports the disk" exportfs -o rw,no_root_squash,insecure,no_subtree_check,fsid=0 "127.0.0.1:$PWD/disk"
-	ok "and the host mounts it" timeout 60 mount -t nfs4 -o timeo=20,acregmax=3,acdirmax=3 127.0.0.1:/ far
+	ok "and the host mounts it" timeout 60 mount -t nfs4 -o timeo=20,actimeo=3 127.0.0.1:/ far
 	rmdir far/lost+found
 	mkdir far/work far/native local/work
 }
@@ -55,5 +55,5 @@ begin_vm() {
 
 # inside COMMAND: in the guest, as root; both streams
 inside() {
-	timeout "${SECONDS_MAX:-120}" lodge exec nfs -- sh -c "$1" 2>&1 </dev/null
+	timeout "${SECONDS_MAX:-120}" lodge exec "${vm_name:-nfs}" -- sh -c "$1" 2>&1 </dev/null
 }

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # An NFS server that does not answer: other shares go on over it, and what waited for it is done when it is back. The guest
-# can be reset meanwhile, shares of it removed and added, the VM ended.
-# TIMEOUT: 400
+# can be reset meanwhile, shares of it removed and added, the VM ended, and another started.
+# TIMEOUT: 600
 # NEEDS: lodge mkfs.ext4 exportfs rpc.nfsd rpc.mountd mount.nfs4
 # shellcheck source=tests/vm/lib.sh
 . "$LIB"
@@ -31,6 +31,12 @@ all_gone() {
 
 begin_nfs
 begin_vm
+
+# For later, a VM that is kept, without its command's streams.
+mkdir box
+cp "$XDG_RUNTIME_DIR/lodge/nfs/vm/vm.conf" "$XDG_RUNTIME_DIR/lodge/nfs/vm/initrd" box/
+sed -i -e 's/^backend=file:.*/backend=file:serial.log/' -e 's/^backend=fd:-1.*/backend=file:out.log/' \
+	-e 's,^backend=fd:.*,backend=file:ports.log,' box/vm.conf
 
 # More programs than one wait for the server, which is away.
 ok "the NFS server goes away" rpc.nfsd 0
@@ -82,3 +88,33 @@ old=$(servers lodge-fsd)
 ok "the VM ends" timeout 30 lodge kill nfs
 wait "$vm" || :
 ok "and no server of it is left" wait_for 10 all_gone
+
+# A VM whose vm.conf has three shares: one is here, one what is mounted here, one a folder below that.
+ok "the server comes back" serve
+for share in "far=$PWD/far" "deep=$PWD/far/work" "near=$PWD/local"; do
+	ok "share ${share%%=*} is for a VM that is off" timeout 60 lodge share add ./box "$share"
+done
+ok "the NFS server goes away" rpc.nfsd 0
+sleep 4 # as above
+run timeout 20 lodge share add ./box "deeper=$PWD/far/native"
+is "$status" 75 "a folder of it cannot be looked at"
+like "$err" "does not answer; try again" "which is said"
+began=$SECONDS
+ok "the VM starts all the same" timeout 60 lodge start ./box
+echo "# in $((SECONDS - began)) s"
+vm_name=./box
+ok "and has its tools" lodge wait --timeout 120 ./box tools
+is "$(near_goes_on)" "$(printf '%s\n' text far near)" "and the share that is here"
+ok "the server comes back" serve
+ok "and the folder comes" wait_for 60 inside 'echo deep >/mnt/lodge/deep/f && cat /mnt/lodge/far/work/f'
+is "$(near_goes_on)" "$(printf '%s\n' text deep far near)" "beside the others"
+ok "the NFS server goes away" rpc.nfsd 0
+sleep 4 # as above
+before=$(boot_id)
+timeout -s KILL 5 lodge exec ./box -- sh -c 'echo b >/proc/sysrq-trigger' >/dev/null 2>&1
+ok "the guest is reset" wait_for 100 is_another
+ok "and has its share that is here" wait_for 20 inside 'test -d /mnt/lodge/near/work'
+is "$(near_goes_on)" "$(printf '%s\n' text deep far near)" "and all others"
+ok "the server comes back" serve
+ok "which can be used" wait_for 60 inside 'cat /mnt/lodge/deep/f /mnt/lodge/far/work/f'
+ok "the VM ends" timeout 30 lodge kill ./box
