@@ -4,6 +4,7 @@ libs += fsd
 fsd_srcs := \
 	shared-fs/server/attr.c \
 	shared-fs/server/caller.c \
+	shared-fs/server/closer.c \
 	shared-fs/server/control.c \
 	shared-fs/server/data.c \
 	shared-fs/server/dax.c \
@@ -201,6 +202,7 @@ unit_tests += fsd_unanswered
 fsd_unanswered_srcs := tests/unit/fsd_unanswered.c tests/unit/fsd_far_machine.c tests/unit/fsd_harness.c
 fsd_unanswered_libs := fsd proto
 fsd_unanswered_pkgs := check
+fsd_unanswered_ldflags := -Wl,--wrap=close
 
 # What requests cost.
 unit_tests += fsd_calls

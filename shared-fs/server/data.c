@@ -74,6 +74,7 @@ static struct handle *make_locked(struct fs *fs, struct inode *inode, int *fd, i
 	handle->writable = access != O_RDONLY;
 	handle->unreadable = access == O_WRONLY;
 	handle->is_data = true;
+	handle->remote = inode->remote;
 	handle->inode = inode;
 	handle->inode_id = slot_id(&inode->slot);
 	__atomic_store_n(&handle->refs, 1, __ATOMIC_RELEASE);

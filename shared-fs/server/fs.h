@@ -134,6 +134,7 @@ struct handle {
 	uint64_t inode_id; /* of inode, which may be gone before a file that is_data */
 	bool closed; /* lock: released, the last reference closes it */
 	bool is_dir;
+	bool remote; /* on another machine, which close(2) may wait for */
 	bool writable;
 	bool unreadable; /* is_data: the host's mode lets us write only */
 	bool is_data; /* belongs to the inode, not to an open file of the guest */

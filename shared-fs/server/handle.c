@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "shared-fs/server/closer.h"
 #include "shared-fs/server/dir.h"
 #include "shared-fs/server/evict.h"
 
@@ -57,6 +58,7 @@ int handle_new(struct fs *fs, struct inode *inode, int fd, bool is_dir, struct h
 	if (handle) {
 		handle->fd = fd;
 		handle->is_dir = is_dir;
+		handle->remote = inode->remote;
 		handle->inode = inode;
 		handle->inode_id = slot_id(&inode->slot);
 		inode->refs++;
@@ -121,6 +123,7 @@ void handle_put(struct fs *fs, struct handle *handle)
 {
 	struct dir_stream *stream;
 	struct inode *inode;
+	bool remote;
 	int fd;
 
 	if (!handle)
@@ -131,15 +134,18 @@ void handle_put(struct fs *fs, struct handle *handle)
 		return;
 	}
 	fd = handle->fd;
+	remote = handle->remote && !handle->is_dir;
 	inode = handle->is_data ? NULL : handle->inode;
 	stream = handle->stream;
 	slots_free(&fs->handles, handle);
 	pthread_mutex_unlock(&fs->lock);
 	dir_stream_free(fs, stream);
-	if (fd >= 0) {
+	if (fd >= 0 && remote)
+		closer_close(fd);
+	else if (fd >= 0)
 		close(fd);
+	if (fd >= 0)
 		fd_uncharge(fs, 1);
-	}
 	inode_put(fs, inode);
 }
 

@@ -5,6 +5,7 @@
  * An inode lives while the guest counts lookups of it or a request uses it. Its O_PATH descriptor
  * keeps the host from giving its number to another file, so equal keys mean the same file.
  */
+#include "shared-fs/server/closer.h"
 #include "shared-fs/server/dir.h"
 #include "shared-fs/server/evict.h"
 #include "shared-fs/server/session.h"
@@ -103,6 +104,7 @@ static struct inode *hash_find(const struct fs *fs, uint16_t share, const struct
 struct remains {
 	int fd;
 	int watch;
+	bool remote;
 	struct lock_owner *locks;
 	struct handle *data[2];
 	struct inode *parent;
@@ -112,6 +114,7 @@ static struct remains take_remains(struct fs *fs, struct inode *inode)
 {
 	struct remains remains = { .fd = inode->fd,
 				   .watch = watch_take_locked(fs, inode),
+				   .remote = inode->remote,
 				   .locks = inode->locks,
 				   .data = { inode->data[0], inode->data[1] },
 				   .parent = place_drop_locked(fs, inode) };
@@ -183,7 +186,10 @@ static struct inode *close_remains(struct fs *fs, const struct remains *remains)
 		pthread_mutex_lock(&fs->lock);
 		slots_free(&fs->lock_owners, locks);
 		pthread_mutex_unlock(&fs->lock);
-		close(fd);
+		if (remains->remote)
+			closer_close(fd);
+		else
+			close(fd);
 		locks = next;
 		n++;
 	}

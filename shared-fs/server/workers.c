@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "protocol/lib/thread.h"
+#include "shared-fs/server/closer.h"
 
 #define LOCAL_MAX 8 /* threads */
 
@@ -31,6 +32,8 @@ static void *worker(void *arg)
 	struct scratch *scratch = mmap(NULL, sizeof(*scratch), PROT_READ | PROT_WRITE,
 				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	if (pool->is_remote)
+		closer_may_wait();
 	pthread_mutex_lock(&pool->lock);
 	while (scratch != MAP_FAILED) {
 		struct job job;
@@ -122,6 +125,7 @@ void workers_init(struct workers *workers)
 {
 	pool_init(&workers->local, LOCAL_MAX);
 	pool_init(&workers->remote, WORKERS_MAX);
+	workers->remote.is_remote = true;
 }
 
 void workers_fini(struct workers *workers)

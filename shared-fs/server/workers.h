@@ -32,6 +32,7 @@ struct pool {
 	pthread_cond_t more; /* a job is in the ring, or the end */
 	pthread_cond_t idle; /* a job was done */
 	bool ending;
+	bool is_remote; /* constant: its threads wait for other machines */
 	unsigned int threads_max;
 	unsigned int n_threads;
 	unsigned int n_waiting; /* threads that wait for a job */

@@ -241,6 +241,88 @@ START_TEST(below_a_local_share)
 }
 END_TEST
 
+/* As NFS' does, for files on the machine: what was written is sent, and an answer waited for. Our
+ * own server on that machine has FUSE spare itself that. */
+static int gate = -1;
+static uint32_t far_minor;
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd)
+{
+	struct statx stx;
+	char byte;
+
+	if (gate >= 0 && !(fcntl(fd, F_GETFL) & O_PATH) &&
+	    !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) &&
+	    S_ISREG(stx.stx_mode) && stx.stx_dev_minor == far_minor)
+		(void)!read(gate, &byte, 1);
+	return __real_close(fd);
+}
+
+/* What the guest has written to a file is sent at its close, and not by a thread that others need.
+ */
+START_TEST(closes_without_waiting)
+{
+	struct fsd_rig_options options = { .synthetic_root = true };
+	struct {
+		struct fuse_create_in in;
+		char name[8];
+	} create = { { .flags = O_RDWR | O_CREAT, .mode = 0644 }, "f" };
+	struct {
+		struct fuse_entry_out entry;
+		struct fuse_open_out open;
+	} made;
+	uint64_t far, near;
+	struct statx stx;
+	int error, pipes[2];
+	double began;
+
+	fsd_rig_start(&rig, &options);
+	if (geteuid() || !far_machine_start(&machine, rig.folder)) {
+		fsd_rig_stop(&rig);
+		return;
+	}
+	ck_assert_int_eq(pipe(pipes), 0);
+	ck_assert_int_eq(statx(AT_FDCWD, machine.place, 0, STATX_BASIC_STATS, &stx), 0);
+	far_minor = stx.stx_dev_minor;
+	ck_assert_int_eq(fs_share_add(rig.fs, "far", open(machine.place, O_PATH | O_CLOEXEC), false,
+				      &as_it_is, false),
+			 0);
+	far = fsd_lookup(&rig, FUSE_ROOT_ID, "far", &error);
+	near = fsd_lookup(&rig, FUSE_ROOT_ID, "share", &error);
+	ck_assert_int_gt(fsd_call(&rig, FUSE_CREATE, far, &create, sizeof(create.in) + 2, NULL, 0,
+				  &made, sizeof(made)),
+			 0);
+	gate = pipes[0];
+	began = fsd_seconds();
+	if (_i == 0) {
+		/* By age; the first look makes it old. */
+		data_sweep(rig.fs);
+		data_sweep(rig.fs);
+	} else if (_i == 1) {
+		ck_assert_int_eq(fs_share_remove(rig.fs, "far"), 0);
+	} else {
+		const struct {
+			struct fuse_in_header head;
+			struct fuse_forget_in forget;
+		} message = { { .len = sizeof(message),
+				.opcode = FUSE_FORGET,
+				.unique = 1,
+				.nodeid = made.entry.nodeid },
+			      { 1 } };
+
+		fsd_raw(&rig, 1, &message, sizeof(message), 0);
+	}
+	work(near);
+	ck_assert_double_lt(fsd_seconds() - began, 4);
+	gate = -1;
+	__real_close(pipes[1]);
+	far_machine_end(&machine);
+	fsd_rig_stop(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("fsd_unanswered");
@@ -250,6 +332,7 @@ int main(void)
 	tcase_add_loop_test(tcase, others_go_on, 0, 2);
 	tcase_add_test(tcase, is_added_all_the_same);
 	tcase_add_test(tcase, below_a_local_share);
+	tcase_add_loop_test(tcase, closes_without_waiting, 0, 3);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
