@@ -200,14 +200,19 @@ static int parse_masks(const struct options *options, struct vm_share_rules *rul
 	return 0;
 }
 
-/* Asks nothing of it but to follow the path: it may be on a machine that does not answer. */
+/* One that is mounted here from a machine that does not answer can be shared all the same. */
 static int check_folder(const char *path)
 {
 	g_autofree struct folder *folder = g_new(struct folder, 1);
+	int ret;
 
 	folder_init(folder, path);
 	folders_open(folder, 1);
+	ret = folder->fd >= 0 ? folder_check(folder->fd) : 0;
 	folder_close(folder);
+	if (ret && ret != -ETIMEDOUT)
+		return fail(EX_NOINPUT, "share: '%s': %s; give a folder that you may read", path,
+			    g_strerror(-ret));
 	if (folder->error == -ETIMEDOUT)
 		return fail(EX_TEMPFAIL,
 			    "share: '%s' is on a machine that does not answer; try again when it "

@@ -19,7 +19,6 @@
 #include "host-vmm/vhost-user/starter.h"
 #include "host-vmm/virtio/fs_control.h"
 #include "protocol/lib/fd.h"
-#include "protocol/lib/folder.h"
 #include "protocol/lib/log.h"
 
 #define FSD_PROGRAM "lodge-fsd"
@@ -455,16 +454,11 @@ static int add_share(struct fs_backend *backend, const struct fs_share_info *inf
 		return -EEXIST;
 	if (backend->n_shares >= FS_SHARES_MAX)
 		return -ENOSPC;
-	if (backend->control >= 0) {
-		ret = fs_control_add(backend->control, info, fd, ret_why);
-		if (ret)
-			return ret;
-	} else {
-		/* Else lodge-fsd looks. */
-		ret = folder_check(fd);
-		if (ret && ret != -ETIMEDOUT)
-			return ret;
-	}
+	/* Nobody looks at the folder where no lodge-fsd runs: it may not answer, and a guest that
+	 * runs leaves us no thread that could be left behind. The next one says what is wrong. */
+	ret = backend->control >= 0 ? fs_control_add(backend->control, info, fd, ret_why) : 0;
+	if (ret)
+		return ret;
 	return append_share(backend, info, fd);
 }
 

@@ -80,8 +80,13 @@ static int read_answer(int socket, char ret_line[FS_WHY_MAX])
 
 static int order(int socket, const char *line, int fd, char ret_why[FS_WHY_MAX])
 {
-	int ret = fd_send(socket, line, strlen(line), &fd, fd >= 0);
+	char stale[LINE_MAX_BYTES];
+	int ret;
 
+	/* Answers to orders that were not waited for. */
+	while (recv(socket, stale, sizeof(stale), MSG_DONTWAIT) > 0)
+		;
+	ret = fd_send(socket, line, strlen(line), &fd, fd >= 0);
 	if (!ret)
 		ret = read_answer(socket, ret_why);
 	if (ret) {

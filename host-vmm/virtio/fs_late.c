@@ -51,16 +51,25 @@ void fs_late_destroy(struct fs_late *late)
 	drop(late);
 }
 
-/* With a folder that was opened. */
+/* One that stops answering just now is shared all the same. */
+static void check(struct folder *folder)
+{
+	int ret = folder->fd >= 0 ? folder_check(folder->fd) : 0;
+
+	if (ret && ret != -ETIMEDOUT)
+		folder->error = ret;
+}
+
 static int add(struct fs_backend *backend, struct late_share *share)
 {
 	const struct fs_share_info info = { share->name, share->folder.path, share->rules };
 	int fd = share->folder.fd, ret = share->folder.error;
 	char why[FS_WHY_MAX];
 
-	share->folder.fd = -1;
-	if (!ret)
+	if (!ret) {
+		share->folder.fd = -1;
 		ret = fs_backend_share_add(backend, &info, fd, why);
+	}
 	if (ret == -EINVAL)
 		log_error("share '%s': a name has 1 to %d bytes of UTF-8 without '/' and is not "
 			  "'.' or '..'",
@@ -76,6 +85,7 @@ static void add_late(void *item)
 	struct late_share *share = item;
 	struct fs_late *late = share->late;
 
+	check(&share->folder);
 	pthread_mutex_lock(&late->lock);
 	if (late->backend && !add(late->backend, share))
 		log_info("share '%s': its machine answers; the guest has it now", share->name);
@@ -109,6 +119,7 @@ static int add_all(struct fs_late *late, struct late_share *list, size_t n, cons
 			continue;
 		}
 		drop(late); /* no thread has it */
+		check(&list[i].folder);
 		if (!ret)
 			ret = add(late->backend, &list[i]);
 		folder_close(&list[i].folder);

@@ -148,11 +148,11 @@ static int look_at(int fd, struct share *share, struct statx *ret_stx)
 		return -errno;
 	if (!S_ISDIR(ret_stx->stx_mode))
 		return -ENOTDIR;
-	if (!ret_stx->stx_nlink)
-		return -ENOENT;
 	folder_ask(fd, &facts);
 	share->local = facts.local;
 	share->large_pages = facts.large_pages;
+	if (share->local && !ret_stx->stx_nlink)
+		return -ENOENT;
 	if (facts.silent)
 		log_warn("share '%s': its file system does not answer; it is taken for one of "
 			 "another machine",
