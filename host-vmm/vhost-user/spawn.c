@@ -111,23 +111,32 @@ int spawn_child(const char *path, char *const argv[], const int *fds, size_t n_f
 	return 0;
 }
 
-void spawn_end(struct child *child, unsigned int grace_ms, int *ret_status)
+int spawn_end(struct child *child, unsigned int grace_ms, int *ret_status)
 {
 	struct pollfd pfd = { .fd = child->pidfd, .events = POLLIN };
-	int status = 0;
+	int status = SIGKILL, ret = 0;
 
 	if (child->pid <= 0)
-		return;
+		return 0;
 	if (poll(&pfd, 1, (int)grace_ms) <= 0)
 		kill(child->pid, SIGKILL);
 	/* What it started has its group, whose number cannot be another's until it is reaped. */
 	kill(-child->pid, SIGKILL);
-	while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+	if (poll(&pfd, 1, SPAWN_GONE_MS) <= 0)
+		ret = -ETIMEDOUT;
+	while (!ret && waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	fd_close(&child->pidfd);
 	child->pid = 0;
 	if (ret_status)
 		*ret_status = status;
+	return ret;
+}
+
+void spawn_reap(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
 }
 
 void spawn_status_text(int status, char room[SPAWN_STATUS_MAX])

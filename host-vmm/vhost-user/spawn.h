@@ -35,12 +35,18 @@ int spawn_find(const char *name, char **ret_path);
 int spawn_child(const char *path, char *const argv[], const int *fds, size_t n_fds,
 		struct child *ret_child);
 
+/* For a killed child to be gone. A process that closes a file on an NFS server that is silent, as
+ * it does at its end, waits for that server, and no signal helps. */
+#define SPAWN_GONE_MS 2000
+
 /*
  * Ends the child: waits up to @grace_ms for it to end by itself, then kills it, and what it started
- * in any case; reaps it.
- * *@ret_status is as waitpid(2) gives it; may be NULL. Fine where there is none.
+ * in any case; reaps it. *@ret_status is as waitpid(2) gives it; may be NULL. Fine where there is
+ * none. -ETIMEDOUT: it does not die, and is nobody's business from here on but spawn_reap()'s.
  */
-void spawn_end(struct child *child, unsigned int grace_ms, int *ret_status);
+int spawn_end(struct child *child, unsigned int grace_ms, int *ret_status);
+/* Reaps all children that have ended: for callers that have none but those that did not die. */
+void spawn_reap(void);
 
 /* "exit status 1", "signal 9 (Killed)". */
 void spawn_status_text(int status, char room[SPAWN_STATUS_MAX]);

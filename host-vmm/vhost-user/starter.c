@@ -65,12 +65,14 @@ static void obey(struct process *process, uint32_t order, const int *fds, size_t
 
 	if (order == ORDER_START) {
 		if (process->child.pid <= 0)
+			spawn_reap();
+		if (process->child.pid <= 0)
 			reply.error = spawn_child(process->program, process->argv, fds, n_fds,
 						  &process->child);
 		answer(process->socket, &reply, reply.error ? -1 : process->child.pidfd);
 	} else {
-		reply.error = process->child.pid > 0 ? 0 : -ECHILD;
-		spawn_end(&process->child, 0, &reply.status);
+		reply.error = process->child.pid > 0 ? spawn_end(&process->child, 0, &reply.status)
+						     : -ECHILD;
 		answer(process->socket, &reply, -1);
 	}
 }

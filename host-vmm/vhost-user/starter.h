@@ -38,7 +38,7 @@ int starter_start(struct starter *starter, const int *fds, size_t n_fds);
 /*
  * Ends the helper: waits up to @grace_ms for it to end by itself, then kills it. 0 with
  * *@ret_status as waitpid(2) gives it; -ECHILD where there is none, -EPIPE where the starter is
- * gone (and so is the helper).
+ * gone (and so is the helper), -ETIMEDOUT where it does not die: another one can be started.
  */
 int starter_end(struct starter *starter, unsigned int grace_ms, int *ret_status);
 

@@ -3,11 +3,14 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,6 +70,60 @@ START_TEST(test_given_only_its_own)
 			 "end\n");
 	ck_assert_str_eq(output_of("echo $(readlink /proc/$$/fd/0 /proc/$$/fd/1) >&3"),
 			 "/dev/null /dev/null\n");
+}
+END_TEST
+
+/* A file system in @folder whose requests nobody answers, but the first; -1: it cannot be. */
+static int mount_silent(const char *folder)
+{
+	struct {
+		struct fuse_out_header head;
+		struct fuse_init_out init;
+	} answer = { { .len = sizeof(answer) },
+		     { .major = FUSE_KERNEL_VERSION,
+		       .minor = FUSE_KERNEL_MINOR_VERSION,
+		       .max_write = 4096 } };
+	char options[80], message[FUSE_MIN_READ_BUFFER];
+	struct fuse_in_header head;
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	if (fd < 0 || geteuid() || unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("silent", folder, "fuse", 0, options)) {
+		printf("not tried: a mount of FUSE: %s\n", strerror(errno));
+		return -1;
+	}
+	ck_assert_int_gt(read(fd, message, sizeof(message)), sizeof(head));
+	memcpy(&head, message, sizeof(head));
+	answer.head.unique = head.unique;
+	ck_assert_int_eq(write(fd, &answer, sizeof(answer)), sizeof(answer));
+	return fd;
+}
+
+/* What waits for an answer to a request that was read waits, whatever it is sent. */
+START_TEST(test_one_that_does_not_die)
+{
+	char folder[] = "/tmp/lodge-silent-XXXXXX", script[80], message[FUSE_MIN_READ_BUFFER];
+	int fuse_fd, status = 0;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	fuse_fd = mount_silent(folder);
+	if (fuse_fd >= 0) {
+		snprintf(script, sizeof(script), "exec ls %s", folder);
+		renew(script);
+		ck_assert_int_eq(starter_start(starter, NULL, 0), 0);
+		ck_assert_int_gt(read(fuse_fd, message, sizeof(message)), 0);
+		ck_assert_int_eq(starter_end(starter, 0, NULL), -ETIMEDOUT);
+		ck_assert_int_eq(starter_end(starter, 0, NULL), -ECHILD);
+		/* Its request was not read: this one dies. */
+		ck_assert_int_eq(starter_start(starter, NULL, 0), 0);
+		ck_assert_int_eq(starter_end(starter, 100, &status), 0);
+		ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		close(fuse_fd);
+		ck_assert_int_eq(umount2(folder, MNT_DETACH), 0);
+	}
+	rmdir(folder);
 }
 END_TEST
 
@@ -227,6 +284,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 30);
 	tcase_add_test(tcase, test_given_only_its_own);
+	tcase_add_test(tcase, test_one_that_does_not_die);
 	tcase_add_test(tcase, test_blocks_no_signal);
 	tcase_add_test(tcase, test_gains_no_privileges);
 	tcase_add_test(tcase, test_ends);
