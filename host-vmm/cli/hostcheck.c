@@ -67,9 +67,11 @@ static int check_share(const struct folder *folder, char **ret_message)
 {
 	int ret = folder->fd >= 0 ? folder_check(folder->fd) : folder->error;
 
-	return !ret || ret == -ETIMEDOUT ? 0
-					 : say(ret_message, -ret, folder->path, g_strerror(-ret),
-					       "a share must be a folder that you may read");
+	if (!ret || ret == -ETIMEDOUT)
+		return 0;
+	return say(ret_message, -ret, folder->path,
+		   ret == -ENOTDIR ? "not a folder" : g_strerror(-ret),
+		   "a share must be a folder that you may read");
 }
 
 static int check_shares(const struct vm_config *config, char **ret_message)
