@@ -474,7 +474,7 @@ static int rename_host(struct fs *fs, const struct inode *from, const char *name
 	note_rename(fs, from, name, to, new_name, false);
 	if (flags & RENAME_EXCHANGE)
 		note_rename(fs, to, new_name, from, name, false);
-	ret = renameat2(from->fd, name, to->fd, new_name, flags) ? -errno : 0;
+	ret = remote_rename(from->fd, name, to->fd, new_name, flags);
 	if (ret)
 		note_rename(fs, from, name, to, new_name, true);
 	if (ret && flags & RENAME_EXCHANGE)

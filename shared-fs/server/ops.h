@@ -97,9 +97,11 @@ void capability_fsetid(const struct fs *fs, bool on);
  * effort. */
 void privileges_drop(const struct fs *fs, int fd);
 
-/* remote.c: unlinkat(2) of a folder, which may be on another machine, or a negative errno. Blocks
- * for half a second at most where files are left in it that the guest is about to forget. */
+/* remote.c: unlinkat(2) of a folder and renameat2(2), which may be on another machine: 0 or a
+ * negative errno. Both block for half a second at most where files are left in the folder that goes
+ * which the guest is about to forget. */
 int remote_rmdir(int dir_fd, const char *name);
+int remote_rename(int from_fd, const char *name, int to_fd, const char *new_name, uint32_t flags);
 /* On what kind of file system @fd is, which was found in @dir: found->pseudo and found->remote.
  * Only another device than the folder's can be another file system, and its kind has to be asked
  * for. From then on what is asked of @dir may have to wait for another machine, too. */

@@ -218,7 +218,7 @@ static void mark_broken(struct queue *queue)
 }
 
 /* How many requests may wait where none is urgent. Another machine keeps a file until the guest has
- * forgotten it: remote_rmdir() waits for that. */
+ * forgotten it: remote.c waits for that. */
 static uint16_t laziness(const struct queue *queue)
 {
 	if (queue->index || __atomic_load_n(&queue->fs->has_remote, __ATOMIC_ACQUIRE))
