@@ -63,14 +63,13 @@ static int check_disk(const struct vm_disk *disk, char **ret_message)
 }
 
 /* One on a machine that is silent for now is no reason not to start: see fs_late.h. */
-static int check_share(const struct folder *folder, char **ret_message)
+static int check_share(struct folder *folder, char **ret_message)
 {
-	int ret = folder->fd >= 0 ? folder_check(folder->fd) : folder->error;
-
-	if (!ret || ret == -ETIMEDOUT)
+	folder_check(folder);
+	if (!folder->error || folder->error == -ETIMEDOUT)
 		return 0;
-	return say(ret_message, -ret, folder->path,
-		   ret == -ENOTDIR ? "not a folder" : g_strerror(-ret),
+	return say(ret_message, -folder->error, folder->path,
+		   folder->error == -ENOTDIR ? "not a folder" : g_strerror(-folder->error),
 		   "a share must be a folder that you may read");
 }
 

@@ -204,15 +204,16 @@ static int parse_masks(const struct options *options, struct vm_share_rules *rul
 static int check_folder(const char *path)
 {
 	g_autofree struct folder *folder = g_new(struct folder, 1);
-	int ret;
+	bool is_open;
 
 	folder_init(folder, path);
 	folders_open(folder, 1);
-	ret = folder->fd >= 0 ? folder_check(folder->fd) : 0;
+	is_open = folder->fd >= 0;
+	folder_check(folder);
 	folder_close(folder);
-	if (ret && ret != -ETIMEDOUT)
+	if (is_open && folder->error)
 		return fail(EX_NOINPUT, "share: '%s': %s; give a folder that you may read", path,
-			    g_strerror(-ret));
+			    g_strerror(-folder->error));
 	if (folder->error == -ETIMEDOUT)
 		return fail(EX_TEMPFAIL,
 			    "share: '%s' is on a machine that does not answer; try again when it "

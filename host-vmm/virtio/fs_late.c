@@ -51,15 +51,6 @@ void fs_late_destroy(struct fs_late *late)
 	drop(late);
 }
 
-/* One that stops answering just now is shared all the same. */
-static void check(struct folder *folder)
-{
-	int ret = folder->fd >= 0 ? folder_check(folder->fd) : 0;
-
-	if (ret && ret != -ETIMEDOUT)
-		folder->error = ret;
-}
-
 static int add(struct fs_backend *backend, struct late_share *share)
 {
 	const struct fs_share_info info = { share->name, share->folder.path, share->rules };
@@ -85,7 +76,7 @@ static void add_late(void *item)
 	struct late_share *share = item;
 	struct fs_late *late = share->late;
 
-	check(&share->folder);
+	folder_check(&share->folder);
 	pthread_mutex_lock(&late->lock);
 	if (late->backend && !add(late->backend, share))
 		log_info("share '%s': its machine answers; the guest has it now", share->name);
@@ -119,7 +110,7 @@ static int add_all(struct fs_late *late, struct late_share *list, size_t n, cons
 			continue;
 		}
 		drop(late); /* no thread has it */
-		check(&list[i].folder);
+		folder_check(&list[i].folder);
 		if (!ret)
 			ret = add(late->backend, &list[i]);
 		folder_close(&list[i].folder);

@@ -66,12 +66,15 @@ static void check(void *item)
 	check->error = faccessat(check->fd, ".", R_OK | X_OK, AT_EACCESS) ? -errno : 0;
 }
 
-int folder_check(int fd)
+void folder_check(struct folder *folder)
 {
 	const struct patience how = { check, NULL, sizeof(struct check), PATIENCE_MS };
-	struct check item = { .fd = fd };
+	struct check item = { .fd = folder->fd };
 	bool done;
 
+	if (folder->fd < 0)
+		return;
 	patience_call(&how, &item, 1, &done);
-	return done ? item.error : -ETIMEDOUT;
+	if (done)
+		folder->error = item.error;
 }

@@ -24,8 +24,8 @@ void folder_close(void *folder);
  */
 void folders_open(struct folder *folders, size_t n);
 
-/* Whether the folder @fd (O_PATH) may be read: 0, a negative errno, or -ETIMEDOUT after
- * PATIENCE_MS, when @fd may be closed all the same. */
-int folder_check(int fd);
+/* Of one that is open: its error, where it may not be read. One whose machine has not answered
+ * after PATIENCE_MS is left as it is, and may be closed all the same. */
+void folder_check(struct folder *folder);
 
 #endif
