@@ -75,11 +75,11 @@ static void add_thread(void)
 	closer.n_threads++;
 }
 
-void closer_close(int fd)
+void closer_close(int fd, bool remote)
 {
 	bool taken = false;
 
-	if (!may_wait) {
+	if (remote && !may_wait) {
 		pthread_mutex_lock(&closer.lock);
 		taken = append(fd);
 		if (taken)

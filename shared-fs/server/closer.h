@@ -7,9 +7,12 @@
 #ifndef LODGE_FSD_CLOSER_H
 #define LODGE_FSD_CLOSER_H
 
+#include <stdbool.h>
+
 /* From here on the calling thread closes such files itself, and waits. */
 void closer_may_wait(void);
-/* Takes @fd. Any thread. Where there is no memory or no thread for it, it is closed here. */
-void closer_close(int fd);
+/* Takes @fd, a file that is @remote or not. Any thread. A local one is closed here, and another one
+ * where there is no memory or no thread for it. */
+void closer_close(int fd, bool remote);
 
 #endif

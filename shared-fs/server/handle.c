@@ -140,12 +140,10 @@ void handle_put(struct fs *fs, struct handle *handle)
 	slots_free(&fs->handles, handle);
 	pthread_mutex_unlock(&fs->lock);
 	dir_stream_free(fs, stream);
-	if (fd >= 0 && remote)
-		closer_close(fd);
-	else if (fd >= 0)
-		close(fd);
-	if (fd >= 0)
+	if (fd >= 0) {
+		closer_close(fd, remote);
 		fd_uncharge(fs, 1);
+	}
 	inode_put(fs, inode);
 }
 

@@ -186,10 +186,7 @@ static struct inode *close_remains(struct fs *fs, const struct remains *remains)
 		pthread_mutex_lock(&fs->lock);
 		slots_free(&fs->lock_owners, locks);
 		pthread_mutex_unlock(&fs->lock);
-		if (remains->remote)
-			closer_close(fd);
-		else
-			close(fd);
+		closer_close(fd, remains->remote);
 		locks = next;
 		n++;
 	}
