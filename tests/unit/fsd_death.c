@@ -123,17 +123,6 @@ static int64_t move(const char *from, const char *to, uint32_t flags)
 			0);
 }
 
-static void forget(uint64_t nodeid, uint64_t nlookup)
-{
-	struct {
-		struct fuse_in_header head;
-		struct fuse_forget_in body;
-	} in = { .head = { .len = sizeof(in), .opcode = FUSE_FORGET, .nodeid = nodeid },
-		 .body = { .nlookup = nlookup } };
-
-	fsd_raw(&rig, 0, &in, sizeof(in), 0);
-}
-
 static bool there(const char *name)
 {
 	char path[256];
@@ -458,7 +447,7 @@ START_TEST(nothing_leaks)
 		int error;
 
 		sprintf(name, "f%d", i);
-		forget(fsd_lookup(&rig, FUSE_ROOT_ID, name, &error), 4);
+		fsd_forget(&rig, 0, fsd_lookup(&rig, FUSE_ROOT_ID, name, &error), 4);
 	}
 	ck_assert_int_eq(count_fds(), before - 20);
 	ck_assert_int_eq(make_folder("more", &entry), sizeof(entry));

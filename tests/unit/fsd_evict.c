@@ -90,17 +90,6 @@ static void check_reads(int i)
 	ck_assert_str_eq(text, wanted);
 }
 
-static void forget(uint64_t node, uint64_t nlookup)
-{
-	struct {
-		struct fuse_in_header head;
-		struct fuse_forget_in body;
-	} in = { .head = { .len = sizeof(in), .opcode = FUSE_FORGET, .nodeid = node },
-		 .body = { .nlookup = nlookup } };
-
-	fsd_raw(&rig, 1, &in, sizeof(in), 0);
-}
-
 START_TEST(all_of_them_can_be_used)
 {
 	char name[300];
@@ -118,7 +107,7 @@ END_TEST
 START_TEST(what_is_forgotten_leaves_nothing)
 {
 	for (int i = 0; i < FILES; i++)
-		forget(nodes[i], 1);
+		fsd_forget(&rig, 1, nodes[i], 1);
 	ck_assert_uint_eq(rig.fs->n_evicted, 0);
 	ck_assert_uint_eq(rig.fs->places[0].n_used + rig.fs->places[1].n_used, 0);
 	ck_assert_uint_eq(rig.fs->inodes.n_used, 2);
@@ -232,7 +221,7 @@ START_TEST(the_host_takes_one_away)
 	ck_assert_uint_ne(node, nodes[0]);
 	ck_assert_int_eq(read_node(node, text), 3);
 	ck_assert_int_eq(read_node(nodes[0], text), -ESTALE);
-	forget(nodes[0], 1);
+	fsd_forget(&rig, 1, nodes[0], 1);
 	ck_assert_int_eq(read_node(node, text), 3);
 }
 END_TEST

@@ -440,6 +440,17 @@ int64_t fsd_call(struct fsd_rig *rig, uint32_t opcode, uint64_t nodeid, const vo
 	return head.len - (int64_t)sizeof(head);
 }
 
+void fsd_forget(struct fsd_rig *rig, unsigned int queue, uint64_t nodeid, uint64_t nlookup)
+{
+	struct {
+		struct fuse_in_header head;
+		struct fuse_forget_in body;
+	} in = { .head = { .len = sizeof(in), .opcode = FUSE_FORGET, .nodeid = nodeid },
+		 .body = { .nlookup = nlookup } };
+
+	fsd_raw(rig, queue, &in, sizeof(in), 0);
+}
+
 uint64_t fsd_lookup(struct fsd_rig *rig, uint64_t dir, const char *name, int *ret_error)
 {
 	struct fuse_entry_out entry;

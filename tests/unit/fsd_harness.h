@@ -90,6 +90,9 @@ int64_t fsd_call(struct fsd_rig *rig, uint32_t opcode, uint64_t nodeid, const vo
 uint32_t fsd_raw(struct fsd_rig *rig, unsigned int queue, const void *out, size_t out_len,
 		 size_t in_len);
 
+/* FORGET by @queue, and waits until that has been taken. */
+void fsd_forget(struct fsd_rig *rig, unsigned int queue, uint64_t nodeid, uint64_t nlookup);
+
 struct raw_desc {
 	uint64_t addr; /* guest physical */
 	uint32_t len;

@@ -276,17 +276,6 @@ static int64_t write_zeroes(uint64_t node, uint64_t offset, uint32_t len)
 	return ret < 0 ? ret : out.size;
 }
 
-static void forget(uint64_t node, uint64_t nlookup)
-{
-	struct {
-		struct fuse_in_header head;
-		struct fuse_forget_in body;
-	} in = { .head = { .len = sizeof(in), .opcode = FUSE_FORGET, .nodeid = node },
-		 .body = { .nlookup = nlookup } };
-
-	fsd_raw(&rig, 1, &in, sizeof(in), 0);
-}
-
 /* What a mapping of the first piece of a file says: nobody is there to make it. */
 static int64_t map(uint64_t node, uint64_t flags)
 {
@@ -340,7 +329,7 @@ START_TEST(t19_the_disk_is_full)
 	/* Taking things away makes room. */
 	first = fsd_lookup(&rig, dir.nodeid, "i0", &error);
 	ck_assert_int_eq(fsd_call(&rig, FUSE_UNLINK, dir.nodeid, NULL, 0, "i0", 3, NULL, 0), 0);
-	forget(first, 2);
+	fsd_forget(&rig, 1, first, 2);
 	ck_assert_int_gt(make(dir.nodeid, "more", &file), 0);
 	umount2(path, MNT_DETACH);
 	fsd_rig_stop(&rig);

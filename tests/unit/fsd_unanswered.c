@@ -303,16 +303,7 @@ START_TEST(closes_without_waiting)
 	} else if (_i == 1) {
 		ck_assert_int_eq(fs_share_remove(rig.fs, "far"), 0);
 	} else {
-		const struct {
-			struct fuse_in_header head;
-			struct fuse_forget_in forget;
-		} message = { { .len = sizeof(message),
-				.opcode = FUSE_FORGET,
-				.unique = 1,
-				.nodeid = made.entry.nodeid },
-			      { 1 } };
-
-		fsd_raw(&rig, 1, &message, sizeof(message), 0);
+		fsd_forget(&rig, 1, made.entry.nodeid, 1);
 	}
 	work(near);
 	ck_assert_double_lt(fsd_seconds() - began, 4);

@@ -153,17 +153,6 @@ START_TEST(nobody_listens_nothing_is_watched)
 }
 END_TEST
 
-static void forget_node(uint64_t nodeid)
-{
-	struct {
-		struct fuse_in_header head;
-		struct fuse_forget_in body;
-	} in = { .head = { .len = sizeof(in), .opcode = FUSE_FORGET, .nodeid = nodeid },
-		 .body = { .nlookup = 1 } };
-
-	fsd_raw(&watch_rig, 1, &in, sizeof(in), 0);
-}
-
 START_TEST(a_listener_that_takes_nothing_is_gone)
 {
 	watch_rig_folder("dir");
@@ -182,7 +171,7 @@ START_TEST(what_the_guest_forgets_is_watched_no_more)
 	uint32_t before = watch_rig.fs->watcher->n_watches;
 	int error;
 
-	forget_node(dir);
+	fsd_forget(&watch_rig, 1, dir, 1);
 	watch_rig_await_all(before - 1);
 	watch_rig_forget();
 	fsd_write_file(&watch_rig, "dir/unseen", "x");
@@ -207,14 +196,14 @@ START_TEST(a_file_that_is_known_keeps_its_folder_watched)
 
 	fsd_write_file(&watch_rig, "dir/file", "one");
 	file = fsd_lookup(&watch_rig, dir, "file", &error);
-	forget_node(dir);
+	fsd_forget(&watch_rig, 1, dir, 1);
 	watch_rig_drain();
 	watch_rig_forget();
 	fsd_write_file(&watch_rig, "dir/file", "two");
 	watch_rig_drain();
 	ck_assert_ptr_nonnull(watch_rig_find("file", LODGE_FS_MODIFIED));
 	ck_assert_uint_eq(watch_rig_find("file", LODGE_FS_MODIFIED)->child, file);
-	forget_node(file);
+	fsd_forget(&watch_rig, 1, file, 1);
 	watch_rig_await_all(watches);
 	ck_assert_uint_eq(watch_rig.fs->inodes.n_used, inodes);
 }
